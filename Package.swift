@@ -1,0 +1,71 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+]
+
+/// One room of the house: a library target with its product, so that other packages can import it alone.
+struct Room {
+  let name: String
+  var dependencies: [Target.Dependency] = []
+  var tested = true
+}
+
+let rooms: [Room] = [
+  // Ground floor
+  Room(name: "Tensors", dependencies: ["CConversions"]),
+  Room(name: "LinearAlgebra", dependencies: ["Tensors", "COpenBLAS"]),
+  // Hall
+  Room(name: "Safetensors", dependencies: ["Tensors", .product(name: "Crypto", package: "swift-crypto")]),
+  Room(name: "TorchPickles", dependencies: ["Tensors", "CZip"]),
+  // Workshop
+  Room(name: "Adapters", dependencies: ["Tensors", "Safetensors", "TorchPickles"]),
+  Room(name: "Spectra", dependencies: ["Tensors", "LinearAlgebra", "Adapters"]),
+  Room(
+    name: "Merging",
+    dependencies: [
+      "Tensors", "LinearAlgebra", "Safetensors", "Adapters", "Spectra",
+      .product(name: "Yams", package: "Yams"),
+    ]),
+  // Study
+  Room(name: "Reports", dependencies: ["Tensors", "Adapters", "Spectra", "Merging"]),
+  // Desk
+  Room(
+    name: "Commands",
+    dependencies: [
+      "Tensors", "LinearAlgebra", "Safetensors", "TorchPickles", "Adapters", "Spectra", "Merging", "Reports",
+      .product(name: "ArgumentParser", package: "swift-argument-parser"),
+    ]),
+]
+
+let package = Package(
+  name: "Lathe",
+  platforms: [.macOS(.v15)],
+  products: rooms.map { .library(name: $0.name, targets: [$0.name]) }
+    + [.executable(name: "lathe", targets: ["lathe"])],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
+    .systemLibrary(name: "CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
+    .target(name: "CConversions", cSettings: [.define("NDEBUG")]),
+    .executableTarget(name: "lathe", dependencies: ["Commands"], swiftSettings: settings),
+  ]
+    + rooms.map { .target(name: $0.name, dependencies: $0.dependencies, swiftSettings: settings) }
+    + rooms.filter(\.tested).map {
+      .testTarget(
+        name: "\($0.name)Tests",
+        dependencies: [.target(name: $0.name)] + $0.dependencies + ["TestSupport"],
+        swiftSettings: settings)
+    }
+    + [
+      .target(
+        name: "TestSupport", dependencies: ["Tensors", "Safetensors"], path: "Tests/TestSupport",
+        swiftSettings: settings)
+    ]
+)

@@ -1,0 +1,48 @@
+public import Tensors
+
+/// An adapter file, read: its targets with their factors, and an account of every tensor in it.
+///
+/// Reading looks at names, shapes and alphas only; factors stay in the mapped file until something computes with them.
+public struct Adapter: Sendable {
+  public let path: String
+  public let format: AdapterFormat
+  public let family: Family
+  /// In the file's order.
+  public let targets: [Target]
+  public let unsupported: [UnsupportedTarget]
+  /// Tensors that are known not to be part of any target (bundled embeddings, say). Writers copy them.
+  public let passedThrough: [(name: String, tensor: Tensor)]
+  /// Tensors that no known trainer writes.
+  public let unknown: [String]
+  /// The file's metadata, in its order.
+  public let metadata: [(key: String, value: String)]
+  /// The fields of `adapter_config.json`, when there is one.
+  public let configuration: [String: JSONValue]?
+  /// What reading found; see also `AdapterProblem.isFatal`.
+  public let problems: [AdapterProblem]
+  /// The size of the file that holds the tensors.
+  public let byteCount: Int
+  /// The file that holds the tensors: `path`, or a file in that folder.
+  public let tensorFile: String
+  /// The bytes that content hashes cover; `nil` for torch pickles.
+  public let data: Bytes?
+
+  /// All parameters of all targets.
+  public var parameterCount: Int {
+    targets.reduce(0) { $0 + $1.parameterCount } + unsupported.reduce(0) { $0 + $1.parameterCount }
+  }
+
+  public subscript(metadata key: String) -> String? { metadata.last { $0.key == key }?.value }
+
+  /// Refuses an adapter that cannot be worked on as a whole.
+  ///
+  /// - Parameter allowingUnknown: whether unknown tensors may be left out.
+  /// - Throws: `AdapterError` for the first fatal problem.
+  public func requireWorkable(allowingUnknown: Bool) throws(AdapterError) {
+    for problem in problems where problem.isFatal {
+      if allowingUnknown, problem.kind == .unknownTensor { continue }
+      throw AdapterError(.problem(problem), path: path)
+    }
+    guard !targets.isEmpty else { throw AdapterError(.notAnAdapter(reason: "found no targets in it"), path: path) }
+  }
+}

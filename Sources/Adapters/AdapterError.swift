@@ -1,0 +1,102 @@
+public import Tensors
+
+/// Why an adapter cannot be read or worked on.
+public struct AdapterError: Error, CustomStringConvertible {
+  public enum Kind: Sendable {
+    case notAnAdapter(reason: String)
+    case configuration(reason: String)
+    case problem(AdapterProblem)
+  }
+
+  public let kind: Kind
+  public let path: String
+
+  public init(_ kind: Kind, path: String) {
+    self.kind = kind
+    self.path = path
+  }
+
+  public var description: String {
+    switch kind {
+    case .notAnAdapter(let reason): "\(path): expected an adapter, \(reason)"
+    case .configuration(let reason): "\(path): adapter_config.json: \(reason)"
+    case .problem(let problem): "\(path): \(problem.description)"
+    }
+  }
+}
+
+/// Something about an adapter that its owner should know.
+public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
+  public enum Kind: Sendable, Equatable {
+    case unsupported(Algorithm)
+    case refusedConfiguration(field: String)
+    case missingFactor(expected: String)
+    case factorShape(expected: String, found: String)
+    case unreadable(DType)
+    case unknownTensor
+    case duplicateTarget(other: String)
+    case alphaNotScalar(found: Shape)
+    case alphaNotFinite(found: Double)
+    case alphaZero
+    case rankAboveDimensions(rank: Int, rows: Int, columns: Int)
+    case configuredRank(expected: Int, found: Int)
+    case changedBase(method: String)
+    case splitProjections
+    case familyMetadata(expected: String, found: String)
+    case staleHash(field: String, expected: String, found: String)
+    case notFinite(factor: String, count: Int)
+    case dead
+    case oddHeader(String)
+  }
+
+  public let kind: Kind
+  /// The target or tensor it is about; `nil` for the whole file.
+  public let target: String?
+
+  public init(_ kind: Kind, target: String? = nil) {
+    self.kind = kind
+    self.target = target
+  }
+
+  /// Whether the file cannot be worked on as it is.
+  public var isFatal: Bool {
+    switch kind {
+    case .unsupported, .refusedConfiguration, .missingFactor, .factorShape, .unreadable, .unknownTensor, .duplicateTarget,
+      .alphaNotScalar, .alphaNotFinite, .notFinite:
+      true
+    case .alphaZero, .rankAboveDimensions, .configuredRank, .changedBase, .splitProjections, .familyMetadata, .staleHash,
+      .dead, .oddHeader:
+      false
+    }
+  }
+
+  public var description: String { (target.map { "\($0): " } ?? "") + message }
+
+  private var message: String {
+    switch kind {
+    case .unsupported(let algorithm):
+      "algorithm: expected LoRA factors, found \(algorithm.rawValue); this version does not work on it yet"
+    case .refusedConfiguration(let field): "adapter_config.json: \(field): no delta can be computed with this setting"
+    case .missingFactor(let expected): "factors: expected \(expected), found none; hint: the file is incomplete"
+    case .factorShape(let expected, let found): "shape: expected \(expected), found \(found)"
+    case .unreadable(let dtype): "dtype: expected a number format that can be read, found \(dtype.rawValue)"
+    case .unknownTensor: "name: expected a known adapter tensor, found this one; hint: --allow-unknown leaves it out"
+    case .duplicateTarget(let other): "name: expected each target once, found it again as \(other)"
+    case .alphaNotScalar(let found): "alpha: expected one number, found shape \(found)"
+    case .alphaNotFinite(let found): "alpha: expected a finite number, found \(found)"
+    case .alphaZero: "alpha is 0: the target has no effect (some trainers meant alpha = rank)"
+    case .rankAboveDimensions(let rank, let rows, let columns):
+      "rank \(rank) is above the smaller side of \(rows) × \(columns): the factors are larger than they need be"
+    case .configuredRank(let expected, let found): "rank: the configuration says \(expected), the tensors have \(found)"
+    case .changedBase(let method):
+      "initialised by \(method), which changes the base: right only on that base, unless the trainer converted it on saving"
+    case .splitProjections: "trained with split_qkv: the trained strength was higher than alpha/rank of the fused file says"
+    case .familyMetadata(let expected, let found): "metadata says \(found), the shapes say \(expected)"
+    case .staleHash(let field, let expected, let found):
+      "\(field): expected \(expected.prefix(12)), found \(found.prefix(12)); the tensors changed after it was written"
+    case .notFinite(let factor, let count): "\(factor): expected finite values, found \(count) NaN or infinite"
+    case .dead: "the delta is zero: the target was never trained"
+    case .oddHeader(let text): text
+    }
+  }
+}

@@ -1,0 +1,27 @@
+/// The dialect in which an adapter spells its targets and factors.
+public enum AdapterFormat: String, Sendable, CaseIterable {
+  /// `lora_unet_down_blocks_0_….lora_down.weight` with an alpha tensor: kohya, LyCORIS, OneTrainer, musubi.
+  case kohya
+  /// `unet.down_blocks.0.….lora_A.weight` and its older spellings.
+  case diffusers
+  /// A folder with `adapter_config.json`, or names that begin with `base_model.model.`.
+  case peft
+  /// The base checkpoint's own names, with or without `diffusion_model.` before them: ComfyUI, diffusion-pipe, fal.
+  case native
+  /// `unet:0:up`, or a pickled list: cloneofsimo/lora of 2022.
+  case cloneofsimo
+  /// `double_blocks.0.processor.qkv_lora1.down.weight`: XLabs Flux.
+  case xlabs
+}
+
+/// How an adapter changes a target. Only `lora` can be worked on so far; the others are recognised by name.
+public enum Algorithm: String, Sendable {
+  case lora, dora, loha, lokr, glora, full, norm, oft, boft, ia3
+  case tlora = "t-lora"
+  case adalora, vera, embedding, bias
+  case sparseBias = "sparse-bias"
+  case controlLora = "control-lora"
+  case tokenAdapter = "trainable-tokens"
+  case expertLora = "expert-lora"
+  case fourierft, hra
+}

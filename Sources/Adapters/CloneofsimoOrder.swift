@@ -1,0 +1,34 @@
+/// The modules behind cloneofsimo's numbers.
+///
+/// The 2022 trainer numbered targets in the order in which diffusers registered the UNet's modules: down blocks, up
+/// blocks, middle block; in each transformer block the first attention's four projections, then the second's, with the
+/// feed-forward's first projection between or behind them, depending on the version. The shapes tell which.
+enum CloneofsimoOrder {
+  /// The diffusers paths of numbers 0, 1, …, flattened; `nil` for a count that is neither that of attention targets
+  /// only (128) nor that with the feed-forward (144).
+  static func unetPaths(rowsAndInputs shapes: [(rows: Int, inputs: Int)]) -> [String]? {
+    let perBlock: Int
+    switch shapes.count {
+    case 128: perBlock = 8
+    case 144: perBlock = 9
+    default: return nil
+    }
+    let first = ["to_q", "to_k", "to_v", "to_out_0"].map { "attn1_" + $0 }
+    let second = ["to_q", "to_k", "to_v", "to_out_0"].map { "attn2_" + $0 }
+    let feedForward = ["ff_net_0_proj"]
+    var paths: [String] = []
+    for (index, block) in transformerBlocks.enumerated() {
+      let start = index * perBlock
+      // The gated projection of the feed-forward is the only one with eight times as many rows as inputs.
+      let isOld = perBlock == 9 && shapes[start + 4].rows == 8 * shapes[start + 4].inputs
+      let modules = perBlock == 8 ? first + second : isOld ? first + feedForward + second : first + second + feedForward
+      paths += modules.map { "\(block)_transformer_blocks_0_\($0)" }
+    }
+    return paths
+  }
+
+  private static let transformerBlocks: [String] =
+    (0..<3).flatMap { level in (0..<2).map { "down_blocks_\(level)_attentions_\($0)" } }
+    + (1..<4).flatMap { level in (0..<3).map { "up_blocks_\(level)_attentions_\($0)" } }
+    + ["mid_block_attentions_0"]
+}

@@ -1,0 +1,79 @@
+/// The fields of a PEFT LoRA configuration that decide what its tensors mean.
+struct PEFTConfig {
+  let fields: [String: JSONValue]
+  /// The text the fields were read from: the order of patterns matters, and only the text keeps it.
+  private let text: String
+
+  init(_ fields: [String: JSONValue], text: String) {
+    self.fields = fields
+    self.text = text
+  }
+
+  var type: String { fields["peft_type"]?.string ?? "LORA" }
+  var isFanInFanOut: Bool { fields["fan_in_fan_out"]?.bool ?? false }
+  private var usesRankStabilisation: Bool { fields["use_rslora"]?.bool ?? false }
+
+  /// α for a module; `nil` when the configuration has none.
+  func alpha(of module: String) -> Double? {
+    pattern("alpha_pattern", module) ?? fields["lora_alpha"]?.double
+  }
+
+  /// The rank that the configuration gives a module.
+  func rank(of module: String) -> Int? {
+    (pattern("rank_pattern", module) ?? fields["r"]?.double).map { Int($0) }
+  }
+
+  /// α/r, or α/√r for rank-stabilised LoRA; 1 without an alpha.
+  func scale(of module: String, rank: Int) -> Double {
+    guard let alpha = alpha(of: module) else { return 1 }
+    return usesRankStabilisation ? alpha / Double(rank).squareRoot() : alpha / Double(rank)
+  }
+
+  /// What makes the file more than a plain LoRA, as an algorithm and the field that says so.
+  var unsupported: (algorithm: Algorithm, field: String)? {
+    let types: [String: Algorithm] = [
+      "LOHA": .loha, "LOKR": .lokr, "ADALORA": .adalora, "IA3": .ia3, "OFT": .oft, "BOFT": .boft, "VERA": .vera,
+      "FOURIERFT": .fourierft, "HRA": .hra,
+    ]
+    if let algorithm = types[type] { return (algorithm, "peft_type \(type)") }
+    if isSet("use_dora") { return (.dora, "use_dora") }
+    if isSet("trainable_token_indices") { return (.tokenAdapter, "trainable_token_indices") }
+    if isSet("target_parameters") { return (.expertLora, "target_parameters") }
+    return nil
+  }
+
+  /// A field that no formula for a delta can honour.
+  var refusal: String? {
+    ["layer_replication", "use_qalora", "alora_invocation_tokens", "arrow_config", "megatron_config"].first(where: isSet)
+  }
+
+  /// An initialisation that changed the base: the adapter is right only on that changed base.
+  var changedBase: String? {
+    guard let method = fields["init_lora_weights"]?.string?.lowercased() else { return nil }
+    return ["pissa", "olora", "corda", "loftq"].contains { method.hasPrefix($0) } ? method : nil
+  }
+
+  private func isSet(_ field: String) -> Bool {
+    switch fields[field] {
+    case nil, .null, .bool(false): false
+    case .array(let items): !items.isEmpty
+    case .object(let items): !items.isEmpty
+    default: true
+    }
+  }
+
+  /// The value of the first key, in the file's order, that matches the end of the module's name as a regular
+  /// expression: PEFT's rule.
+  private func pattern(_ field: String, _ module: String) -> Double? {
+    guard let patterns = fields[field]?.object, !patterns.isEmpty else { return nil }
+    let start = text.firstRange(of: "\(field)\"")?.upperBound ?? text.startIndex
+    func place(_ key: String) -> String.Index {
+      text[start...].firstRange(of: JSONValue.string(key).text)?.lowerBound ?? text.endIndex
+    }
+    for key in patterns.keys.sorted(by: { (place($0), $0) < (place($1), $1) }) {
+      guard let expression = try? Regex("(.*\\.)?(\(key))") else { continue }
+      if (try? expression.wholeMatch(in: module)) != nil { return patterns[key]?.double }
+    }
+    return nil
+  }
+}

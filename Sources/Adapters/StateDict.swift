@@ -1,0 +1,37 @@
+import Safetensors
+import Tensors
+import TorchPickles
+
+/// The named tensors of an adapter file, whatever container it is.
+struct StateDict {
+  /// In a stable order: the header's, or the pickle's.
+  var tensors: [(name: String, tensor: Tensor)]
+  var metadata: [(key: String, value: String)] = []
+  var warnings: [String] = []
+  /// The bytes that content hashes cover, for safetensors.
+  var data: Bytes?
+  var byteCount: Int
+
+  /// Opens a safetensors file or a torch pickle, told apart by their first bytes.
+  init(path: String) throws {
+    let file = try MappedFile(path: path)
+    let beginning = file.bytes.withUnsafeBytes { Array($0.prefix(16)) }
+    guard TorchPickle.recognises(beginning) else {
+      let safetensors = try SafetensorsFile(path: path)
+      tensors = safetensors.entries.map { ($0.name, safetensors.tensor($0)) }
+      metadata = safetensors.metadata
+      warnings = safetensors.warnings
+      data = safetensors.data
+      byteCount = safetensors.byteCount
+      return
+    }
+    let pickle = try TorchPickle(path: path, beginning: beginning)
+    byteCount = file.count
+    switch pickle.contents {
+    case .dictionary(let tensors): self.tensors = tensors
+    case .list(let list):
+      // cloneofsimo's list: up, down, up, down, … of the UNet, in the order of its modules.
+      tensors = list.enumerated().map { ("unet:\($0 / 2):\($0 % 2 == 0 ? "up" : "down")", $1) }
+    }
+  }
+}

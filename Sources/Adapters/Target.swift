@@ -1,0 +1,80 @@
+public import Tensors
+
+/// One base weight that an adapter changes, with the factors of the change.
+///
+/// The delta is `scale · up · down` in the base weight's shape (for Tucker factors `scale · up · mid · down`).
+public struct Target: Sendable {
+  /// How the delta is put together from the factors.
+  public enum Kind: String, Sendable {
+    /// down (r, in) and up (out, r).
+    case linear
+    /// down (r, in, k…) and up (out, r, 1…).
+    case conv
+    /// down (r, in), mid (r, r, k…) and up (out, r): a convolution in Tucker form.
+    case tucker
+  }
+
+  /// The tensors' names in the file.
+  public struct TensorNames: Hashable, Sendable {
+    public var up: String
+    public var down: String
+    public var mid: String?
+    public var alpha: String?
+
+    public init(up: String, down: String, mid: String? = nil, alpha: String? = nil) {
+      (self.up, self.down, self.mid, self.alpha) = (up, down, mid, alpha)
+    }
+  }
+
+  /// The target as the file spells it: tensor names less their suffixes.
+  public let name: String
+  /// The same target under any dialect.
+  public let key: TargetKey
+  public let kind: Kind
+  public let up: Tensor
+  public let down: Tensor
+  public let mid: Tensor?
+  public let names: TensorNames
+  /// The alpha that scales this target, from a tensor or a configuration; `nil` when there is none.
+  public let alpha: Double?
+  /// What the product of the factors is multiplied by: usually α/r.
+  public let scale: Double
+  /// Whether the base weight is stored (in, out), so that the delta is the transposed product (`fan_in_fan_out`).
+  public let isTransposed: Bool
+
+  /// The number of components: rows of `up` seen as matrix columns.
+  public var rank: Int { up.shape[1] }
+
+  /// Rows of the delta seen as a matrix: output channels.
+  public var rows: Int { up.shape[0] }
+
+  /// Columns of the delta seen as a matrix: input channels times kernel size.
+  public var columns: Int { inputs * kernel.reduce(1, *) }
+
+  public var inputs: Int { down.shape[1] }
+
+  /// Kernel extents; empty for a linear target that is stored as a matrix.
+  public var kernel: [Int] { Array((mid ?? down).shape.extents.dropFirst(2)) }
+
+  /// The shape of the delta, as the base weight has it.
+  public var shape: Shape {
+    isTransposed ? Shape([inputs, rows]) : Shape([rows, inputs] + kernel)
+  }
+
+  public var dtype: DType { up.dtype.canonicalRank >= down.dtype.canonicalRank ? up.dtype : down.dtype }
+
+  /// Bytes of the factors.
+  public var byteCount: Int { up.bytes.count + down.bytes.count + (mid?.bytes.count ?? 0) }
+
+  /// Parameters of the factors.
+  public var parameterCount: Int { up.elementCount + down.elementCount + (mid?.elementCount ?? 0) }
+}
+
+/// A target whose algorithm Lathe knows by name but cannot work on yet.
+public struct UnsupportedTarget: Sendable {
+  public let name: String
+  public let algorithm: Algorithm
+  public let tensors: [String]
+  public let dtype: DType
+  public let parameterCount: Int
+}

@@ -1,0 +1,45 @@
+/// The identity of a target that all dialects share: which network it is in, and its module's name with dots written
+/// as underscores (kohya's names have lost the dots, so no other spelling can be common to all).
+public struct TargetKey: Hashable, Sendable, Comparable, CustomStringConvertible {
+  public enum Component: String, Sendable, Comparable {
+    /// The UNet or transformer that predicts noise; also the only network of other models.
+    case denoiser
+    /// The second transformer of two-stage models.
+    case denoiser2
+    case textEncoder1, textEncoder2, textEncoder3
+
+    public var isTextEncoder: Bool { self == .textEncoder1 || self == .textEncoder2 || self == .textEncoder3 }
+
+    public static func < (a: Component, b: Component) -> Bool { a.rawValue < b.rawValue }
+  }
+
+  public let component: Component
+  public let path: String
+
+  public init(_ component: Component, _ path: String) {
+    self.component = component
+    self.path = path
+  }
+
+  public static func < (a: TargetKey, b: TargetKey) -> Bool { (a.component, a.path) < (b.component, b.path) }
+
+  public var description: String { "\(component.rawValue).\(path)" }
+
+  /// The part of the network, for totals: `down_blocks.1`, `mid_block`, `double_blocks.7`, `text encoder 1`.
+  public var block: String {
+    switch component {
+    case .textEncoder1: return "text encoder 1"
+    case .textEncoder2: return "text encoder 2"
+    case .textEncoder3: return "text encoder 3"
+    case .denoiser, .denoiser2: break
+    }
+    for middle in ["mid_block", "middle_block"] where path.hasPrefix(middle) { return middle }
+    // Up to the first number: `down_blocks_1_attentions_…` is block down_blocks.1.
+    var words: [Substring] = []
+    for word in path.split(separator: "_") {
+      guard Int(word) == nil else { return words.joined(separator: "_") + ".\(word)" }
+      words.append(word)
+    }
+    return "other"
+  }
+}

@@ -1,0 +1,111 @@
+import COpenBLAS
+
+/// A dense matrix of doubles in row-major order.
+public struct Matrix: Equatable, Sendable {
+  public let rows: Int
+  public let columns: Int
+  public var elements: [Double]
+
+  /// - Precondition: `elements.count == rows * columns`.
+  public init(rows: Int, columns: Int, elements: [Double]) {
+    precondition(elements.count == rows * columns, "\(elements.count) elements for \(rows) × \(columns)")
+    self.rows = rows
+    self.columns = columns
+    self.elements = elements
+  }
+
+  public init(zeros rows: Int, _ columns: Int) {
+    self.init(rows: rows, columns: columns, elements: [Double](repeating: 0, count: rows * columns))
+  }
+
+  public subscript(row: Int, column: Int) -> Double {
+    get { elements[row * columns + column] }
+    set { elements[row * columns + column] = newValue }
+  }
+
+  public var transposed: Matrix {
+    var result = Matrix(zeros: columns, rows)
+    for i in 0..<rows { for j in 0..<columns { result[j, i] = self[i, j] } }
+    return result
+  }
+
+  /// The chosen columns, in the given order.
+  public func selecting(columns chosen: some Collection<Int>) -> Matrix {
+    var result = Matrix(zeros: rows, chosen.count)
+    for i in 0..<rows { for (j, column) in chosen.enumerated() { result[i, j] = self[i, column] } }
+    return result
+  }
+
+  /// The chosen rows, in the given order.
+  public func selecting(rows chosen: some Collection<Int>) -> Matrix {
+    Matrix(
+      rows: chosen.count, columns: columns,
+      elements: chosen.flatMap { elements[$0 * columns..<($0 + 1) * columns] })
+  }
+
+  /// A copy with row `i` multiplied by `factors[i]`.
+  public func scalingRows(by factors: [Double]) -> Matrix {
+    precondition(factors.count == rows, "\(factors.count) factors for \(rows) rows")
+    var result = self
+    for i in 0..<rows { for j in 0..<columns { result[i, j] *= factors[i] } }
+    return result
+  }
+
+  /// A copy with column `j` multiplied by `factors[j]`.
+  public func scalingColumns(by factors: [Double]) -> Matrix {
+    precondition(factors.count == columns, "\(factors.count) factors for \(columns) columns")
+    var result = self
+    for i in 0..<rows { for j in 0..<columns { result[i, j] *= factors[j] } }
+    return result
+  }
+
+  /// ‖A‖_F = √Σ aᵢⱼ². Accurate whatever the scale of the elements.
+  public var frobeniusNorm: Double { elements.isEmpty ? 0 : BLAS.norm(elements) }
+
+  /// ⟨A, B⟩ = Σ aᵢⱼ·bᵢⱼ.
+  ///
+  /// - Precondition: both have the same shape.
+  public func inner(_ other: Matrix) -> Double {
+    precondition(rows == other.rows && columns == other.columns, "an inner product needs equal shapes")
+    return zip(elements, other.elements).reduce(0) { $0 + $1.0 * $1.1 }
+  }
+
+  public static func * (a: Matrix, b: Matrix) -> Matrix { product(a, b) }
+
+  /// A·Bᵀ.
+  public func timesTransposed(_ b: Matrix) -> Matrix { Self.product(self, b, transposingB: true) }
+
+  /// Aᵀ·B.
+  public func transposedTimes(_ b: Matrix) -> Matrix { Self.product(self, b, transposingA: true) }
+
+  public static func + (a: Matrix, b: Matrix) -> Matrix { a.combined(with: b, +) }
+  public static func - (a: Matrix, b: Matrix) -> Matrix { a.combined(with: b, -) }
+  public static func * (scalar: Double, a: Matrix) -> Matrix {
+    Matrix(rows: a.rows, columns: a.columns, elements: a.elements.map { scalar * $0 })
+  }
+
+  private func combined(with other: Matrix, _ operation: (Double, Double) -> Double) -> Matrix {
+    precondition(rows == other.rows && columns == other.columns, "a sum needs equal shapes")
+    return Matrix(rows: rows, columns: columns, elements: zip(elements, other.elements).map(operation))
+  }
+
+  private static func product(
+    _ a: Matrix, _ b: Matrix, transposingA: Bool = false, transposingB: Bool = false
+  ) -> Matrix {
+    let rows = transposingA ? a.columns : a.rows, inner = transposingA ? a.rows : a.columns
+    let columns = transposingB ? b.rows : b.columns
+    precondition(inner == (transposingB ? b.columns : b.rows), "the inner extents of a product must agree")
+    var result = Matrix(zeros: rows, columns)
+    guard rows > 0, columns > 0, inner > 0 else { return result }
+    a.elements.withUnsafeBufferPointer { a_ in
+      b.elements.withUnsafeBufferPointer { b_ in
+        result.elements.withUnsafeMutableBufferPointer { out in
+          BLAS.multiply(
+            a_.baseAddress!, a.columns, transposed: transposingA, b_.baseAddress!, b.columns, transposed: transposingB,
+            rows: rows, inner: inner, columns: columns, into: out.baseAddress!)
+        }
+      }
+    }
+    return result
+  }
+}

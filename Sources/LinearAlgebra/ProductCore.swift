@@ -1,0 +1,155 @@
+/// The product D = up · diag(weights) · down reduced to a small core, without forming D.
+///
+/// With up = Q_u·R_u and downᵀ = Q_d·R_d (Q orthonormal, never computed), D = Q_u·(R_u·diag(w)·R_dᵀ)·Q_dᵀ: singular
+/// values, norms and inner products of D are those of the core R_u·diag(w)·R_dᵀ. Components (column j of up with row j
+/// of down) are first balanced by powers of two so that both sides have equal length, and sorted by descending size;
+/// that keeps small singular values accurate. Algorithm: thin QR of both factors, then an SVD of the core, in double
+/// precision throughout. Cost about 2(m + n)r² + 25r³ operations.
+public struct ProductCore: Sendable {
+  /// Number of components before zero ones were dropped: columns of `up`, rows of `down`.
+  public let componentCount: Int
+  /// The kept components by their place in `up` and `down`, largest first.
+  private let order: [Int]
+  /// 2^e, by which a kept component's `up` column was multiplied and its `down` row divided.
+  private let gauges: [Double]
+  private let upTriangle: Matrix
+  private let downTriangle: Matrix
+
+  /// - Parameters:
+  ///   - up: m × r, row-major. May be overwritten.
+  ///   - down: r × n, row-major. May be overwritten.
+  /// - Throws: `LinearAlgebraError` (`notFinite`) when a factor holds NaN or infinity.
+  public init(
+    up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>, rows m: Int, columns n: Int,
+    rank r: Int
+  ) throws(LinearAlgebraError) {
+    precondition(up.count == m * r && down.count == r * n, "factors of \(m) × \(r) and \(r) × \(n) are needed")
+    componentCount = r
+    guard m > 0, n > 0, r > 0 else {
+      (order, gauges, upTriangle, downTriangle) = ([], [], Matrix(zeros: 0, 0), Matrix(zeros: 0, 0))
+      return
+    }
+    let upBase = up.baseAddress!, downBase = down.baseAddress!
+    let upGram = Triangle.gram(upBase, .columns, length: m, count: r)
+    let downGram = Triangle.gram(downBase, .rows, length: n, count: r)
+    let upLengths = (0..<r).map { upGram[$0, $0].squareRoot() }
+    let downLengths = (0..<r).map { downGram[$0, $0].squareRoot() }
+    guard zip(upLengths, downLengths).allSatisfy({ $0.isFinite && $1.isFinite }) else {
+      throw LinearAlgebraError(.notFinite)
+    }
+    // Ties keep the file's order, so that equal input gives equal output.
+    let order = (0..<r).filter { upLengths[$0] > 0 && downLengths[$0] > 0 }
+      .sorted { (upLengths[$0] * downLengths[$0], $1) > (upLengths[$1] * downLengths[$1], $0) }
+    let gauges = order.map { component in
+      let half = (downLengths[component].exponent - upLengths[component].exponent) / 2
+      return Double(sign: .plus, exponent: Int(half), significand: 1)
+    }
+    self.order = order
+    self.gauges = gauges
+
+    func triangle(
+      _ gram: Matrix, _ x: UnsafeMutablePointer<Double>, _ layout: Triangle.Layout, length: Int, scales: [Double]
+    ) -> Matrix {
+      let arranged = Self.arrange(gram, order: order, scales: scales)
+      if length >= order.count, let triangle = Triangle.byCholesky(gram: arranged) { return triangle }
+      Self.arrange(x, layout, length: length, count: r, order: order, scales: scales)
+      return Triangle.byOrthogonalisation(x, layout, length: length, count: order.count)
+    }
+    upTriangle = triangle(upGram, upBase, .columns, length: m, scales: gauges)
+    downTriangle = triangle(downGram, downBase, .rows, length: n, scales: gauges.map { 1 / $0 })
+  }
+
+  /// Whether no component is left: D is exactly zero.
+  public var isZero: Bool { order.isEmpty }
+
+  /// The core of up · diag(weights) · down: same singular values, same norm. Small: at most r × r.
+  ///
+  /// - Parameter weights: one for each component of the factors; zeros choose a part of the product.
+  public func core(weights: [Double]) -> Matrix {
+    precondition(weights.count == componentCount, "\(weights.count) weights for \(componentCount) components")
+    return upTriangle.scalingColumns(by: order.map { weights[$0] }).timesTransposed(downTriangle)
+  }
+
+  /// The coordinates of the chosen columns of `up` in an orthonormal basis shared by all columns: inner products,
+  /// norms and angles between them are those of the columns themselves.
+  public func upCoordinates(of components: Range<Int>) -> Matrix {
+    coordinates(upTriangle, of: components, scales: gauges.map { 1 / $0 })
+  }
+
+  /// As `upCoordinates(of:)` for the chosen rows of `down`; each row is a column of the result.
+  public func downCoordinates(of components: Range<Int>) -> Matrix {
+    coordinates(downTriangle, of: components, scales: gauges)
+  }
+
+  /// The singular value decomposition of up · diag(weights) · down, with what is needed to build factors of it.
+  public func decomposed(weights: [Double]) throws(LinearAlgebraError) -> Decomposition {
+    let svd = try SingularValues(of: core(weights: weights))
+    let kept = order.map { weights[$0] }
+    // D·V = up·diag(w)·(coordinates of V in the rows of down) = U·Σ, and the mirror image: no inverse is needed.
+    let upMap = (svd.vt * downTriangle).scalingColumns(by: zip(kept, gauges).map { $0 * $1 })
+    let downMap = svd.u.transposedTimes(upTriangle).scalingColumns(by: zip(kept, gauges).map { $0 / $1 })
+    return Decomposition(
+      values: svd.values, u: svd.u, vt: svd.vt, upMap: spread(upMap).transposed, downMap: spread(downMap))
+  }
+
+  /// As `decomposed(weights:)`, for the product projected on chosen subspaces: P_left · D · P_right.
+  ///
+  /// - Parameters:
+  ///   - left: p × k with orthonormal columns, in the coordinates of `core`'s rows.
+  ///   - right: q × k with orthonormal columns, in the coordinates of `core`'s columns.
+  public func decomposed(
+    weights: [Double], left: Matrix, right: Matrix
+  ) throws(LinearAlgebraError) -> Decomposition {
+    let inner = try SingularValues(of: left.transposedTimes(core(weights: weights)) * right)
+    let u = left * inner.u, vt = inner.vt.timesTransposed(right)
+    // U·Σ = up·x has the solution x = pseudo-inverse of the triangle times the coordinates.
+    let upMap = try Self.solve(upTriangle, u.scalingColumns(by: inner.values)).transposed.scalingColumns(by: gauges)
+    let downMap = try Self.solve(downTriangle, vt.transposed.scalingColumns(by: inner.values)).transposed
+      .scalingColumns(by: gauges.map { 1 / $0 })
+    return Decomposition(
+      values: inner.values, u: u, vt: vt, upMap: spread(upMap).transposed, downMap: spread(downMap))
+  }
+
+  /// The least-squares solution of triangle · x = b with the smallest norm.
+  private static func solve(_ triangle: Matrix, _ b: Matrix) throws(LinearAlgebraError) -> Matrix {
+    let svd = try SingularValues(of: triangle)
+    let cut = (svd.values.first ?? 0) * 1e-13
+    let inverses = svd.values.map { $0 > cut ? 1 / $0 : 0 }
+    return svd.vt.transposed.scalingColumns(by: inverses) * svd.u.transposedTimes(b)
+  }
+
+  private func coordinates(_ triangle: Matrix, of components: Range<Int>, scales: [Double]) -> Matrix {
+    let places = order.indices.filter { components.contains(order[$0]) }
+    return triangle.selecting(columns: places).scalingColumns(by: places.map { scales[$0] })
+  }
+
+  /// Puts the columns of kept components back to their places among all components; dropped ones get zeros.
+  private func spread(_ kept: Matrix) -> Matrix {
+    var all = Matrix(zeros: kept.rows, componentCount)
+    for i in 0..<kept.rows { for (j, component) in order.enumerated() { all[i, component] = kept[i, j] } }
+    return all
+  }
+
+  private static func arrange(_ gram: Matrix, order: [Int], scales: [Double]) -> Matrix {
+    var result = Matrix(zeros: order.count, order.count)
+    for i in order.indices {
+      for j in order.indices { result[i, j] = gram[order[i], order[j]] * scales[i] * scales[j] }
+    }
+    return result
+  }
+
+  /// Brings the kept vectors to the front of `x`, in order and scaled, leaving no room between them.
+  private static func arrange(
+    _ x: UnsafeMutablePointer<Double>, _ layout: Triangle.Layout, length: Int, count: Int, order: [Int], scales: [Double]
+  ) {
+    let source = [Double](UnsafeBufferPointer(start: x, count: length * count))
+    for (place, component) in order.enumerated() {
+      for i in 0..<length {
+        switch layout {
+        case .columns: x[i * order.count + place] = source[i * count + component] * scales[place]
+        case .rows: x[place * length + i] = source[component * length + i] * scales[place]
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,23 @@
+import Crypto
+public import Tensors
+
+/// SHA-256 of file contents, as the community's tools name and shorten it.
+public enum ContentHash {
+  /// All 64 hexadecimal digits, lower case.
+  public static func sha256(_ bytes: Bytes) -> String {
+    var hash = SHA256()
+    bytes.withUnsafeBytes { hash.update(bufferPointer: $0) }
+    return hex(hash.finalize())
+  }
+
+  public static func sha256(_ bytes: UnsafeRawBufferPointer) -> String {
+    var hash = SHA256()
+    hash.update(bufferPointer: bytes)
+    return hex(hash.finalize())
+  }
+
+  private static func hex(_ digest: SHA256.Digest) -> String {
+    let digits = Array("0123456789abcdef".utf8)
+    return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)
+  }
+}

@@ -1,0 +1,47 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+import Synchronization
+
+/// Removes unfinished files when the process is told to stop (Ctrl-C, `kill`, a closed terminal).
+enum Interruption {
+  private static let slotCount = 16
+  /// Paths of files in the making, as C strings. A signal handler may only touch plain memory, hence no array or lock.
+  nonisolated(unsafe) private static let slots: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?> = {
+    let slots = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: slotCount)
+    slots.initialize(repeating: nil, count: slotCount)
+    return slots
+  }()
+  private static let lock = Mutex(())
+
+  private static let installed: Void = {
+    _ = slots
+    for number in [SIGINT, SIGTERM, SIGHUP] {
+      signal(number) { number in
+        for i in 0..<Interruption.slotCount { if let path = Interruption.slots[i] { unlink(path) } }
+        _exit(128 + number)
+      }
+    }
+  }()
+
+  /// - Returns: a token for `forget`.
+  static func register(_ path: String) -> Int {
+    _ = installed
+    return lock.withLock { _ in
+      guard let free = (0..<slotCount).first(where: { slots[$0] == nil }) else { return -1 }
+      slots[free] = strdup(path)
+      return free
+    }
+  }
+
+  static func forget(_ token: Int) {
+    guard token >= 0 else { return }
+    lock.withLock { _ in
+      let path = slots[token]
+      slots[token] = nil
+      free(path)
+    }
+  }
+}

@@ -1,0 +1,66 @@
+/// What is wrong with a safetensors file, or why it could not be read or written.
+public struct SafetensorsError: Error, CustomStringConvertible {
+  public enum Kind: Equatable, Sendable {
+    case missing
+    case notAFile
+    case system(operation: String, reason: String)
+    case tooShort(bytes: Int)
+    case html
+    case headerLength(declared: UInt64, available: Int)
+    case headerTooLong(declared: UInt64)
+    case headerText(reason: String, offset: Int)
+    case entry(tensor: String, reason: String)
+    case duplicateTensor(String)
+    case byteCount(tensor: String, expected: Int, found: Int)
+    case gap(tensor: String, expected: Int, found: Int)
+    case overlap(tensor: String, other: String)
+    case dataLength(expected: Int, found: Int)
+    case metadata(reason: String)
+    case exists
+    case notWritable(reason: String)
+    case verification(tensor: String)
+  }
+
+  public let kind: Kind
+  public let path: String
+
+  public init(_ kind: Kind, path: String) {
+    self.kind = kind
+    self.path = path
+  }
+
+  public var description: String { "\(path): \(message)" }
+
+  /// The message without the file's name: what, expected, found, and a hint where one exists.
+  public var message: String {
+    switch kind {
+    case .missing: "no such file"
+    case .notAFile: "is not a regular file"
+    case .system(let operation, let reason): "cannot \(operation): \(reason)"
+    case .tooShort(let bytes):
+      "header: expected at least 8 bytes, found \(bytes); hint: the download stopped early, fetch it again"
+    case .html:
+      "content: expected a safetensors header, found an HTML page; hint: the download link gave a web page (a login or "
+        + "error page), download the file itself"
+    case .headerLength(let declared, let available):
+      "header: expected \(declared) bytes, found \(available); hint: the file is cut off or is not safetensors"
+    case .headerTooLong(let declared):
+      "header: expected at most 100000000 bytes, found \(declared); hint: this is not a safetensors file"
+    case .headerText(let reason, let offset): "header: \(reason) at byte \(offset)"
+    case .entry(let tensor, let reason): "\(tensor): \(reason)"
+    case .duplicateTensor(let tensor): "\(tensor): expected one entry, found two with this name"
+    case .byteCount(let tensor, let expected, let found): "\(tensor): data: expected \(expected) bytes, found \(found)"
+    case .gap(let tensor, let expected, let found):
+      "\(tensor): data: expected to begin at \(expected), found \(found); the file has unused bytes between tensors"
+    case .overlap(let tensor, let other): "\(tensor): data: overlaps with \(other)"
+    case .dataLength(let expected, let found):
+      found < expected
+        ? "data: expected \(expected) bytes, found \(found); hint: the download stopped early, fetch it again"
+        : "data: expected \(expected) bytes, found \(found); the file has bytes after its last tensor"
+    case .metadata(let reason): "__metadata__: \(reason)"
+    case .exists: "exists already; hint: --force overwrites it"
+    case .notWritable(let reason): "cannot create: \(reason)"
+    case .verification(let tensor): "\(tensor): the bytes on disk are not the bytes written; the output was removed"
+    }
+  }
+}

@@ -1,0 +1,89 @@
+public import Tensors
+
+/// Where every byte of a safetensors file to be written goes: the header's text and each tensor's place.
+///
+/// Tensors stand in the canonical order (dtype from widest to narrowest, then name), the data section begins at a
+/// multiple of eight. Equal tensors and metadata give equal bytes.
+public struct SafetensorsLayout: Sendable {
+  public struct Item: Sendable {
+    public let name: String
+    public let dtype: DType
+    public let shape: Shape
+    public init(name: String, dtype: DType, shape: Shape) {
+      self.name = name
+      self.dtype = dtype
+      self.shape = shape
+    }
+    var byteCount: Int { shape.elementCount * dtype.bits / 8 }
+  }
+
+  /// In file order, with each tensor's bytes counted from the beginning of the data section.
+  public let places: [(item: Item, range: Range<Int>)]
+  public let metadata: [(key: String, value: String)]
+  public let dataCount: Int
+  private let indexOfName: [String: Int]
+
+  /// - Precondition: no two items have the same name.
+  public init(_ items: [Item], metadata: [(key: String, value: String)]) {
+    var offset = 0
+    places = items.sorted(by: Self.precedes).map { item in
+      defer { offset += item.byteCount }
+      return (item, offset..<offset + item.byteCount)
+    }
+    self.metadata = metadata
+    dataCount = offset
+    indexOfName = Dictionary(uniqueKeysWithValues: places.enumerated().map { ($1.item.name, $0) })
+  }
+
+  /// The bytes of the tensor called `name`, counted from the beginning of the data section.
+  public func range(of name: String) -> Range<Int> { places[indexOfName[name]!].range }
+
+  /// The length field and the padded header: everything before the data section.
+  public func head() -> [UInt8] {
+    var text = "{"
+    if !metadata.isEmpty {
+      text += "\"__metadata__\":{"
+      text += metadata.map { "\(Self.quoted($0.key)):\(Self.quoted($0.value))" }.joined(separator: ",")
+      text += places.isEmpty ? "}" : "},"
+    }
+    text += places.map { place in
+      let shape = place.item.shape.extents.map(String.init).joined(separator: ",")
+      return "\(Self.quoted(place.item.name)):{\"dtype\":\"\(place.item.dtype.rawValue)\",\"shape\":[\(shape)],"
+        + "\"data_offsets\":[\(place.range.lowerBound),\(place.range.upperBound)]}"
+    }.joined(separator: ",")
+    text += "}"
+    var header = Array(text.utf8)
+    header.append(contentsOf: [UInt8](repeating: 0x20, count: (8 - header.count % 8) % 8))
+    return withUnsafeBytes(of: UInt64(header.count).littleEndian, Array.init) + header
+  }
+
+  /// The size of the file in bytes.
+  public var fileCount: Int { head().count + dataCount }
+
+  /// Wider formats first; names in byte order, which for UTF-8 is the order of code points.
+  private static func precedes(_ a: Item, _ b: Item) -> Bool {
+    a.dtype == b.dtype ? a.name.utf8.lexicographicallyPrecedes(b.name.utf8) : a.dtype.canonicalRank > b.dtype.canonicalRank
+  }
+
+  /// JSON string syntax.
+  private static func quoted(_ text: String) -> String {
+    guard text.utf8.contains(where: { $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) else {
+      return "\"\(text)\""
+    }
+    var result = "\""
+    for scalar in text.unicodeScalars {
+      switch scalar {
+      case "\"": result += "\\\""
+      case "\\": result += "\\\\"
+      case "\n": result += "\\n"
+      case "\r": result += "\\r"
+      case "\t": result += "\\t"
+      case _ where scalar.value < 0x20:
+        let digits = String(scalar.value, radix: 16)
+        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+      default: result.unicodeScalars.append(scalar)
+      }
+    }
+    return result + "\""
+  }
+}

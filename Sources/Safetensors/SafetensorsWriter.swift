@@ -1,0 +1,63 @@
+import Tensors
+
+/// Writes a safetensors file whose layout is known beforehand, tensor by tensor, in any order, from any thread.
+///
+/// Nothing appears at the destination before `finish`, which reads every byte back from the file and compares it with
+/// the digest taken when it was handed over.
+public final class SafetensorsWriter: Sendable {
+  public let layout: SafetensorsLayout
+  private let file: TemporaryFile
+  private let headCount: Int
+  private let digests: Digests
+
+  /// - Throws: `SafetensorsError`: `exists` or `notWritable`.
+  public init(layout: SafetensorsLayout, destination: String, overwriting: Bool) throws(SafetensorsError) {
+    self.layout = layout
+    file = try TemporaryFile(for: destination, overwriting: overwriting)
+    headCount = layout.head().count
+    digests = Digests()
+  }
+
+  /// Writes one tensor's bytes.
+  ///
+  /// - Precondition: the layout has a tensor called `name` of this size, which was not written before.
+  public func write(_ bytes: UnsafeRawBufferPointer, of name: String) throws(SafetensorsError) {
+    let range = layout.range(of: name)
+    precondition(bytes.count == range.count, "\(name) has \(range.count) bytes, not \(bytes.count)")
+    try file.write(bytes, at: headCount + range.lowerBound)
+    digests.record(ContentHash.sha256(bytes), for: name)
+  }
+
+  /// Verifies the data, writes the header, syncs, and gives the file its name.
+  ///
+  /// - Parameter metadata: makes the final metadata from the SHA-256 of the data section; the header must keep its
+  ///   length, so values may only be replaced by others of equal length. `nil` keeps the layout's.
+  /// - Precondition: every tensor was written.
+  /// - Throws: `SafetensorsError`: `verification` when the disk holds other bytes than were written, or a write error.
+  public func finish(
+    metadata finalMetadata: ((_ dataHash: String) -> [(key: String, value: String)])? = nil
+  ) throws(SafetensorsError) {
+    var head = layout.head()
+    try head.write(to: file)
+    let data = try MappedFile(path: file.path).bytes[headCount..<headCount + layout.dataCount]
+    for (item, range) in layout.places {
+      guard digests[item.name] == ContentHash.sha256(data[range]) else {
+        throw SafetensorsError(.verification(tensor: item.name), path: file.path)
+      }
+    }
+    if let finalMetadata {
+      let items = layout.places.map(\.item)
+      head = SafetensorsLayout(items, metadata: finalMetadata(ContentHash.sha256(data))).head()
+      precondition(head.count == headCount, "final metadata must keep the header's length")
+      try head.write(to: file)
+    }
+    try file.commit()
+  }
+}
+
+extension [UInt8] {
+  fileprivate func write(to file: TemporaryFile) throws(SafetensorsError) {
+    let outcome = withUnsafeBytes { bytes in Result { () throws(SafetensorsError) in try file.write(bytes, at: 0) } }
+    try outcome.get()
+  }
+}

@@ -1,0 +1,44 @@
+/// A range of immutable memory that keeps its owner alive: a mapped file, or memory of our own.
+public struct Bytes: @unchecked Sendable {
+  // Sendable: the memory is never written after this value exists, and `owner` is only held, never called.
+  private let owner: AnyObject
+  private let base: UnsafeRawBufferPointer
+
+  /// A view of `buffer`, which must stay valid and unchanged as long as `owner` lives.
+  public init(_ buffer: UnsafeRawBufferPointer, keeping owner: AnyObject) {
+    self.owner = owner
+    base = buffer
+  }
+
+  /// A copy of `elements`' memory.
+  public init<Element: BitwiseCopyable>(copying elements: [Element]) {
+    self = elements.withUnsafeBytes { source in
+      Bytes(count: source.count) { $0.copyMemory(from: source) }
+    }
+  }
+
+  /// Fresh memory of `count` bytes, filled by `fill`.
+  public init(count: Int, filledBy fill: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows {
+    let block = Block(count: count)
+    try fill(block.buffer)
+    self.init(UnsafeRawBufferPointer(block.buffer), keeping: block)
+  }
+
+  public var count: Int { base.count }
+
+  /// The part from `range.lowerBound` up to `range.upperBound`, sharing the same owner.
+  public subscript(range: Range<Int>) -> Bytes {
+    precondition(range.lowerBound >= 0 && range.upperBound <= base.count, "byte range outside the memory")
+    return Bytes(UnsafeRawBufferPointer(rebasing: base[range]), keeping: owner)
+  }
+
+  public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
+    try withExtendedLifetime(owner) { try body(base) }
+  }
+
+  private final class Block {
+    let buffer: UnsafeMutableRawBufferPointer
+    init(count: Int) { buffer = .allocate(byteCount: count, alignment: 64) }
+    deinit { buffer.deallocate() }
+  }
+}

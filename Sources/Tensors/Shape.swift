@@ -1,0 +1,36 @@
+/// The extents of a tensor, outermost first. A scalar has none.
+public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomStringConvertible {
+  public let extents: [Int]
+
+  /// - Precondition: no extent is negative and their product fits in `Int`.
+  public init(_ extents: [Int]) {
+    precondition(Self.elementCount(of: extents) != nil, "a shape needs extents whose product fits in Int")
+    self.extents = extents
+  }
+
+  public init(arrayLiteral extents: Int...) { self.init(extents) }
+
+  /// The product of the extents, or `nil` when one is negative or the product overflows.
+  public static func elementCount(of extents: [Int]) -> Int? {
+    var product = 1
+    for extent in extents {
+      guard extent >= 0 else { return nil }
+      let (value, overflow) = product.multipliedReportingOverflow(by: extent)
+      guard !overflow else { return nil }
+      product = value
+    }
+    return product
+  }
+
+  public var rank: Int { extents.count }
+  public var elementCount: Int { Self.elementCount(of: extents)! }
+  public subscript(axis: Int) -> Int { extents[axis] }
+
+  /// The shape seen as a matrix: the first extent, and the product of all others (1 for a vector).
+  public var flattened: (rows: Int, columns: Int) {
+    (extents.first ?? 1, Self.elementCount(of: Array(extents.dropFirst()))!)
+  }
+
+  /// For example `[320, 768]`; `[]` for a scalar.
+  public var description: String { "[" + extents.map(String.init).joined(separator: ", ") + "]" }
+}

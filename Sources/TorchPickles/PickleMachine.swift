@@ -1,0 +1,219 @@
+/// Runs the small part of the pickle language that torch files use, and nothing else.
+///
+/// A pickle is a program. This machine builds tensors, lists and dictionaries; every other call yields an opaque value
+/// that is never executed, and names that could run a program make the whole file refused.
+struct PickleMachine {
+  private let program: UnsafeRawBufferPointer
+  private let path: String
+  private var position = 0
+  private var stack: [Slot] = []
+  private var memo: [Int: PickleValue] = [:]
+
+  private enum Slot {
+    case mark
+    case value(PickleValue)
+  }
+
+  static func run(_ program: UnsafeRawBufferPointer, path: String) throws(TorchPickleError) -> PickleValue {
+    var machine = PickleMachine(program: program, path: path)
+    return try machine.run()
+  }
+
+  private init(program: UnsafeRawBufferPointer, path: String) {
+    self.program = program
+    self.path = path
+  }
+
+  private mutating func run() throws(TorchPickleError) -> PickleValue {
+    while true {
+      let opcode = try byte()
+      switch opcode {
+      case 0x80: _ = try byte()  // PROTO
+      case 0x95: _ = try integer(8)  // FRAME
+      case UInt8(ascii: "."): return try pop()
+      case UInt8(ascii: "("): stack.append(.mark)
+      case UInt8(ascii: "0"): if stack.popLast() == nil { throw fault("the stack is empty") }
+      case UInt8(ascii: "1"): _ = try popToMark()
+      case UInt8(ascii: "N"): push(.none)
+      case 0x88: push(.bool(true))
+      case 0x89: push(.bool(false))
+      case UInt8(ascii: "J"): push(.int(Int(Int32(truncatingIfNeeded: try integer(4)))))
+      case UInt8(ascii: "K"): push(.int(try integer(1)))
+      case UInt8(ascii: "M"): push(.int(try integer(2)))
+      case 0x8a: push(.int(try long()))
+      case UInt8(ascii: "G"): push(.float(Double(bitPattern: UInt64(bitPattern: Int64(try integer(8))).byteSwapped)))
+      case UInt8(ascii: "X"): push(.string(try text(try integer(4))))
+      case 0x8c: push(.string(try text(try integer(1))))
+      case UInt8(ascii: "T"): push(.string(try text(try integer(4))))
+      case UInt8(ascii: "U"): push(.string(try text(try integer(1))))
+      case UInt8(ascii: "B"): push(.bytes(Array(try take(try integer(4)))))
+      case UInt8(ascii: "C"): push(.bytes(Array(try take(try integer(1)))))
+      case UInt8(ascii: "]"): push(.list(.init([])))
+      case UInt8(ascii: "}"): push(.dictionary(.init([])))
+      case 0x8f: push(.opaque("set"))
+      case UInt8(ascii: ")"): push(.tuple([]))
+      case UInt8(ascii: "t"): push(.tuple(try popToMark()))
+      case 0x85: push(.tuple(try pop(1)))
+      case 0x86: push(.tuple(try pop(2)))
+      case 0x87: push(.tuple(try pop(3)))
+      case UInt8(ascii: "a"): try append(try pop(1))
+      case UInt8(ascii: "e"): try append(try popToMark())
+      case UInt8(ascii: "d"):
+        let items = try popToMark()
+        push(.dictionary(.init([])))
+        try setItems(items)
+      case UInt8(ascii: "s"): try setItems(try pop(2))
+      case UInt8(ascii: "u"): try setItems(try popToMark())
+      case UInt8(ascii: "q"): memo[try integer(1)] = try top()
+      case UInt8(ascii: "r"): memo[try integer(4)] = try top()
+      case 0x94: memo[memo.count] = try top()
+      case UInt8(ascii: "h"): push(try remembered(try integer(1)))
+      case UInt8(ascii: "j"): push(try remembered(try integer(4)))
+      case UInt8(ascii: "c"): push(try global(module: try line(), name: try line()))
+      case 0x93:
+        guard case .string(let name) = try pop(), case .string(let module) = try pop() else { throw fault("expected a name") }
+        push(try global(module: module, name: name))
+      case UInt8(ascii: "R"), 0x81:
+        let arguments = try pop()
+        push(try call(try pop(), arguments))
+      case UInt8(ascii: "b"): _ = try pop()  // BUILD: state of an object whose insides do not matter
+      case UInt8(ascii: "Q"): push(try storage(try pop()))
+      default: throw fault("expected a known instruction, found \(opcode)")
+      }
+    }
+  }
+
+  // MARK: Calls
+
+  /// Names whose mere presence shows that the file was made to run something.
+  private static let dangerousModules: Set<String> = [
+    "os", "posix", "nt", "subprocess", "sys", "socket", "shutil", "runpy", "importlib", "pty", "ctypes", "webbrowser",
+    "code", "timeit", "multiprocessing", "asyncio", "pickle", "_pickle", "operator",
+  ]
+  private static let harmlessBuiltins: Set<String> = ["set", "frozenset", "list", "dict", "tuple", "int", "float", "bool", "str", "bytes", "complex", "slice", "object"]
+
+  private func global(module: String, name: String) throws(TorchPickleError) -> PickleValue {
+    let root = String(module.prefix { $0 != "." })
+    let isBuiltin = root == "builtins" || root == "__builtin__"
+    if Self.dangerousModules.contains(root) || (isBuiltin && !Self.harmlessBuiltins.contains(name)) {
+      throw TorchPickleError(.dangerous(name: "\(module).\(name)"), path: path)
+    }
+    return .global(module: module, name: name)
+  }
+
+  private func call(_ function: PickleValue, _ arguments: PickleValue) throws(TorchPickleError) -> PickleValue {
+    guard case .global(let module, let name) = function, case .tuple(let items) = arguments else { return .opaque("call") }
+    switch (module, name) {
+    case ("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_tensor"):
+      guard items.count >= 4, case .storage(let storage) = items[0], case .int(let offset) = items[1],
+        let extents = items[2].ints, let strides = items[3].ints
+      else { throw fault("expected a storage, an offset, a size and strides for a tensor") }
+      return .tensor(.init(storage: storage, offset: offset, extents: extents, strides: strides))
+    case ("torch._utils", "_rebuild_parameter"):
+      guard let data = items.first else { throw fault("expected a tensor for a parameter") }
+      return data
+    case ("torch.nn.parameter", "Parameter"):
+      guard let data = items.first else { throw fault("expected a tensor for a parameter") }
+      return data
+    case ("collections", "OrderedDict"): return .dictionary(.init([]))
+    case ("torch", "Size"): return items.first ?? .tuple([])
+    default: return .opaque("\(module).\(name)")
+    }
+  }
+
+  private func storage(_ identity: PickleValue) throws(TorchPickleError) -> PickleValue {
+    guard case .tuple(let items) = identity, items.count >= 5, case .string("storage") = items[0],
+      case .global(_, let type) = items[1], case .string(let key) = items[2], case .int(let count) = items[4], count >= 0
+    else { throw fault("expected the name of a storage") }
+    return .storage(.init(type: type, key: key, count: count))
+  }
+
+  // MARK: Stack
+
+  private mutating func push(_ value: PickleValue) { stack.append(.value(value)) }
+
+  private mutating func pop() throws(TorchPickleError) -> PickleValue {
+    guard case .value(let value)? = stack.popLast() else { throw fault("the stack is empty") }
+    return value
+  }
+
+  private mutating func pop(_ count: Int) throws(TorchPickleError) -> [PickleValue] {
+    var values: [PickleValue] = []
+    for _ in 0..<count { values.append(try pop()) }
+    return values.reversed()
+  }
+
+  private mutating func popToMark() throws(TorchPickleError) -> [PickleValue] {
+    var values: [PickleValue] = []
+    while let slot = stack.popLast() {
+      guard case .value(let value) = slot else { return values.reversed() }
+      values.append(value)
+    }
+    throw fault("expected a mark on the stack")
+  }
+
+  private func top() throws(TorchPickleError) -> PickleValue {
+    guard case .value(let value)? = stack.last else { throw fault("the stack is empty") }
+    return value
+  }
+
+  private func remembered(_ index: Int) throws(TorchPickleError) -> PickleValue {
+    guard let value = memo[index] else { throw fault("nothing was remembered as number \(index)") }
+    return value
+  }
+
+  private func append(_ values: [PickleValue]) throws(TorchPickleError) {
+    switch try top() {
+    case .list(let list): list.value.append(contentsOf: values)
+    case .opaque: break
+    default: throw fault("expected a list")
+    }
+  }
+
+  private func setItems(_ values: [PickleValue]) throws(TorchPickleError) {
+    guard values.count % 2 == 0 else { throw fault("expected pairs of keys and values") }
+    switch try top() {
+    case .dictionary(let dictionary):
+      for i in stride(from: 0, to: values.count, by: 2) { dictionary.value.append((values[i], values[i + 1])) }
+    case .opaque: break
+    default: throw fault("expected a dictionary")
+    }
+  }
+
+  // MARK: Bytes
+
+  private mutating func take(_ count: Int) throws(TorchPickleError) -> Slice<UnsafeRawBufferPointer> {
+    guard count >= 0, count <= program.count - position else { throw fault("the program ends too early") }
+    defer { position += count }
+    return program[position..<position + count]
+  }
+
+  private mutating func byte() throws(TorchPickleError) -> UInt8 { try take(1).first! }
+
+  private mutating func integer(_ count: Int) throws(TorchPickleError) -> Int {
+    Int(truncatingIfNeeded: try take(count).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) })
+  }
+
+  /// A little-endian two's complement number of any length up to eight bytes; longer ones saturate.
+  private mutating func long() throws(TorchPickleError) -> Int {
+    let bytes = try take(try integer(1))
+    guard let last = bytes.last else { return 0 }
+    guard bytes.count <= 8 else { return last & 0x80 == 0 ? .max : .min }
+    let start: UInt64 = last & 0x80 == 0 ? 0 : .max
+    return Int(truncatingIfNeeded: bytes.reversed().reduce(start) { $0 << 8 | UInt64($1) })
+  }
+
+  private mutating func text(_ count: Int) throws(TorchPickleError) -> String {
+    guard let text = String(validating: try take(count), as: UTF8.self) else { throw fault("expected UTF-8 text") }
+    return text
+  }
+
+  private mutating func line() throws(TorchPickleError) -> String {
+    guard let end = program[position...].firstIndex(of: 0x0a) else { throw fault("the program ends too early") }
+    let result = try text(end - position)
+    position += 1
+    return result
+  }
+
+  private func fault(_ reason: String) -> TorchPickleError { TorchPickleError(.pickle(reason: reason, offset: position), path: path) }
+}

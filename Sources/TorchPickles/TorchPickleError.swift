@@ -1,0 +1,38 @@
+/// Why a torch pickle could not be read.
+public struct TorchPickleError: Error, CustomStringConvertible {
+  public enum Kind: Equatable, Sendable {
+    case notAnArchive(reason: String)
+    case legacyFormat
+    case missingEntry(String)
+    case entry(name: String, reason: String)
+    case tooLarge(entry: String, bytes: UInt64)
+    case pickle(reason: String, offset: Int)
+    case dangerous(name: String)
+    case noTensors
+  }
+
+  public let kind: Kind
+  public let path: String
+
+  public init(_ kind: Kind, path: String) {
+    self.kind = kind
+    self.path = path
+  }
+
+  public var description: String {
+    "\(path): "
+      + {
+        switch kind {
+        case .notAnArchive(let reason): "expected a torch zip archive: \(reason)"
+        case .legacyFormat:
+          "expected a torch zip archive, found the format of torch before 1.6; hint: load and save it again with a newer torch"
+        case .missingEntry(let name): "archive: expected an entry \(name), found none"
+        case .entry(let name, let reason): "archive: \(name): \(reason)"
+        case .tooLarge(let entry, let bytes): "archive: \(entry): \(bytes) bytes are too many"
+        case .pickle(let reason, let offset): "pickle: \(reason) at byte \(offset)"
+        case .dangerous(let name): "pickle: calls \(name), which could run a program; the file is refused"
+        case .noTensors: "pickle: expected a dictionary or list of tensors"
+        }
+      }()
+  }
+}
