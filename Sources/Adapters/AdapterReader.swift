@@ -13,6 +13,14 @@ extension Adapter {
     var reader = AdapterReader(source)
     self = try reader.read()
   }
+
+  /// Reads an adapter whose tensors are in `tensorFile` and whose configuration is at hand: one that is being written.
+  public init(tensorFile: String, configuration: JSONValue?) throws {
+    let config = configuration.flatMap { value in value.object.map { PEFTConfig($0, text: value.text) } }
+    var reader = AdapterReader(
+      AdapterSource(path: tensorFile, tensorFile: tensorFile, state: try StateDict(path: tensorFile), config: config))
+    self = try reader.read()
+  }
 }
 
 /// Where an adapter's tensors and configuration come from.
@@ -21,6 +29,10 @@ struct AdapterSource {
   let tensorFile: String
   let state: StateDict
   let config: PEFTConfig?
+
+  init(path: String, tensorFile: String, state: StateDict, config: PEFTConfig?) {
+    (self.path, self.tensorFile, self.state, self.config) = (path, tensorFile, state, config)
+  }
 
   init(path: String) throws {
     self.path = path

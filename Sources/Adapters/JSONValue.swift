@@ -60,3 +60,12 @@ public enum JSONValue: Codable, Equatable, Sendable {
   public var object: [String: JSONValue]? { if case .object(let value) = self { value } else { nil } }
   public var array: [JSONValue]? { if case .array(let value) = self { value } else { nil } }
 }
+
+extension JSONValue {
+  /// One line with sorted keys.
+  public var compactText: String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "null"
+  }
+}

@@ -63,6 +63,11 @@ public struct Target: Sendable {
 
   public var dtype: DType { up.dtype.canonicalRank >= down.dtype.canonicalRank ? up.dtype : down.dtype }
 
+  /// The module's name in the base with dots, where the file's spelling still has them.
+  public var dottedPath: String? {
+    name.contains(".") ? TargetSpelling.dottedPath(of: name).path : nil
+  }
+
   /// Bytes of the factors.
   public var byteCount: Int { up.bytes.count + down.bytes.count + (mid?.bytes.count ?? 0) }
 

@@ -25,6 +25,9 @@ public struct TargetKey: Hashable, Sendable, Comparable, CustomStringConvertible
 
   public var description: String { "\(component.rawValue).\(path)" }
 
+  /// The path in the block names of single-file Stable Diffusion checkpoints, where it has one.
+  public var ldmPath: String? { UNetNames.ldmPath(ofDiffusers: path) }
+
   /// The part of the network, for totals: `down_blocks.1`, `mid_block`, `double_blocks.7`, `text encoder 1`.
   public var block: String {
     switch component {

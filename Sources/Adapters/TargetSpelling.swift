@@ -35,6 +35,12 @@ enum TargetSpelling {
   ]
 
   private static func dottedKey(_ module: String) -> TargetKey {
+    let (component, path) = dottedPath(of: module)
+    return TargetKey(component, canonicalPath(path.replacing(".", with: "_"), component))
+  }
+
+  /// The module's name in the base, with dots, as current diffusers spells it; and the network it is in.
+  static func dottedPath(of module: String) -> (component: TargetKey.Component, path: String) {
     var path = module
     var component = TargetKey.Component.denoiser
     var isStripping = true
@@ -61,7 +67,7 @@ enum TargetSpelling {
     } else if path.hasSuffix(".to_out") {
       path += ".0"
     }
-    return TargetKey(component, canonicalPath(path.replacing(".", with: "_"), component))
+    return (component, path)
   }
 
   /// Makes flattened spellings of one module equal: diffusers' block names for Stable Diffusion UNets, and text

@@ -6,15 +6,18 @@ import Synchronization
 /// Each thread makes one `workspace` and reuses it, so that memory is touched once and kept. Results do not depend on
 /// the number of threads. When calls throw, the error of the smallest failing index that ran is rethrown.
 ///
-/// - Parameter order: the order in which indices are started; put long work first. All indices when `nil`.
+/// - Parameters:
+///   - order: the order in which indices are started; put long work first. Ascending when `nil`.
+///   - progress: called after each index with the number done so far, from any thread.
 public func concurrentMap<Workspace, Result: Sendable>(
-  count: Int, threads: Int, order: [Int]? = nil, workspace: @Sendable () -> Workspace,
+  count: Int, threads: Int, order: [Int]? = nil, progress: (@Sendable (Int) -> Void)? = nil,
+  workspace: @Sendable () -> Workspace,
   body: @Sendable (Int, inout Workspace) throws -> Result
 ) throws -> [Result] {
   precondition(order.map { $0.sorted() == Array(0..<count) } ?? true, "the order must name every index once")
   guard count > 0 else { return [] }
   BLAS.prepare()
-  let next = Atomic(0), failed = Atomic(false)
+  let next = Atomic(0), done = Atomic(0), failed = Atomic(false)
   let slots = Mutex<[Swift.Result<Result, any Error>?]>(Array(repeating: nil, count: count))
   DispatchQueue.concurrentPerform(iterations: max(1, min(threads, count))) { _ in
     var space = workspace()
@@ -25,6 +28,7 @@ public func concurrentMap<Workspace, Result: Sendable>(
       let outcome = Swift.Result { try body(index, &space) }
       if case .failure = outcome { failed.store(true, ordering: .relaxed) }
       slots.withLock { $0[index] = outcome }
+      progress?(done.wrappingAdd(1, ordering: .relaxed).newValue)
     }
   }
   let outcomes = slots.withLock { $0 }

@@ -53,6 +53,14 @@ public struct FactorMaps: Sendable {
 
   public var rank: Int { up.columns }
 
+  /// Bytes of memory that the maps take.
+  public var byteCount: Int { 8 * (up.elements.count + down.elements.count) }
+
+  /// The maps to the leading `rank` triples only.
+  public func prefix(_ rank: Int) -> FactorMaps {
+    rank == self.rank ? self : FactorMaps(up: up.selecting(columns: 0..<rank), down: down.selecting(rows: 0..<rank))
+  }
+
   /// `up` (m × components, row-major) times the map: m × rank.
   public func mapUp(_ factor: UnsafeBufferPointer<Double>, rows: Int, into target: UnsafeMutableBufferPointer<Double>) {
     precondition(factor.count == rows * up.rows && target.count == rows * rank, "a factor of \(rows) × \(up.rows)")

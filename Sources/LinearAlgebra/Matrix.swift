@@ -109,3 +109,14 @@ public struct Matrix: Equatable, Sendable {
     return result
   }
 }
+
+extension Matrix {
+  /// The matrices below each other.
+  ///
+  /// - Precondition: there is one, and all have the same number of columns.
+  public init(stacking matrices: [Matrix]) {
+    precondition(matrices.allSatisfy { $0.columns == matrices[0].columns }, "stacked matrices need equal columns")
+    self.init(
+      rows: matrices.reduce(0) { $0 + $1.rows }, columns: matrices[0].columns, elements: matrices.flatMap(\.elements))
+  }
+}

@@ -14,7 +14,21 @@ public struct SafetensorsLayout: Sendable {
       self.dtype = dtype
       self.shape = shape
     }
-    var byteCount: Int { shape.elementCount * dtype.bits / 8 }
+    public var byteCount: Int { shape.elementCount * dtype.bits / 8 }
+
+    /// The item's entry in the header's JSON.
+    public func headerText(at range: Range<Int>) -> String {
+      let extents = shape.extents.map(String.init).joined(separator: ",")
+      return "\(SafetensorsLayout.quoted(name)):{\"dtype\":\"\(dtype.rawValue)\",\"shape\":[\(extents)],"
+        + "\"data_offsets\":[\(range.lowerBound),\(range.upperBound)]}"
+    }
+
+    /// Whether this item stands before `other` in a file: wider formats first, then names in byte order, which for
+    /// UTF-8 is the order of code points.
+    public func precedes(_ other: Item) -> Bool {
+      dtype == other.dtype
+        ? name.utf8.lexicographicallyPrecedes(other.name.utf8) : dtype.canonicalRank > other.dtype.canonicalRank
+    }
   }
 
   /// In file order, with each tensor's bytes counted from the beginning of the data section.
@@ -26,7 +40,7 @@ public struct SafetensorsLayout: Sendable {
   /// - Precondition: no two items have the same name.
   public init(_ items: [Item], metadata: [(key: String, value: String)]) {
     var offset = 0
-    places = items.sorted(by: Self.precedes).map { item in
+    places = items.sorted { $0.precedes($1) }.map { item in
       defer { offset += item.byteCount }
       return (item, offset..<offset + item.byteCount)
     }
@@ -46,11 +60,7 @@ public struct SafetensorsLayout: Sendable {
       text += metadata.map { "\(Self.quoted($0.key)):\(Self.quoted($0.value))" }.joined(separator: ",")
       text += places.isEmpty ? "}" : "},"
     }
-    text += places.map { place in
-      let shape = place.item.shape.extents.map(String.init).joined(separator: ",")
-      return "\(Self.quoted(place.item.name)):{\"dtype\":\"\(place.item.dtype.rawValue)\",\"shape\":[\(shape)],"
-        + "\"data_offsets\":[\(place.range.lowerBound),\(place.range.upperBound)]}"
-    }.joined(separator: ",")
+    text += places.map { $0.item.headerText(at: $0.range) }.joined(separator: ",")
     text += "}"
     var header = Array(text.utf8)
     header.append(contentsOf: [UInt8](repeating: 0x20, count: (8 - header.count % 8) % 8))
@@ -60,13 +70,8 @@ public struct SafetensorsLayout: Sendable {
   /// The size of the file in bytes.
   public var fileCount: Int { head().count + dataCount }
 
-  /// Wider formats first; names in byte order, which for UTF-8 is the order of code points.
-  private static func precedes(_ a: Item, _ b: Item) -> Bool {
-    a.dtype == b.dtype ? a.name.utf8.lexicographicallyPrecedes(b.name.utf8) : a.dtype.canonicalRank > b.dtype.canonicalRank
-  }
-
   /// JSON string syntax.
-  private static func quoted(_ text: String) -> String {
+  fileprivate static func quoted(_ text: String) -> String {
     guard text.utf8.contains(where: { $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) else {
       return "\"\(text)\""
     }

@@ -1,8 +1,8 @@
-import Tensors
+public import Tensors
 
 /// Writes a safetensors file whose layout is known beforehand, tensor by tensor, in any order, from any thread.
 ///
-/// Nothing appears at the destination before `finish`, which reads every byte back from the file and compares it with
+/// Nothing appears at the destination before `commit`; `seal` reads every byte back from the file and compares it with
 /// the digest taken when it was handed over.
 public final class SafetensorsWriter: Sendable {
   public let layout: SafetensorsLayout
@@ -28,31 +28,33 @@ public final class SafetensorsWriter: Sendable {
     digests.record(ContentHash.sha256(bytes), for: name)
   }
 
-  /// Verifies the data, writes the header, syncs, and gives the file its name.
+  /// Where the unfinished file lies after `seal`, for a reader to try it.
+  public var temporaryPath: String { file.path }
+
+  /// Verifies the data and writes the header: the file is complete, but does not have its name yet.
   ///
-  /// - Parameter metadata: makes the final metadata from the SHA-256 of the data section; the header must keep its
+  /// - Parameter finalMetadata: makes the final metadata from the bytes of the data section; the header must keep its
   ///   length, so values may only be replaced by others of equal length. `nil` keeps the layout's.
   /// - Precondition: every tensor was written.
   /// - Throws: `SafetensorsError`: `verification` when the disk holds other bytes than were written, or a write error.
-  public func finish(
-    metadata finalMetadata: ((_ dataHash: String) -> [(key: String, value: String)])? = nil
-  ) throws(SafetensorsError) {
-    var head = layout.head()
-    try head.write(to: file)
+  public func seal(
+    metadata finalMetadata: ((_ data: Bytes) throws -> [(key: String, value: String)])? = nil
+  ) throws {
+    try layout.head().write(to: file)
     let data = try MappedFile(path: file.path).bytes[headCount..<headCount + layout.dataCount]
     for (item, range) in layout.places {
       guard digests[item.name] == ContentHash.sha256(data[range]) else {
         throw SafetensorsError(.verification(tensor: item.name), path: file.path)
       }
     }
-    if let finalMetadata {
-      let items = layout.places.map(\.item)
-      head = SafetensorsLayout(items, metadata: finalMetadata(ContentHash.sha256(data))).head()
-      precondition(head.count == headCount, "final metadata must keep the header's length")
-      try head.write(to: file)
-    }
-    try file.commit()
+    guard let finalMetadata else { return }
+    let head = SafetensorsLayout(layout.places.map(\.item), metadata: try finalMetadata(data)).head()
+    precondition(head.count == headCount, "final metadata must keep the header's length")
+    try head.write(to: file)
   }
+
+  /// Syncs the sealed file and gives it its name.
+  public func commit() throws(SafetensorsError) { try file.commit() }
 }
 
 extension [UInt8] {

@@ -2,7 +2,9 @@ import CConversions
 
 extension DType {
   /// Widens stored elements to doubles.
-  func decode(_ source: UnsafeRawBufferPointer, into target: UnsafeMutableBufferPointer<Double>) {
+  ///
+  /// - Precondition: `isReadable`, and `source` has `target.count` elements, of which there is at least one.
+  public func decode(_ source: UnsafeRawBufferPointer, into target: UnsafeMutableBufferPointer<Double>) {
     let base = source.baseAddress!, count = target.count, out = target.baseAddress!
     switch self {
     case .f64: UnsafeMutableRawPointer(out).copyMemory(from: base, byteCount: 8 * count)

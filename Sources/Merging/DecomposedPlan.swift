@@ -1,0 +1,116 @@
+import Adapters
+import LinearAlgebra
+import Safetensors
+public import Spectra
+import Tensors
+
+/// A plan whose deltas have been decomposed: everything is known that ranks can be chosen by.
+public struct DecomposedPlan: Sendable {
+  public let plan: RefactorPlan
+  /// The spectrum of each target's delta, without values that only rounding made.
+  public let spectra: [Spectrum]
+  let targets: [DecomposedTarget]
+
+  /// Factor maps beyond this many bytes are computed again when they are needed.
+  static let mapBudget = 512 << 20
+
+  /// Decomposes all deltas, in double precision.
+  ///
+  /// - Parameters:
+  ///   - threads: how many targets are worked on at once; the result does not depend on it.
+  ///   - progress: called with the number of targets done.
+  public init(_ plan: RefactorPlan, threads: Int, progress: (@Sendable (Int) -> Void)? = nil) throws {
+    let targets = plan.targets
+    let mapBytes = targets.reduce(0) { $0 + 16 * $1.delta.componentCount * $1.delta.componentCount }
+    let keepsMaps = mapBytes <= Self.mapBudget
+    self.plan = plan
+    self.targets = try concurrentMap(
+      count: targets.count, threads: threads, order: targets.map { $0.delta.terms.map(\.target) }.longestFirst,
+      progress: progress, workspace: FactorWorkspace.init
+    ) { index, workspace in
+      try DecomposedTarget(targets[index].delta, keepingMaps: keepsMaps, workspace)
+    }
+    spectra = self.targets.map(\.spectrum)
+  }
+
+  /// The ranks that the recipe's rule gives.
+  ///
+  /// - Parameter rule: another rule than the recipe's.
+  /// - Throws: `MergingError` when the rule cannot be met.
+  public func allocation(rule: RankRule? = nil) throws -> RankAllocation {
+    let rule = rule ?? plan.recipe.rule, path = plan.adapters[0].path
+    let allocator = makeAllocator()
+    switch rule {
+    case .size(let limit):
+      guard let allocation = allocator.allocation(fitting: limit.bytes) else {
+        throw MergingError(.tooSmall(limit: limit, smallest: .init(allocator.smallestSize)), path: path)
+      }
+      return allocation
+    case .maxError(let limit):
+      // Rounding adds its own error, which is independent of what is cut off.
+      let rounding = roundingError
+      guard limit > rounding.error else {
+        throw MergingError(.unreachableError(limit: limit, smallest: rounding.error, dtype: rounding.dtype), path: path)
+      }
+      return allocator.allocation(relativeError: (limit * limit - rounding.error * rounding.error).squareRoot())
+    default:
+      return allocator.allocation(
+        ranks: zip(plan.targets, spectra).map { target, spectrum in
+          rule.rank(for: spectrum, isConvolution: target.isConvolution, countsLikeKohya: plan.recipe.countsLikeKohya)!
+        })
+    }
+  }
+
+  /// File size against relative error, from the smallest file to the full one.
+  public func curve(points: Int) -> [RankAllocation] { makeAllocator().curve(points: points) }
+
+  private func makeAllocator() -> RankAllocator {
+    let metadata = OutputMetadata(adapters: plan.adapters, recipe: plan.recipe, format: plan.format, commonRank: commonRank)
+      .entries(ranks: plan.targets.map { ($0.name, 1) })
+    let parts = plan.targets.enumerated().flatMap { $1.parts(index: $0) }
+      + plan.passedThrough.map {
+        FileSizeModel.Part(target: nil, item: .init(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape), growsWithRank: false)
+      }
+    return RankAllocator(
+      spectra: spectra, weighing: plan.recipe.weighing, keepsAll: keepsAll,
+      model: FileSizeModel(parts: parts, metadata: metadata))
+  }
+
+  /// Formats that number their targets cannot leave one out.
+  private var keepsAll: Bool { plan.recipe.keepsAllTargets || plan.format == .cloneofsimo }
+
+  /// The rank to write down for the whole file: known beforehand only where every target gets the same.
+  var commonRank: Int? {
+    guard case .rank(let rank, let conv) = plan.recipe.rule, conv == nil || conv == rank else { return nil }
+    return spectra.allSatisfy { $0.singularValues.count { $0 > 0 } >= rank } ? rank : nil
+  }
+
+  /// What rounding the factors can add to the relative error: √2 times the format's typical relative rounding error,
+  /// with a margin.
+  private var roundingError: (error: Double, dtype: DType) {
+    let widest = plan.targets.map(\.dtype).max { ($0.unitRoundoff ?? 0) < ($1.unitRoundoff ?? 0) } ?? .f32
+    return ((widest.unitRoundoff ?? 0) * 0.7, widest)
+  }
+}
+
+/// The decomposition of one target's delta.
+struct DecomposedTarget: Sendable {
+  let spectrum: Spectrum
+  /// For all of the spectrum's components; `nil` when they would take too much memory.
+  let maps: FactorMaps?
+  /// Of each term's own delta at strength 1: its squared norm, and its inner product with each singular pair of the sum.
+  let terms: [(energy: Double, projections: [Double])]
+
+  init(_ delta: DeltaSum, keepingMaps: Bool, _ workspace: FactorWorkspace) throws {
+    let core = try delta.core(in: workspace)
+    let decomposition = try core.decomposed(weights: delta.weights)
+    let rank = decomposition.numericalRank(rows: delta.rows, columns: delta.columns)
+    let count = min(delta.componentCount, delta.rows, delta.columns)
+    spectrum = Spectrum(Array(decomposition.values.prefix(rank)) + Array(repeating: 0, count: count - rank))
+    maps = keepingMaps ? decomposition.factorMaps(rank: rank) : nil
+    terms = delta.terms.indices.map { index in
+      let own = core.core(weights: delta.weights(ofTerm: index))
+      return (own.inner(own), decomposition.projections(of: own))
+    }
+  }
+}

@@ -1,0 +1,160 @@
+import LinearAlgebra
+import Spectra
+import Tensors
+
+/// Makes the stored factors of one target from its delta and measures what was really stored.
+final class FactorEncoder {
+  let factors = FactorWorkspace()
+  private let upMemory = ReusableMemory(), downMemory = ReusableMemory()
+  private let storedUpMemory = ReusableMemory(), storedDownMemory = ReusableMemory()
+
+  /// Encoded factors, with the scale that makes their product the delta.
+  struct Encoded {
+    let up: [UInt8]
+    let down: [UInt8]
+    let scale: Double
+    /// ‖Δ − Δ'‖_F for the delta Δ' of the encoded factors.
+    let error: Double
+  }
+
+  /// - Parameters:
+  ///   - maps: the kept singular triples in terms of the delta's factors.
+  ///   - spectrum: of the delta.
+  ///   - isTruncation: whether the maps keep the leading triples of the delta itself, so that what is cut off is its
+  ///     tail; false for projections.
+  /// - Throws: `MergingError.overflow` when a value does not fit the output's number format.
+  func encode(
+    _ target: OutputTarget, maps: FactorMaps, spectrum: Spectrum, isTruncation: Bool, path: String
+  ) throws -> Encoded {
+    let delta = target.delta, rank = maps.rank
+    delta.load(into: factors)
+    let up = upMemory.room(for: delta.rows * rank), down = downMemory.room(for: rank * delta.columns)
+    maps.mapUp(UnsafeBufferPointer(factors.up), rows: delta.rows, into: up)
+    maps.mapDown(UnsafeBufferPointer(factors.down), columns: delta.columns, into: down)
+    fixSigns(up: up, down: down, rank: rank, columns: delta.columns)
+
+    let gauge = Gauge(up: up, down: down, rank: rank, dtype: target.dtype, mayMoveScale: target.names.alpha != nil)
+    let scale = storableScale(target, rank: rank, gauge: gauge)
+    multiply(up, by: gauge.up / target.scale.magnitude.squareRoot() * (target.scale < 0 ? -1 : 1))
+    multiply(down, by: gauge.down / target.scale.magnitude.squareRoot() * (scale.intended / scale.stored))
+
+    let storedUp = storedUpMemory.room(for: up.count), storedDown = storedDownMemory.room(for: down.count)
+    let upBytes = try round(up, to: target.dtype, readingInto: storedUp, target: target, path: path)
+    let downBytes = try round(down, to: target.dtype, readingInto: storedDown, target: target, path: path)
+    let error = measure(
+      delta, spectrum: spectrum, exact: (up, down), stored: (storedUp, storedDown), rank: rank, scale: scale.stored,
+      isTruncation: isTruncation)
+    return Encoded(up: upBytes, down: downBytes, scale: scale.stored, error: error)
+  }
+
+  /// Makes the largest entry of each column of `up` positive, so that equal input gives equal files.
+  private func fixSigns(
+    up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>, rank: Int, columns: Int
+  ) {
+    var largest = [Double](repeating: 0, count: rank)
+    for start in stride(from: 0, to: up.count, by: rank) {
+      for j in 0..<rank where up[start + j].magnitude > largest[j].magnitude { largest[j] = up[start + j] }
+    }
+    guard largest.contains(where: { $0 < 0 }) else { return }
+    for start in stride(from: 0, to: up.count, by: rank) { for j in 0..<rank where largest[j] < 0 { up[start + j].negate() } }
+    for j in 0..<rank where largest[j] < 0 { for i in 0..<columns { down[j * columns + i].negate() } }
+  }
+
+  /// The scale that the alpha tensor (single precision) can hold, beside the one that was meant.
+  private func storableScale(_ target: OutputTarget, rank: Int, gauge: Gauge) -> (intended: Double, stored: Double) {
+    let intended = target.scale / (gauge.up * gauge.down)
+    guard target.names.alpha != nil else { return (intended, intended) }
+    switch target.alphaMeaning {
+    case .scale: return (intended, Double(Float(intended)))
+    case .alpha: return (intended, Double(Float(intended * Double(rank))) / Double(rank))
+    }
+  }
+
+  private func multiply(_ values: UnsafeMutableBufferPointer<Double>, by factor: Double) {
+    guard factor != 1 else { return }
+    for i in values.indices { values[i] *= factor }
+  }
+
+  private func round(
+    _ values: UnsafeMutableBufferPointer<Double>, to dtype: DType, readingInto stored: UnsafeMutableBufferPointer<Double>,
+    target: OutputTarget, path: String
+  ) throws -> [UInt8] {
+    let bytes = [UInt8](unsafeUninitializedCapacity: values.count * dtype.bits / 8) { buffer, count in
+      count = values.count * dtype.bits / 8
+      dtype.encode(UnsafeBufferPointer(values), into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count]))
+    }
+    bytes.withUnsafeBytes { dtype.decode($0, into: stored) }
+    guard stored.allSatisfy(\.isFinite) else {
+      throw MergingError(.overflow(target: target.name, dtype: dtype), path: path)
+    }
+    return bytes
+  }
+
+  /// ‖Δ − Δ'‖_F of what is stored, against the source's own factors.
+  ///
+  /// Normally from ‖Δ‖² − 2⟨Δ, Δ'⟩ + ‖Δ'‖², which trusts nothing of how Δ' was made. Close to exactness that difference
+  /// drowns in rounding; there it is the tail that was cut off and the change that rounding the factors made, which are
+  /// orthogonal to first order.
+  private func measure(
+    _ delta: DeltaSum, spectrum: Spectrum, exact: (up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>),
+    stored: (up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>), rank: Int, scale: Double,
+    isTruncation: Bool
+  ) -> Double {
+    let source = FactoredProduct(
+      up: factors.up, down: factors.down, rows: delta.rows, columns: delta.columns, weights: delta.weights)
+    let weights = [Double](repeating: scale, count: rank)
+    let written = FactoredProduct(
+      up: stored.up, down: stored.down, rows: delta.rows, columns: delta.columns, weights: weights)
+    let energy = source.inner(source)
+    let square = energy - 2 * source.inner(written) + written.inner(written)
+    guard square <= 1e-10 * energy, isTruncation else { return max(0, square).squareRoot() }
+    // Δ_k − Δ' = (up − up')·down + up'·(down − down'), factors of twice the rank.
+    for i in exact.up.indices { exact.up[i] -= stored.up[i] }
+    let first = FactoredProduct(
+      up: exact.up, down: exact.down, rows: delta.rows, columns: delta.columns, weights: weights)
+    let firstSquare = first.inner(first)
+    for i in exact.down.indices { exact.down[i] -= stored.down[i] }
+    let second = FactoredProduct(
+      up: stored.up, down: exact.down, rows: delta.rows, columns: delta.columns, weights: weights)
+    // The two parts are independent roundings; their cross term is of higher order.
+    let tail = spectrum.tailNorm(afterRank: rank)
+    return (tail * tail + firstSquare + second.inner(second)).squareRoot()
+  }
+}
+
+/// Powers of two that bring factors into the range where a narrow format rounds well; the scale takes the rest.
+struct Gauge {
+  let up: Double
+  let down: Double
+
+  /// Half precision loses digits below 2⁻¹⁴: when a component's entries come near, all are lifted, so that the smallest
+  /// has a root mean square of at least 2⁻¹⁰ while the largest entry stays below 2¹². Eight-bit factors are lifted until
+  /// their largest entry is just below 240 (E4M3's range is 448).
+  init(
+    up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>, rank: Int, dtype: DType,
+    mayMoveScale: Bool
+  ) {
+    guard mayMoveScale, dtype.bits <= 16, dtype != .bf16 else {
+      (self.up, self.down) = (1, 1)
+      return
+    }
+    func largest(_ values: UnsafeMutableBufferPointer<Double>) -> Double { values.reduce(0) { max($0, $1.magnitude) } }
+    func power(_ exponent: Double.Exponent) -> Double { Double(sign: .plus, exponent: exponent, significand: 1) }
+    if dtype.bits == 8 {
+      self.up = power((240 / max(largest(up), .leastNormalMagnitude)).exponent)
+      self.down = power((240 / max(largest(down), .leastNormalMagnitude)).exponent)
+      return
+    }
+    let rows = up.count / rank, columns = down.count / rank
+    var squares = [Double](repeating: 0, count: rank)
+    for (i, value) in up.enumerated() { squares[i % rank] += value * value }
+    // Both sides of a component have equal length, so the longer vector has the smaller entries.
+    let smallest = (squares.min()! / Double(max(rows, columns))).squareRoot()
+    guard smallest > 0, smallest < 0x1p-12 else {
+      (self.up, self.down) = (1, 1)
+      return
+    }
+    let lift = min((0x1p-10 / smallest).exponent + 1, (0x1p12 / max(largest(up), largest(down))).exponent)
+    (self.up, self.down) = (power(max(0, lift)), power(max(0, lift)))
+  }
+}

@@ -1,0 +1,61 @@
+public import Adapters
+public import Tensors
+
+/// Why adapters could not be resized or merged as asked.
+public struct MergingError: Error, CustomStringConvertible {
+  public enum Kind: Sendable {
+    case differentFamilies(first: Family, file: String, other: Family)
+    case noName(target: String, format: AdapterFormat)
+    case fusedAndSplit(fused: String, split: String)
+    case tooSmall(limit: ByteCount, smallest: ByteCount)
+    case unreachableError(limit: Double, smallest: Double, dtype: DType)
+    case cannotLeaveOut(format: AdapterFormat)
+    case overflow(target: String, dtype: DType)
+    case noAlpha(dtype: DType, format: AdapterFormat)
+    case needsFolder
+    case conflictingTensor(name: String)
+    case verification(target: String, what: String, expected: String, found: String)
+    case recipe(reason: String)
+    case nothingLeft
+  }
+
+  public let kind: Kind
+  public let path: String
+
+  public init(_ kind: Kind, path: String) {
+    self.kind = kind
+    self.path = path
+  }
+
+  public var description: String {
+    "\(path): "
+      + {
+        switch kind {
+        case .differentFamilies(let first, let file, let other):
+          "family: expected \(first.rawValue) as in \(file), found \(other.rawValue)"
+        case .noName(let target, let format):
+          "\(target): name: has no spelling in the \(format.rawValue) format; hint: --format kohya"
+        case .fusedAndSplit(let fused, let split):
+          "\(fused): expected all adapters to name the attention's projections alike, found \(split) beside it; hint: "
+            + "merge adapters of one trainer's naming"
+        case .tooSmall(let limit, let smallest):
+          "size: expected at least \(smallest.bytes) bytes (\(smallest)), found a limit of \(limit.bytes) bytes"
+        case .unreachableError(let limit, let smallest, let dtype):
+          "max-error: expected at least \(Self.short(smallest)) in \(dtype.rawValue), found \(Self.short(limit)); hint: --dtype f32"
+        case .cannotLeaveOut(let format):
+          "the \(format.rawValue) format counts its targets and cannot leave any out; hint: --keep-all-targets"
+        case .overflow(let target, let dtype): "\(target): a value is too large for \(dtype.rawValue); hint: --dtype bf16 or f32"
+        case .noAlpha(let dtype, let format):
+          "\(dtype.rawValue) factors need an alpha to scale them, and the \(format.rawValue) names have none; hint: --format kohya"
+        case .needsFolder: "expected the name of a folder for a PEFT adapter, found a file's"
+        case .conflictingTensor(let name): "\(name): the adapters have different tensors of this name"
+        case .verification(let target, let what, let expected, let found):
+          "\(target): \(what): expected \(expected), found \(found) on reading the output again; the output was removed"
+        case .recipe(let reason): "recipe: \(reason)"
+        case .nothingLeft: "no component is left: every delta is zero"
+        }
+      }()
+  }
+
+  private static func short(_ value: Double) -> String { "\((value * 1e6).rounded() / 1e6)" }
+}

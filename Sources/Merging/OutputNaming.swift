@@ -1,0 +1,54 @@
+import Adapters
+
+/// How a merge spells its targets.
+struct OutputNaming {
+  let format: AdapterFormat
+  let family: Family
+
+  /// The target's name and tensor names for `key`.
+  ///
+  /// - Parameter target: the same target in some adapter, whose dotted name is used where the format has dots.
+  /// - Returns: `nil` when the format cannot spell it.
+  func names(for key: TargetKey, like target: Target) -> (module: String, tensors: Target.TensorNames)? {
+    switch format {
+    case .kohya:
+      guard let module = kohyaModule(key) else { return nil }
+      return (module, .init(up: "\(module).lora_up.weight", down: "\(module).lora_down.weight", alpha: "\(module).alpha"))
+    case .diffusers: return dotted(prefix: diffusersPrefix(key.component), target)
+    case .peft: return dotted(prefix: "base_model.model.", target)
+    case .native: return dotted(prefix: key.component.isTextEncoder ? diffusersPrefix(key.component) : "diffusion_model.", target)
+    case .xlabs, .cloneofsimo: return (target.name, .init(up: target.names.up, down: target.names.down))
+    }
+  }
+
+  private func dotted(prefix: String, _ target: Target) -> (String, Target.TensorNames)? {
+    guard let path = target.dottedPath else { return nil }
+    return (prefix + path, .init(up: prefix + path + ".lora_B.weight", down: prefix + path + ".lora_A.weight"))
+  }
+
+  private func diffusersPrefix(_ component: TargetKey.Component) -> String {
+    switch component {
+    case .denoiser: [.sd1, .sd2, .sdxl, .sdxlRefiner].contains(family) ? "unet." : "transformer."
+    case .denoiser2: "transformer_2."
+    case .textEncoder1: "text_encoder."
+    case .textEncoder2: "text_encoder_2."
+    case .textEncoder3: "text_encoder_3."
+    }
+  }
+
+  private func kohyaModule(_ key: TargetKey) -> String? {
+    // A cloneofsimo number that could not be given a name.
+    guard !key.path.contains(":") else { return nil }
+    let hasOneTextEncoder = family == .sd1 || family == .sd2
+    switch key.component {
+    case .denoiser: return "lora_unet_" + (family == .sdxl ? key.ldmPath ?? key.path : key.path)
+    case .denoiser2: return nil
+    case .textEncoder1: return (hasOneTextEncoder ? "lora_te_" : "lora_te1_") + textEncoderPath(key.path)
+    case .textEncoder2: return "lora_te2_" + textEncoderPath(key.path)
+    case .textEncoder3: return "lora_te3_" + key.path
+    }
+  }
+
+  /// CLIP's layers stand below `text_model` in kohya's names.
+  private func textEncoderPath(_ path: String) -> String { path.hasPrefix("encoder_layers_") ? "text_model_" + path : path }
+}

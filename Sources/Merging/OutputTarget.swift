@@ -1,0 +1,58 @@
+public import Adapters
+import Safetensors
+import Spectra
+public import Tensors
+
+/// One target of the adapter to be written: where its delta comes from and how it is spelled.
+public struct OutputTarget: Sendable {
+  public let key: TargetKey
+  /// As the output spells it.
+  public let name: String
+  let names: Target.TensorNames
+  let delta: DeltaSum
+  public let dtype: DType
+  let kernel: [Int]
+  let inputs: Int
+  /// Whether factors of linear targets are stored as 1 × 1 convolutions.
+  let isPointwise: Bool
+  /// What the product of the written factors is to be multiplied by.
+  let scale: Double
+  /// What the alpha tensor, where there is one, means.
+  let alphaMeaning: AlphaMeaning
+
+  enum AlphaMeaning: Sendable {
+    /// The number itself multiplies the product.
+    case scale
+    /// The number divided by the rank does.
+    case alpha
+  }
+
+  /// The largest rank among the adapters that have this target.
+  public var rankBefore: Int { delta.terms.map(\.target.rank).max()! }
+
+  var isConvolution: Bool { kernel.contains { $0 > 1 } }
+
+  func upShape(rank: Int) -> Shape {
+    Shape([delta.rows, rank] + Array(repeating: 1, count: isPointwise || !kernel.isEmpty ? max(kernel.count, 2) : 0))
+  }
+
+  func downShape(rank: Int) -> Shape {
+    Shape([rank, inputs] + (kernel.isEmpty && isPointwise ? [1, 1] : kernel))
+  }
+
+  /// The tensors at the given rank, as the layout wants them.
+  func items(rank: Int) -> [SafetensorsLayout.Item] {
+    var items = [
+      SafetensorsLayout.Item(name: names.up, dtype: dtype, shape: upShape(rank: rank)),
+      SafetensorsLayout.Item(name: names.down, dtype: dtype, shape: downShape(rank: rank)),
+    ]
+    // Alphas are always single precision: half precision could not hold scale · rank exactly.
+    if let alpha = names.alpha { items.append(SafetensorsLayout.Item(name: alpha, dtype: .f32, shape: [])) }
+    return items
+  }
+
+  /// The same for the model of the file's size.
+  func parts(index: Int) -> [FileSizeModel.Part] {
+    items(rank: 1).map { FileSizeModel.Part(target: index, item: $0, growsWithRank: $0.name != names.alpha) }
+  }
+}

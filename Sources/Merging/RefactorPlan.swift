@@ -1,0 +1,118 @@
+public import Adapters
+import Safetensors
+import Spectra
+import Tensors
+
+/// A recipe resolved against the real files: which targets there are, what each is made of, and how it will be spelled.
+///
+/// Only headers and alphas have been read.
+public struct RefactorPlan: Sendable {
+  public let recipe: RefactorRecipe
+  public let adapters: [Adapter]
+  public let family: Family
+  /// The dialect of the output.
+  public let format: AdapterFormat
+  public let targets: [OutputTarget]
+  /// What the user should know before or instead of the work.
+  public let warnings: [String]
+  /// Tensors that the output leaves out, because the user allowed it.
+  public let skipped: [String]
+
+  let passedThrough: [(name: String, tensor: Tensor)]
+
+  /// Reads the adapters' headers and matches their targets.
+  ///
+  /// - Throws: an error of the file's room, `AdapterError` for an adapter that cannot be worked on, or `MergingError`.
+  public init(_ recipe: RefactorRecipe) throws {
+    let adapters = try recipe.inputs.map { try Adapter(path: $0.path) }
+    for adapter in adapters { try adapter.requireWorkable(allowingUnknown: recipe.allowsUnknown) }
+    try Self.checkFamilies(adapters)
+    self.recipe = recipe
+    self.adapters = adapters
+    family = adapters.map(\.family).first { $0 != .unknown } ?? .unknown
+    format = recipe.operation == .resize ? adapters[0].format : recipe.format ?? Self.commonFormat(of: adapters)
+    targets = try Self.targets(adapters, recipe, OutputNaming(format: format, family: family))
+    skipped = adapters.flatMap { adapter in adapter.unknown.map { "\(adapter.path): \($0)" } }
+    passedThrough = try Self.passedThrough(adapters)
+    warnings = adapters.flatMap { adapter in
+      adapter.problems.filter { !$0.isFatal }.map { "\(adapter.path): \($0)" }
+    }
+  }
+
+  private static func checkFamilies(_ adapters: [Adapter]) throws(MergingError) {
+    guard let first = adapters.first(where: { $0.family != .unknown }) else { return }
+    for adapter in adapters where adapter.family != .unknown && adapter.family != first.family {
+      throw MergingError(.differentFamilies(first: first.family, file: first.path, other: adapter.family), path: adapter.path)
+    }
+  }
+
+  private static func commonFormat(of adapters: [Adapter]) -> AdapterFormat {
+    let formats = Set(adapters.map(\.format))
+    return formats.count == 1 ? formats.first! : .kohya
+  }
+
+  private static func targets(
+    _ adapters: [Adapter], _ recipe: RefactorRecipe, _ naming: OutputNaming
+  ) throws -> [OutputTarget] {
+    let groups = TargetPairing(adapters).groups
+    try checkProjections(groups, adapters)
+    return try groups.map { group in
+      let delta = try DeltaSum(
+        group.members.map { index, target in
+          .init(target, of: adapters[index].path, strength: recipe.inputs[index].strength(for: target.key.component))
+        })
+      let first = group.members[0].target
+      let dtypes = Set(group.members.map(\.target.dtype))
+      let dtype = recipe.dtype ?? (dtypes.count == 1 ? writable(dtypes.first!) : .f32)
+      let isPointwise = first.down.shape.rank == 4 && first.kernel.allSatisfy { $0 == 1 }
+      func make(_ name: String, _ names: Target.TensorNames, scale: Double, _ meaning: OutputTarget.AlphaMeaning) -> OutputTarget {
+        OutputTarget(
+          key: group.key, name: name, names: names, delta: delta, dtype: dtype, kernel: isPointwise ? [1, 1] : first.kernel,
+          inputs: first.inputs, isPointwise: isPointwise, scale: scale, alphaMeaning: meaning)
+      }
+      if recipe.operation == .resize {
+        var names = first.names
+        names.mid = nil
+        // Without a place to keep it, the scale goes into the factors.
+        let scale = names.alpha == nil || first.scale == 0 ? 1 : first.scale
+        return make(first.name, names, scale: scale, names.alpha?.hasSuffix(".scale") == true ? .scale : .alpha)
+      }
+      let spelled = group.members.lazy.compactMap { naming.names(for: group.key, like: $0.target) }.first
+      guard let (name, names) = spelled else {
+        throw MergingError(.noName(target: first.name, format: naming.format), path: adapters[group.members[0].adapter].path)
+      }
+      return make(name, names, scale: 1, .alpha)
+    }
+  }
+
+  /// Formats that can be read but not written become single precision.
+  private static func writable(_ dtype: DType) -> DType { dtype.unitRoundoff == nil ? .f32 : dtype }
+
+  /// Refuses a mix of names for one projection (`qkv` in one adapter, `to_q` in another): they change the same weight
+  /// and would stand beside each other as if they did not.
+  private static func checkProjections(_ groups: [TargetPairing.Group], _ adapters: [Adapter]) throws(MergingError) {
+    guard adapters.count > 1 else { return }
+    let fusedWords = ["_qkv", "_linear1"], splitWords = ["_to_q", "_to_k", "_to_v", "_add_q_proj", "_proj_mlp"]
+    let fused = groups.first { group in fusedWords.contains { group.key.path.hasSuffix($0) } }
+    let split = groups.first { group in
+      splitWords.contains { group.key.path.hasSuffix($0) } && !group.key.path.contains("attn1_") && !group.key.path.contains("attn2_")
+    }
+    guard let fused, let split, let one = fused.members.first, let other = split.members.first, one.adapter != other.adapter else { return }
+    throw MergingError(.fusedAndSplit(fused: one.target.name, split: other.target.name), path: adapters[one.adapter].path)
+  }
+
+  private static func passedThrough(_ adapters: [Adapter]) throws(MergingError) -> [(name: String, tensor: Tensor)] {
+    var result: [(name: String, tensor: Tensor)] = []
+    for adapter in adapters {
+      for (name, tensor) in adapter.passedThrough {
+        guard let other = result.first(where: { $0.name == name }) else {
+          result.append((name, tensor))
+          continue
+        }
+        let isSame = other.tensor.bytes.withUnsafeBytes { a in tensor.bytes.withUnsafeBytes { a.elementsEqual($0) } }
+        guard isSame else { throw MergingError(.conflictingTensor(name: name), path: adapter.path) }
+      }
+    }
+    return result
+  }
+}

@@ -1,0 +1,61 @@
+public import Adapters
+public import Tensors
+
+/// What the user wants: adapters with their strengths, and how their sum is to be written.
+public struct RefactorRecipe: Sendable {
+  public enum Operation: String, Sendable {
+    /// One adapter to other ranks: names and scales stay.
+    case resize
+    /// Several adapters to one.
+    case merge
+  }
+
+  /// An adapter file and how strongly it is used.
+  public struct Input: Sendable, Equatable {
+    public var path: String
+    public var strength: Double
+    /// For targets in text encoders.
+    public var textEncoderStrength: Double
+
+    public init(path: String, strength: Double = 1, textEncoderStrength: Double? = nil) {
+      self.path = path
+      self.strength = strength
+      self.textEncoderStrength = textEncoderStrength ?? strength
+    }
+
+    /// The strength for a target of the given component.
+    func strength(for component: TargetKey.Component) -> Double { component.isTextEncoder ? textEncoderStrength : strength }
+  }
+
+  public var operation: Operation
+  public var inputs: [Input]
+  public var rule: RankRule
+  public var weighing: Weighing
+  /// The number format of the factors; each target's own when `nil`.
+  public var dtype: DType?
+  /// The dialect of a merge; the adapters' common one when `nil`, or else kohya's.
+  public var format: AdapterFormat?
+  public var keepsAllTargets: Bool
+  /// Truncates so that every adapter keeps its share, not only the strongest (`FairProjection`).
+  public var isFair: Bool
+  public var allowsUnknown: Bool
+  /// Counts ranks as kohya's resize script did until 2026: one too many.
+  public var countsLikeKohya: Bool
+
+  public init(
+    _ operation: Operation, inputs: [Input], rule: RankRule, weighing: Weighing = .absolute, dtype: DType? = nil,
+    format: AdapterFormat? = nil, keepsAllTargets: Bool = false, isFair: Bool = false, allowsUnknown: Bool = false,
+    countsLikeKohya: Bool = false
+  ) {
+    self.operation = operation
+    self.inputs = inputs
+    self.rule = rule
+    self.weighing = weighing
+    self.dtype = dtype
+    self.format = format
+    self.keepsAllTargets = keepsAllTargets
+    self.isFair = isFair
+    self.allowsUnknown = allowsUnknown
+    self.countsLikeKohya = countsLikeKohya
+  }
+}

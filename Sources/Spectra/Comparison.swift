@@ -1,0 +1,99 @@
+public import Adapters
+import LinearAlgebra
+
+/// How far adapter B is from adapter A, target by target and as a whole.
+///
+/// Computed from the factors of both, in one core for each target, so equal deltas in different factors compare equal
+/// to about 10⁻¹⁵. A target that only one side has counts in full: the other side's delta is zero.
+public struct Comparison: Sendable {
+  public struct Entry: Sendable {
+    public let key: TargetKey
+    /// As A spells it, or B where A has no such target.
+    public let name: String
+    public let presence: Presence
+    /// ‖A‖_F, ‖B‖_F and ‖A − B‖_F.
+    public let normA: Double
+    public let normB: Double
+    public let difference: Double
+    /// ⟨A, B⟩.
+    public let inner: Double
+    /// σ₁(A) and σ₁(A − B).
+    public let spectralA: Double
+    public let spectralDifference: Double
+    /// Cosines of the principal angles between the column spaces (what the deltas write to), largest first.
+    public let upCosines: [Double]
+    /// Cosines of the principal angles between the row spaces (what the deltas listen to), largest first.
+    public let downCosines: [Double]
+
+    /// ‖A − B‖ ÷ ‖A‖; 0 where both are zero, infinite where only A is.
+    public var relativeError: Double { ratio(difference, normA) }
+    public var spectralError: Double { ratio(spectralDifference, spectralA) }
+    /// ⟨A, B⟩ ÷ ‖A‖‖B‖; `nil` where one is zero.
+    public var cosine: Double? { normA > 0 && normB > 0 ? inner / (normA * normB) : nil }
+  }
+
+  public enum Presence: String, Sendable { case both, onlyA, onlyB }
+
+  public let entries: [Entry]
+
+  /// - Parameters:
+  ///   - strengths: multiply A's and B's deltas before they are compared.
+  ///   - threads: how many targets are worked on at once; the result does not depend on it.
+  /// - Throws: `AdapterError` for factors that are not finite or whose shapes disagree.
+  public init(
+    _ a: Adapter, _ b: Adapter, strengths: (a: Double, b: Double) = (1, 1), threads: Int,
+    progress: (@Sendable (Int) -> Void)? = nil
+  ) throws {
+    let groups = TargetPairing([a, b]).groups
+    entries = try concurrentMap(
+      count: groups.count, threads: threads, order: groups.map { $0.members.map(\.target) }.longestFirst,
+      progress: progress, workspace: FactorWorkspace.init
+    ) { index, workspace in
+      let group = groups[index]
+      let files = [a.path, b.path], factors = [strengths.a, strengths.b]
+      let delta = try DeltaSum(group.members.map { .init($0.target, of: files[$0.adapter], strength: factors[$0.adapter]) })
+      let core = try delta.core(in: workspace)
+      let cores = delta.terms.indices.map { delta.terms[$0].strength * core.core(weights: delta.weights(ofTerm: $0)) }
+      let zero = 0.0 * cores[0]
+      let place = Dictionary(uniqueKeysWithValues: group.members.enumerated().map { ($1.adapter, $0) })
+      let coreA = place[0].map { cores[$0] } ?? zero, coreB = place[1].map { cores[$0] } ?? zero
+      let difference = coreA - coreB
+      let both = group.members.count == 2
+      return Entry(
+        key: group.key, name: group.members[0].target.name,
+        presence: both ? .both : place[0] != nil ? .onlyA : .onlyB,
+        normA: coreA.frobeniusNorm, normB: coreB.frobeniusNorm, difference: difference.frobeniusNorm,
+        inner: coreA.inner(coreB), spectralA: try SingularValues.values(of: coreA).first ?? 0,
+        spectralDifference: try SingularValues.values(of: difference).first ?? 0,
+        upCosines: both ? try PrincipalAngles.cosines(core.upCoordinates(of: delta.ranges[0]), core.upCoordinates(of: delta.ranges[1])) : [],
+        downCosines: both
+          ? try PrincipalAngles.cosines(core.downCoordinates(of: delta.ranges[0]), core.downCoordinates(of: delta.ranges[1])) : [])
+    }
+  }
+
+  public var normA: Double { entries.map(\.normA).rootOfSquares }
+  public var normB: Double { entries.map(\.normB).rootOfSquares }
+  public var difference: Double { entries.map(\.difference).rootOfSquares }
+  /// ‖A − B‖_F ÷ ‖A‖_F over all targets together.
+  public var relativeError: Double { ratio(difference, normA) }
+  /// ⟨A, B⟩ ÷ ‖A‖‖B‖ over all targets together; `nil` where one is zero.
+  public var cosine: Double? { normA > 0 && normB > 0 ? inner / (normA * normB) : nil }
+  /// The c that makes ‖B − c·A‖ smallest, and that distance relative to ‖B‖: is B just A at another strength?
+  public var bestFit: (factor: Double, relativeError: Double)? {
+    guard normA > 0, normB > 0 else { return nil }
+    let factor = inner / (normA * normA)
+    // ‖B − cA‖² = Σ ‖B_t‖² − 2c⟨A_t, B_t⟩ + c²‖A_t‖².
+    let square = entries.reduce(0) { $0 + $1.normB * $1.normB - 2 * factor * $1.inner + factor * factor * $1.normA * $1.normA }
+    return (factor, max(0, square).squareRoot() / normB)
+  }
+
+  private var inner: Double { entries.reduce(0) { $0 + $1.inner } }
+}
+
+/// a ÷ b where nothing of nothing is 0.
+func ratio(_ a: Double, _ b: Double) -> Double { a == 0 && b == 0 ? 0 : a / b }
+
+extension [Double] {
+  /// √Σx².
+  var rootOfSquares: Double { reduce(0) { $0 + $1 * $1 }.squareRoot() }
+}

@@ -1,0 +1,117 @@
+public import Adapters
+import LinearAlgebra
+
+/// How much adapters get in each other's way when used together, for every ordered pair.
+///
+/// The cosine of two deltas says little: adapters trained from one seed can have cosine 0 and still listen to the same
+/// inputs. Cross-talk looks at each side by itself.
+public struct CrossTalk: Sendable {
+  public struct Pair: Sendable {
+    /// The index of the adapter that disturbs, and of the one that is disturbed.
+    public let source: Int
+    public let target: Int
+    /// ⟨D_s, D_t⟩ ÷ ‖D_s‖‖D_t‖; `nil` where one is zero.
+    public let cosine: Double?
+    /// ‖D_sᵀD_t‖ ÷ ‖D_tᵀD_t‖: how strongly s writes to the outputs that t writes to.
+    public let output: Double
+    /// ‖D_sD_tᵀ‖ ÷ ‖D_tD_tᵀ‖: how strongly s answers the inputs that t listens to.
+    public let input: Double
+    /// Mean squared cosine of the principal angles of output and input spaces, and the same for random spaces.
+    public let outputOverlap: Double
+    public let inputOverlap: Double
+    public let randomOutputOverlap: Double
+    public let randomInputOverlap: Double
+    public let sharedTargets: Int
+  }
+
+  /// All ordered pairs, by source and then target.
+  public let pairs: [Pair]
+
+  /// Sums over one target's pair, before they are put together.
+  private struct Sums {
+    var inner = 0.0, squareSource = 0.0, squareTarget = 0.0
+    var output = 0.0, outputOwn = 0.0, input = 0.0, inputOwn = 0.0
+    var outputOverlap = 0.0, inputOverlap = 0.0, randomOutput = 0.0, randomInput = 0.0
+    var shared = 0
+
+    mutating func add(_ other: Sums) {
+      inner += other.inner
+      squareSource += other.squareSource
+      squareTarget += other.squareTarget
+      output += other.output
+      outputOwn += other.outputOwn
+      input += other.input
+      inputOwn += other.inputOwn
+      outputOverlap += other.outputOverlap
+      inputOverlap += other.inputOverlap
+      randomOutput += other.randomOutput
+      randomInput += other.randomInput
+      shared += other.shared
+    }
+  }
+
+  /// - Parameter strengths: multiply the deltas beforehand: cross-talk of a stack as it is used.
+  /// - Throws: `AdapterError` for factors that are not finite or whose shapes disagree.
+  public init(_ adapters: [Adapter], strengths: [Double], threads: Int, progress: (@Sendable (Int) -> Void)? = nil) throws {
+    precondition(adapters.count == strengths.count, "one strength for each adapter")
+    let groups = TargetPairing(adapters).groups, count = adapters.count
+    let parts = try concurrentMap(
+      count: groups.count, threads: threads, order: groups.map { $0.members.map(\.target) }.longestFirst,
+      progress: progress, workspace: FactorWorkspace.init
+    ) { index, workspace in
+      try Self.sums(groups[index], adapters, strengths, workspace)
+    }
+    var totals = [Sums](repeating: Sums(), count: count * count)
+    for part in parts { for (place, sums) in part { totals[place].add(sums) } }
+    pairs = (0..<count * count).filter { $0 / count != $0 % count }.map { place in
+      let sums = totals[place], shared = Double(max(sums.shared, 1))
+      let norms = (sums.squareSource * sums.squareTarget).squareRoot()
+      return Pair(
+        source: place / count, target: place % count, cosine: norms > 0 ? sums.inner / norms : nil,
+        output: ratio(sums.output.squareRoot(), sums.outputOwn.squareRoot()),
+        input: ratio(sums.input.squareRoot(), sums.inputOwn.squareRoot()),
+        outputOverlap: sums.outputOverlap / shared, inputOverlap: sums.inputOverlap / shared,
+        randomOutputOverlap: sums.randomOutput / shared, randomInputOverlap: sums.randomInput / shared,
+        sharedTargets: sums.shared)
+    }
+  }
+
+  private static func sums(
+    _ group: TargetPairing.Group, _ adapters: [Adapter], _ strengths: [Double], _ workspace: FactorWorkspace
+  ) throws -> [(Int, Sums)] {
+    let delta = try DeltaSum(
+      group.members.map { .init($0.target, of: adapters[$0.adapter].path, strength: strengths[$0.adapter]) })
+    let core = try delta.core(in: workspace)
+    let cores = delta.terms.indices.map { delta.terms[$0].strength * core.core(weights: delta.weights(ofTerm: $0)) }
+    let place = Dictionary(uniqueKeysWithValues: group.members.enumerated().map { ($1.adapter, $0) })
+    func square(_ matrix: Matrix) -> Double { matrix.inner(matrix) }
+    let squares = cores.map(square)
+    let outputs = cores.map { square($0.transposedTimes($0)) }, inputs = cores.map { square($0.timesTransposed($0)) }
+    var result: [(Int, Sums)] = []
+    for s in adapters.indices {
+      for t in adapters.indices where s != t {
+        var sums = Sums()
+        if let i = place[s] { sums.squareSource = squares[i] }
+        if let j = place[t] { (sums.squareTarget, sums.outputOwn, sums.inputOwn) = (squares[j], outputs[j], inputs[j]) }
+        if let i = place[s], let j = place[t] {
+          sums.inner = cores[i].inner(cores[j])
+          sums.output = square(cores[i].transposedTimes(cores[j]))
+          sums.input = square(cores[i].timesTransposed(cores[j]))
+          let (a, b) = (delta.ranges[i], delta.ranges[j])
+          sums.outputOverlap = mean(try PrincipalAngles.cosines(core.upCoordinates(of: a), core.upCoordinates(of: b)))
+          sums.inputOverlap = mean(try PrincipalAngles.cosines(core.downCoordinates(of: a), core.downCoordinates(of: b)))
+          // Of random spaces, the smaller's directions fall into the larger by chance.
+          sums.randomOutput = min(1, Double(max(a.count, b.count)) / Double(delta.rows))
+          sums.randomInput = min(1, Double(max(a.count, b.count)) / Double(delta.columns))
+          sums.shared = 1
+        }
+        result.append((s * adapters.count + t, sums))
+      }
+    }
+    return result
+  }
+
+  private static func mean(_ cosines: [Double]) -> Double {
+    cosines.isEmpty ? 0 : cosines.reduce(0) { $0 + $1 * $1 } / Double(cosines.count)
+  }
+}

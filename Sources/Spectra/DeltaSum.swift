@@ -1,0 +1,114 @@
+public import Adapters
+public import LinearAlgebra
+import Tensors
+
+/// A weighted sum of deltas of one base weight, kept in factored form: Σ strengthₜ · scaleₜ · upₜ · downₜ.
+///
+/// The factors of all terms stand side by side in one product up · diag(w) · down of rank Σ rₜ, so that anything
+/// computed from it is exact. A single adapter's delta is the sum of one term.
+public struct DeltaSum: Sendable {
+  public struct Term: Sendable {
+    public let target: Target
+    /// The file the target came from, for messages.
+    public let file: String
+    public let strength: Double
+
+    public init(_ target: Target, of file: String, strength: Double = 1) {
+      (self.target, self.file, self.strength) = (target, file, strength)
+    }
+  }
+
+  public let terms: [Term]
+  /// Rows and columns of the delta seen as a matrix.
+  public let rows: Int
+  public let columns: Int
+  /// The components that belong to each term.
+  public let ranges: [Range<Int>]
+
+  /// - Throws: `AdapterError` (`factorShape`) when the terms' deltas differ in shape.
+  public init(_ terms: [Term]) throws(AdapterError) {
+    precondition(!terms.isEmpty, "a sum needs a term")
+    self.terms = terms
+    let first = terms[0].target
+    (rows, columns) = (first.rows, first.columns)
+    for term in terms where (term.target.rows, term.target.columns, term.target.isTransposed) != (rows, columns, first.isTransposed) {
+      throw AdapterError(
+        .problem(
+          AdapterProblem(
+            .factorShape(expected: "\(first.shape) as in \(terms[0].file)", found: "\(term.target.shape)"),
+            target: term.target.name)),
+        path: term.file)
+    }
+    var start = 0
+    ranges = terms.map { term in
+      defer { start += term.target.rank }
+      return start..<start + term.target.rank
+    }
+  }
+
+  /// The number of components of all terms.
+  public var componentCount: Int { ranges.last!.upperBound }
+
+  /// strength · scale for each component.
+  public var weights: [Double] {
+    terms.flatMap { Array(repeating: $0.strength * $0.target.scale, count: $0.target.rank) }
+  }
+
+  /// The weights of one term alone at strength 1; zero for all other components.
+  public func weights(ofTerm index: Int) -> [Double] {
+    var weights = [Double](repeating: 0, count: componentCount)
+    for component in ranges[index] { weights[component] = terms[index].target.scale }
+    return weights
+  }
+
+  /// Reads all factors into `workspace` as doubles: up (rows × components) and down (components × columns).
+  public func load(into workspace: FactorWorkspace) {
+    workspace.prepare(up: rows * componentCount, down: componentCount * columns)
+    for (term, range) in zip(terms, ranges) {
+      term.target.loadUp(into: workspace, columns: range, of: componentCount)
+      term.target.loadDown(into: workspace, rows: range, columns: columns)
+    }
+  }
+
+  /// Reduces the product to its core. The factors in `workspace` may be overwritten.
+  ///
+  /// - Throws: `AdapterError` naming the target when a factor holds NaN or infinity.
+  public func core(in workspace: FactorWorkspace) throws -> ProductCore {
+    load(into: workspace)
+    do {
+      return try ProductCore(
+        up: workspace.up, down: workspace.down, rows: rows, columns: columns, rank: componentCount)
+    } catch {
+      throw explained(error)
+    }
+  }
+
+  /// The target and factor behind NaN or infinity.
+  private func explained(_ error: LinearAlgebraError) -> any Error {
+    guard error.kind == .notFinite else { return error }
+    for term in terms {
+      for (factor, tensor) in [("up", term.target.up), ("down", term.target.down), ("mid", term.target.mid)] {
+        let count = tensor?.doubles().count { !$0.isFinite } ?? 0
+        guard count > 0 else { continue }
+        return AdapterError(.problem(AdapterProblem(.notFinite(factor: factor, count: count), target: term.target.name)), path: term.file)
+      }
+    }
+    return error
+  }
+}
+
+/// Memory for the factors of one delta, made once for each thread and reused.
+public final class FactorWorkspace {
+  private let upMemory = ReusableMemory(), downMemory = ReusableMemory(), scratchMemory = ReusableMemory()
+  public private(set) var up = UnsafeMutableBufferPointer<Double>(start: nil, count: 0)
+  public private(set) var down = UnsafeMutableBufferPointer<Double>(start: nil, count: 0)
+
+  public init() {}
+
+  func prepare(up upCount: Int, down downCount: Int) {
+    up = upMemory.room(for: upCount)
+    down = downMemory.room(for: downCount)
+  }
+
+  func scratch(_ count: Int) -> UnsafeMutableBufferPointer<Double> { scratchMemory.room(for: count) }
+}

@@ -1,0 +1,46 @@
+import Adapters
+import LinearAlgebra
+import Tensors
+
+extension Target {
+  /// Reads the up factor into its columns of a wider row-major matrix.
+  func loadUp(into workspace: FactorWorkspace, columns range: Range<Int>, of width: Int) {
+    guard range.count < width else {
+      up.copyDoubles(to: workspace.up)
+      return
+    }
+    let source = workspace.scratch(up.elementCount)
+    up.copyDoubles(to: source)
+    for row in 0..<rows {
+      for j in 0..<range.count { workspace.up[row * width + range.lowerBound + j] = source[row * range.count + j] }
+    }
+  }
+
+  /// Reads the down factor, with a Tucker core multiplied in, into its rows of a taller row-major matrix.
+  func loadDown(into workspace: FactorWorkspace, rows range: Range<Int>, columns: Int) {
+    let place = UnsafeMutableBufferPointer(
+      rebasing: workspace.down[range.lowerBound * columns..<range.upperBound * columns])
+    guard let mid else {
+      down.copyDoubles(to: place)
+      return
+    }
+    expandTucker(mid, into: place)
+  }
+
+  /// down'[p, i, k] = Σ_q mid[p, q, k] · down[q, i]: the plain convolution with the same delta, exactly.
+  private func expandTucker(_ mid: Tensor, into place: UnsafeMutableBufferPointer<Double>) {
+    let kernelSize = kernel.reduce(1, *), inner = mid.shape[1]
+    let core = mid.doubles(), narrow = down.doubles()
+    place.update(repeating: 0)
+    for p in 0..<mid.shape[0] {
+      for q in 0..<inner {
+        for i in 0..<inputs {
+          let factor = narrow[q * inputs + i]
+          for k in 0..<kernelSize {
+            place[(p * inputs + i) * kernelSize + k] += core[(p * inner + q) * kernelSize + k] * factor
+          }
+        }
+      }
+    }
+  }
+}
