@@ -93,7 +93,7 @@ struct AdapterReader {
     for module in moduleOrder {
       let parts = modules[module]!
       if let algorithm = otherAlgorithm(of: parts, configs: configs) {
-        unsupported.append(describe(module, parts, as: algorithm))
+        unsupported.append(describe(module, parts, as: algorithm, format: format))
         problems.append(AdapterProblem(.unsupported(algorithm), target: module))
       } else {
         let key = positional[module] ?? TargetSpelling.key(of: module, format: format)
@@ -101,7 +101,7 @@ struct AdapterReader {
       }
     }
     checkDuplicates(targets)
-    let family = Family.detect(targets.map { ($0.key, $0.inputs, $0.rows) })
+    let family = Family.detect(targets.map { ($0.key, $0.inputs) } + unsupported.map { ($0.key, $0.inputs) })
     if let claim = Family.claimed(by: metadata), family != .unknown, claim != family {
       problems.append(AdapterProblem(.familyMetadata(expected: family.rawValue, found: claim.rawValue)))
     }
@@ -230,13 +230,22 @@ struct AdapterReader {
   }
 
   private func describe(
-    _ module: String, _ parts: [(role: Role, name: String, tensor: Tensor)], as algorithm: Algorithm
+    _ module: String, _ parts: [(role: Role, name: String, tensor: Tensor)], as algorithm: Algorithm, format: AdapterFormat
   ) -> UnsupportedTarget {
     let weights = parts.filter { $0.role != .alpha && $0.role != .scale }
     return UnsupportedTarget(
-      name: module, algorithm: algorithm, tensors: parts.map(\.name),
+      name: module, key: TargetSpelling.key(of: module, format: format), algorithm: algorithm, tensors: parts.map(\.name),
       dtype: weights.max { $0.tensor.elementCount < $1.tensor.elementCount }?.tensor.dtype ?? .f32,
-      parameterCount: weights.reduce(0) { $0 + $1.tensor.elementCount })
+      parameterCount: weights.reduce(0) { $0 + $1.tensor.elementCount }, inputs: inputs(of: weights))
+  }
+
+  /// Input channels of a linear target in another algorithm's shapes.
+  private func inputs(of parts: [(role: Role, name: String, tensor: Tensor)]) -> Int {
+    func columns(_ suffixes: String...) -> Int? {
+      parts.first { part in suffixes.contains { part.name.hasSuffix("." + $0) } && part.tensor.shape.rank == 2 }?.tensor.shape[1]
+    }
+    if let outer = columns("lokr_w1", "lokr_w1_b"), let inner = columns("lokr_w2", "lokr_w2_b") { return outer * inner }
+    return columns("hada_w1_b", "lora_down.weight", "lora_A.weight", "diff", "b2.weight") ?? 0
   }
 
   private mutating func target(

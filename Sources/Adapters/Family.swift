@@ -21,7 +21,7 @@ public enum Family: String, Sendable {
   /// Works out the family from names and input widths; shapes decide, metadata never does.
   ///
   /// Source: the evidence that ComfyUI and kohya's loaders use, in the order of how sure it is.
-  static func detect(_ targets: [(key: TargetKey, inputs: Int, rows: Int)]) -> Family {
+  static func detect(_ targets: [(key: TargetKey, inputs: Int)]) -> Family {
     let components = Set(targets.map(\.key.component))
     let denoiser = targets.filter { !$0.key.component.isTextEncoder }
     func has(_ parts: String...) -> Bool { denoiser.contains { target in parts.allSatisfy(target.key.path.contains) } }
@@ -55,7 +55,7 @@ public enum Family: String, Sendable {
   }
 
   private static func stableDiffusion(
-    _ components: Set<TargetKey.Component>, _ denoiser: [(key: TargetKey, inputs: Int, rows: Int)]
+    _ components: Set<TargetKey.Component>, _ denoiser: [(key: TargetKey, inputs: Int)]
   ) -> Family {
     if components.contains(.textEncoder2) { return .sdxl }
     let context = Set(denoiser.filter { $0.key.path.hasSuffix("attn2_to_k") || $0.key.path.hasSuffix("attn2_to_v") }.map(\.inputs))
@@ -71,7 +71,7 @@ public enum Family: String, Sendable {
   }
 
   private static func textEncodersOnly(
-    _ targets: [(key: TargetKey, inputs: Int, rows: Int)], _ components: Set<TargetKey.Component>
+    _ targets: [(key: TargetKey, inputs: Int)], _ components: Set<TargetKey.Component>
   ) -> Family {
     if components.contains(.textEncoder2) { return .sdxl }
     let widths = Set(targets.map(\.inputs))

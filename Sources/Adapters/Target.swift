@@ -78,8 +78,11 @@ public struct Target: Sendable {
 /// A target whose algorithm Lathe knows by name but cannot work on yet.
 public struct UnsupportedTarget: Sendable {
   public let name: String
+  public let key: TargetKey
   public let algorithm: Algorithm
   public let tensors: [String]
   public let dtype: DType
   public let parameterCount: Int
+  /// Columns of the delta seen as a matrix, where the shapes tell; for recognising the family.
+  let inputs: Int
 }

@@ -50,6 +50,7 @@ public struct ProductCore: Sendable {
     func triangle(
       _ gram: Matrix, _ x: UnsafeMutablePointer<Double>, _ layout: Triangle.Layout, length: Int, scales: [Double]
     ) -> Matrix {
+      guard !order.isEmpty else { return Matrix(zeros: 0, 0) }
       let arranged = Self.arrange(gram, order: order, scales: scales)
       if length >= order.count, let triangle = Triangle.byCholesky(gram: arranged) { return triangle }
       Self.arrange(x, layout, length: length, count: r, order: order, scales: scales)

@@ -17,8 +17,7 @@ struct OutputPlace {
   private let folder: String?
 
   init(_ output: String, plan: RefactorPlan, ranks: [(name: String, rank: Int)]) throws {
-    let source = plan.adapters.first { $0.configuration != nil }
-    guard plan.format == .peft, let source else {
+    guard plan.writesFolder, let source = plan.adapters.first(where: { $0.configuration != nil }) else {
       (tensorFile, configuration, folder) = (output, nil, nil)
       return
     }

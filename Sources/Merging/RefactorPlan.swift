@@ -18,6 +18,9 @@ public struct RefactorPlan: Sendable {
   /// Tensors that the output leaves out, because the user allowed it.
   public let skipped: [String]
 
+  /// Whether the output is a folder with a configuration rather than one file.
+  public var writesFolder: Bool { format == .peft && adapters.contains { $0.configuration != nil } }
+
   let passedThrough: [(name: String, tensor: Tensor)]
 
   /// Reads the adapters' headers and matches their targets.

@@ -162,7 +162,9 @@ struct PickleMachine {
     return value
   }
 
-  private func append(_ values: [PickleValue]) throws(TorchPickleError) {
+  // `mutating` although it changes only what the stack refers to: the stack must be looked at after the arguments,
+  // which pop from it, have been evaluated.
+  private mutating func append(_ values: [PickleValue]) throws(TorchPickleError) {
     switch try top() {
     case .list(let list): list.value.append(contentsOf: values)
     case .opaque: break
@@ -170,7 +172,7 @@ struct PickleMachine {
     }
   }
 
-  private func setItems(_ values: [PickleValue]) throws(TorchPickleError) {
+  private mutating func setItems(_ values: [PickleValue]) throws(TorchPickleError) {
     guard values.count % 2 == 0 else { throw fault("expected pairs of keys and values") }
     switch try top() {
     case .dictionary(let dictionary):

@@ -1,0 +1,70 @@
+import Adapters
+import ArgumentParser
+import Reports
+import Spectra
+
+struct Inspect: LatheCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Shows what is in adapter files: family, format, targets, ranks, alphas, training metadata, problems.",
+    discussion: """
+      Reads only the header, so it is instant. --norms reads the weights too and finds NaN, infinity and dead targets;
+      --hashes reads the whole file. A file that cannot be worked on gives exit code 65.
+
+      Examples:
+        lathe inspect style.safetensors
+        lathe inspect --norms --targets style.safetensors character.safetensors
+        lathe inspect --json uploads/*.safetensors > report.json
+      """)
+
+  @Argument(help: "Adapter files, or folders with adapter_config.json.")
+  var files: [String]
+
+  @Flag(help: "Read the weights: norm of each target, NaN, infinity, targets that were never trained.")
+  var norms = false
+
+  @Flag(inversion: .prefixedNo, help: "Read the whole file: SHA-256, AutoV2, AutoV3, stale hashes (default: only with --json).")
+  var hashes: Bool?
+
+  @Flag(help: "Show each target, and every problem.")
+  var targets = false
+
+  @OptionGroup var common: CommonOptions
+
+  func execute() throws -> Outcome {
+    var reports: [InspectReport] = [], isUsable = true
+    for file in files {
+      do {
+        let (report, usable) = try inspect(file)
+        reports.append(report)
+        isUsable = isUsable && usable
+      } catch where files.count > 1 {
+        // One broken file among many must not hide the others.
+        Console.complain("error: \(error)")
+        isUsable = false
+      }
+    }
+    if common.json {
+      try Console.report(files.count == 1 ? reports[0].jsonText() : ReportList(reports).jsonText())
+    } else {
+      try Console.report(reports.map { $0.text(width: Console.width, showsTargets: targets) }.joined(separator: "\n"))
+    }
+    return isUsable ? .done : .badData
+  }
+
+  private func inspect(_ file: String) throws -> (InspectReport, isUsable: Bool) {
+    let adapter = try Adapter(path: file)
+    let hashes = self.hashes ?? common.json ? try AdapterHashes(of: adapter) : nil
+    var spectrum: AdapterSpectrum?
+    if norms {
+      spectrum = try withProgress("reading", total: adapter.targets.count, isQuiet: common.quiet) {
+        try AdapterSpectrum(of: adapter, threads: common.threads, progress: $0)
+      }
+    }
+    let isUsable = adapter.problems.allSatisfy { problem in
+      // An algorithm that is not supported yet is no fault of the file.
+      if case .unsupported = problem.kind { return true }
+      return !problem.isFatal
+    }
+    return (InspectReport(adapter, hashes: hashes, spectrum: spectrum), isUsable)
+  }
+}

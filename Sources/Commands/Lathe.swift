@@ -1,0 +1,19 @@
+public import ArgumentParser
+
+/// The root of the command line.
+public struct Lathe: ParsableCommand {
+  public static let configuration = CommandConfiguration(
+    commandName: "lathe",
+    abstract: "Inspects, measures, shrinks and merges LoRA adapters, with exact errors.",
+    discussion: """
+      An adapter with its strength is written FILE@STRENGTH (style.safetensors@0.8; @0.8,0.5 = UNet, text encoder).
+      The report goes to standard output; progress, warnings and errors go to standard error.
+
+      Exit codes: 0 done, 2 done with something skipped, 64 usage, 65 bad data, 66 input missing,
+      73 cannot create output, 74 input/output error.
+      """,
+    version: "0.1.0",
+    subcommands: [Inspect.self, SpectrumCommand.self, Compare.self, Resize.self, Merge.self])
+
+  public init() {}
+}

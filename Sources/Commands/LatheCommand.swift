@@ -1,0 +1,63 @@
+import Adapters
+import ArgumentParser
+import Merging
+import Safetensors
+import TorchPickles
+
+/// What a command did, apart from its report.
+enum Outcome {
+  case done
+  /// Done, but the report or a warning names something that was left aside.
+  case skipped
+  /// The report was made, and what it reports on cannot be used.
+  case badData
+}
+
+/// A subcommand: its errors become one line on standard error and the right exit code.
+protocol LatheCommand: ParsableCommand {
+  func execute() throws -> Outcome
+}
+
+extension LatheCommand {
+  func run() throws {
+    let outcome: Outcome
+    do {
+      outcome = try execute()
+    } catch let code as ExitCode {
+      throw code
+    } catch let error as ValidationError {
+      throw error
+    } catch {
+      Console.complain("error: \(error)")
+      throw ExitCode(rawValue: error.exitCode)
+    }
+    switch outcome {
+    case .done: break
+    case .skipped: throw ExitCode(2)
+    case .badData: throw ExitCode(65)
+    }
+  }
+}
+
+extension Error {
+  /// The code of sysexits.h that fits.
+  var exitCode: Int32 {
+    switch self {
+    case let error as SafetensorsError:
+      switch error.kind {
+      case .missing: 66
+      case .exists, .notWritable: 73
+      case .system, .verification: 74
+      default: 65
+      }
+    case let error as MergingError:
+      switch error.kind {
+      case .tooSmall, .unreachableError, .needsFolder, .noAlpha, .cannotLeaveOut, .noName: 64
+      case .verification: 74
+      default: 65
+      }
+    case is ConsoleError: 74
+    default: 65
+    }
+  }
+}

@@ -1,0 +1,94 @@
+import ArgumentParser
+import Foundation
+import Adapters
+import Merging
+import Reports
+import Safetensors
+import Tensors
+
+struct Merge: LatheCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Joins several adapters into one: the exact weighted sum of their deltas.",
+    discussion: """
+      Any ranks, alphas, signs, number formats and dialects. The sum is exact at minimal rank (--method exact), or cut
+      to a rank, error or size like a resize. The report says what is kept of each adapter.
+
+      Examples:
+        lathe merge style.safetensors@0.8 character.safetensors@0.6 -o both.safetensors
+        lathe merge a.safetensors@0.7 b.safetensors@-0.3 -o small.safetensors --size 40MB --fair
+        lathe merge --recipe merge.yaml -o merged.safetensors
+      """)
+
+  @Argument(help: ArgumentHelp("Adapters with their strengths: FILE@0.8, or FILE@0.8,0.5 for UNet and text encoder.", valueName: "adapter"))
+  var adapters: [AdapterArgument] = []
+
+  @Option(help: "exact (all components) or svd (cut by --rank, --energy, --max-error or --size).")
+  var method: Method?
+
+  @OptionGroup var rules: RuleOptions
+  @OptionGroup var writer: WriterOptions
+
+  @Option(help: ArgumentHelp("Read adapters and options from a YAML file; options here win.", valueName: "file"))
+  var recipe: String?
+
+  @Option(help: "Names of the result: kohya, diffusers, peft or native (default: the adapters' own, or kohya).")
+  var format: OutputFormat?
+
+  @Flag(help: "Where components are cut, keep a fair share of every adapter instead of the strongest parts.")
+  var fair = false
+
+  @Flag(help: "Show each target.")
+  var targets = false
+
+  @Flag(help: "Leave out tensors that no known trainer writes; exit code 2.")
+  var allowUnknown = false
+
+  @OptionGroup var common: CommonOptions
+
+  enum Method: String, ExpressibleByArgument, CaseIterable { case exact, svd }
+
+  enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
+    case kohya, diffusers, peft, native
+    var format: AdapterFormat { AdapterFormat(rawValue: rawValue)! }
+  }
+
+  func validate() throws {
+    guard recipe != nil || !adapters.isEmpty else { throw ValidationError("expected adapters or --recipe, found neither") }
+    guard recipe == nil || adapters.isEmpty else { throw ValidationError("expected adapters or --recipe, found both") }
+    let rule = try rules.rule
+    if method == .exact, rule != nil { throw ValidationError("--method exact: expected no rank, energy, error or size beside it") }
+    if method == .svd, rule == nil, recipe == nil {
+      throw ValidationError("--method svd: expected one of --rank, --energy, --max-error or --size")
+    }
+    guard try rules.sizes.count <= 1 else { throw ValidationError("--size: expected one size, found several") }
+    _ = try writer.requiredOutput()
+  }
+
+  func execute() throws -> Outcome {
+    let plan = try RefactorPlan(try resolvedRecipe())
+    let output = try writer.requiredOutput()
+    if !writer.dryRun { try OutputCheck.check(output, plan, overwriting: writer.force) }
+    let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
+      try DecomposedPlan(plan, threads: common.threads, progress: $0)
+    }
+    common.warn(plan.warnings)
+    let report = try RefactorRun(plan: plan, decomposed: decomposed, writer: writer, common: common).report(rule: nil, output: output)
+    try common.show(MergeReport(report), text: report.text(width: Console.width, showsTargets: targets))
+    return plan.skipped.isEmpty ? .done : .skipped
+  }
+
+  /// The recipe file, if any, with what the command line says on top.
+  private func resolvedRecipe() throws -> RefactorRecipe {
+    let file = try recipe.map { try MergeRecipeFile(path: $0) }
+    var result = file?.recipe ?? RefactorRecipe(.merge, inputs: adapters.map(\.input), rule: .exact)
+    if let rule = try rules.rule { result.rule = rule }
+    if method == .exact { result.rule = .exact }
+    if rules.weigh != .absolute { result.weighing = rules.weigh }
+    if let dtype = writer.dtype { result.dtype = dtype.dtype }
+    if let format { result.format = format.format }
+    if rules.keepAllTargets { result.keepsAllTargets = true }
+    if fair { result.isFair = true }
+    if allowUnknown { result.allowsUnknown = true }
+    return result
+  }
+}

@@ -1,0 +1,109 @@
+public import ArgumentParser
+import Dispatch
+import Foundation
+public import Merging
+import Reports
+import Safetensors
+public import Tensors
+
+/// Options that every subcommand has.
+struct CommonOptions: ParsableArguments {
+  @Flag(help: "Print one JSON object instead of text.")
+  var json = false
+
+  @Flag(help: "Show no progress and no warnings.")
+  var quiet = false
+
+  @Option(help: ArgumentHelp("Work on this many targets at once.", valueName: "n"))
+  var threads = ProcessInfo.processInfo.activeProcessorCount
+
+  mutating func validate() throws {
+    guard threads >= 1 else { throw ValidationError("--threads: expected at least 1, found \(threads)") }
+  }
+
+  func warn(_ warnings: [String]) {
+    guard !quiet else { return }
+    // Many targets often share one fault: the first few tell it.
+    for warning in warnings.prefix(8) { Console.complain("warning: \(warning)") }
+    if warnings.count > 8 { Console.complain("warning: \(warnings.count - 8) more warnings; lathe inspect lists them") }
+  }
+
+  /// The report as JSON or text, as asked.
+  func show(_ report: some JSONReport, text: @autoclosure () -> String) throws {
+    try Console.report(json ? report.jsonText() : text())
+  }
+}
+
+/// Options of every subcommand that writes an adapter.
+struct WriterOptions: ParsableArguments {
+  @Option(name: .shortAndLong, help: ArgumentHelp("Write the adapter here.", valueName: "file"))
+  var output: String?
+
+  @Flag(help: "Replace files that exist.")
+  var force = false
+
+  @Option(help: ArgumentHelp("Store factors as f32, f16, bf16 or f8_e4m3 (default: as in the input).", valueName: "format"))
+  var dtype: OutputDType?
+
+  @Flag(help: "Compute everything and say what would come out, but write nothing.")
+  var dryRun = false
+
+  /// The output, which must be there unless nothing is written.
+  func requiredOutput() throws -> String {
+    if let output { return output }
+    guard dryRun else { throw ValidationError("expected -o <file>, found no output; hint: --dry-run writes nothing") }
+    return "(no output)"
+  }
+}
+
+/// The number formats that adapters are written in.
+enum OutputDType: String, ExpressibleByArgument, CaseIterable {
+  case f32, f16, bf16
+  case f8e4m3 = "f8_e4m3"
+
+  var dtype: DType {
+    switch self {
+    case .f32: .f32
+    case .f16: .f16
+    case .bf16: .bf16
+    case .f8e4m3: .f8e4m3
+    }
+  }
+}
+
+extension ByteCount: ExpressibleByArgument {
+  public init?(argument: String) { self.init(argument) }
+}
+
+extension Weighing: ExpressibleByArgument {}
+
+/// An adapter with its strength: `FILE`, `FILE@0.8`, or `FILE@0.8,0.5` for UNet and text encoder.
+struct AdapterArgument: ExpressibleByArgument {
+  let input: RefactorRecipe.Input
+
+  init?(argument: String) {
+    guard !argument.isEmpty else { return nil }
+    // A file name may hold an @ of its own: only numbers behind the last one are a strength.
+    guard let at = argument.lastIndex(of: "@"), at != argument.startIndex else {
+      input = .init(path: argument)
+      return
+    }
+    let numbers = argument[argument.index(after: at)...].split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
+    let path = String(argument[..<at])
+    switch numbers.count {
+    case 1: input = numbers[0].map { .init(path: path, strength: $0) } ?? .init(path: argument)
+    case 2:
+      guard let unet = numbers[0], let text = numbers[1] else { return nil }
+      input = .init(path: path, strength: unet, textEncoderStrength: text)
+    default: return nil
+    }
+    guard input.strength.isFinite, input.textEncoderStrength.isFinite else { return nil }
+  }
+}
+
+/// Writes a CSV or SVG beside the report.
+func writeSideFile(_ text: String, to path: String, overwriting: Bool) throws {
+  let file = try TemporaryFile(for: path, overwriting: overwriting)
+  try Array(text.utf8).withUnsafeBytes { try file.write($0, at: 0) }
+  try file.commit()
+}

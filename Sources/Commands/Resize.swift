@@ -1,0 +1,94 @@
+import ArgumentParser
+import Foundation
+import Merging
+import Reports
+import Safetensors
+
+struct Resize: LatheCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Re-factors an adapter to lower rank: to a size, an error, or a rank of your choice.",
+    discussion: """
+      --size and --max-error divide the bytes among all targets so that no other choice of ranks does better, and print
+      the bound that proves it. Names, scales and training metadata are kept; the error is measured on what was written.
+
+      Examples:
+        lathe resize style.safetensors -o style-small.safetensors --size 20MB
+        lathe resize style.safetensors -o style-{size}.safetensors --size 20MB,40MB,80MB
+        lathe resize style.safetensors --curve --svg curve.svg
+      """)
+
+  @Argument(help: "An adapter file, or a PEFT folder.")
+  var file: String
+
+  @OptionGroup var rules: RuleOptions
+  @OptionGroup var writer: WriterOptions
+
+  @Flag(help: "Print file size against relative error for the whole range, and write no adapter.")
+  var curve = false
+
+  @Option(help: ArgumentHelp("With --curve: draw it into this file.", valueName: "file"))
+  var svg: String?
+
+  @Option(help: "Count ranks as another tool does: kohya (its resize script kept one rank too many until 2026).")
+  var compat: Compatibility?
+
+  @Flag(help: "Show each target.")
+  var targets = false
+
+  @Flag(help: "Leave out tensors that no known trainer writes; exit code 2.")
+  var allowUnknown = false
+
+  @OptionGroup var common: CommonOptions
+
+  enum Compatibility: String, ExpressibleByArgument, CaseIterable { case kohya }
+
+  func validate() throws {
+    guard try curve || rules.rule != nil else {
+      throw ValidationError("expected one of --rank, --energy, --max-error, --size, --sv-ratio, --sv-fro, --sv-cumulative or --curve, found none")
+    }
+    guard svg == nil || curve else { throw ValidationError("--svg: expected --curve beside it") }
+    if curve { return }
+    let output = try writer.requiredOutput()
+    if try rules.sizes.count > 1, !output.contains("{size}"), !writer.dryRun {
+      throw ValidationError("-o: expected {size} in the name for several sizes, found \(output)")
+    }
+  }
+
+  func execute() throws -> Outcome {
+    let plan = try RefactorPlan(
+      RefactorRecipe(
+        .resize, inputs: [.init(path: file)], rule: try rules.rule ?? .exact, weighing: rules.weigh, dtype: writer.dtype?.dtype,
+        keepsAllTargets: rules.keepAllTargets, allowsUnknown: allowUnknown, countsLikeKohya: compat == .kohya))
+    let outputs = try self.outputs
+    if !writer.dryRun, !curve { for output in outputs { try OutputCheck.check(output.path, plan, overwriting: writer.force) } }
+    let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
+      try DecomposedPlan(plan, threads: common.threads, progress: $0)
+    }
+    common.warn(plan.warnings)
+    if curve {
+      let report = CurveReport(file: file, decomposed.curve(points: 24))
+      if let svg { try writeSideFile(report.svg, to: svg, overwriting: writer.force) }
+      try common.show(report, text: report.text(width: Console.width))
+    } else {
+      let reports = try outputs.map { output in
+        try RefactorRun(plan: plan, decomposed: decomposed, writer: writer, common: common).report(rule: output.rule, output: output.path)
+      }
+      if common.json {
+        try Console.report(reports.count == 1 ? reports[0].jsonText() : ResizeSeriesReport(reports).jsonText())
+      } else {
+        try Console.report(reports.map { $0.text(width: Console.width, showsTargets: targets) }.joined(separator: "\n"))
+      }
+    }
+    return plan.skipped.isEmpty ? .done : .skipped
+  }
+
+  /// Each file to write with the rule for it.
+  private var outputs: [(path: String, rule: RankRule?)] {
+    get throws {
+      if curve { return [] }
+      let output = try writer.requiredOutput(), sizes = try rules.sizes
+      guard sizes.count > 1 || output.contains("{size}") else { return [(output, nil)] }
+      return sizes.map { (output.replacing("{size}", with: $0.text), RankRule.size($0.bytes)) }
+    }
+  }
+}

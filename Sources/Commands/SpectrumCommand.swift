@@ -1,0 +1,52 @@
+import Adapters
+import ArgumentParser
+import Reports
+import Spectra
+
+struct SpectrumCommand: LatheCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "spectrum",
+    abstract: "Shows the singular values of an adapter and the ranks that keep 50 to 99.9 % of its energy.",
+    discussion: """
+      Exact, from the factors, in double precision. Totals take the strongest components first, whatever target they
+      are in.
+
+      Examples:
+        lathe spectrum style.safetensors
+        lathe spectrum style.safetensors --targets --csv values.csv --svg energy.svg
+      """)
+
+  @Argument(help: "An adapter file.")
+  var file: String
+
+  @Flag(help: "Show each target.")
+  var targets = false
+
+  @Option(help: ArgumentHelp("Write all singular values to this file.", valueName: "file"))
+  var csv: String?
+
+  @Option(help: ArgumentHelp("Draw energy against components into this file.", valueName: "file"))
+  var svg: String?
+
+  @Flag(help: "Replace files that exist.")
+  var force = false
+
+  @Flag(help: "Go on when the file has tensors that no known trainer writes; exit code 2.")
+  var allowUnknown = false
+
+  @OptionGroup var common: CommonOptions
+
+  func execute() throws -> Outcome {
+    let adapter = try Adapter(path: file)
+    try adapter.requireWorkable(allowingUnknown: allowUnknown)
+    let spectrum = try withProgress("spectra", total: adapter.targets.count, isQuiet: common.quiet) {
+      try AdapterSpectrum(of: adapter, threads: common.threads, progress: $0)
+    }
+    let report = SpectrumReport(adapter, spectrum)
+    if let csv { try writeSideFile(report.csv, to: csv, overwriting: force) }
+    if let svg { try writeSideFile(report.svg, to: svg, overwriting: force) }
+    common.warn(adapter.problems.map { "\(adapter.path): \($0)" })
+    try common.show(report, text: report.text(width: Console.width, showsTargets: targets))
+    return adapter.unknown.isEmpty ? .done : .skipped
+  }
+}

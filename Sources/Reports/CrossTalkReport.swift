@@ -1,0 +1,56 @@
+public import Spectra
+
+/// How much the adapters of a stack get in each other's way.
+public struct CrossTalkReport: JSONReport {
+  public static let schema = "lathe.compare-all/1"
+
+  struct PairRow: Encodable, Sendable {
+    var source: String
+    var target: String
+    @Explicit var cosine: Double? = nil
+    var outputCrossTalk: Double
+    var inputCrossTalk: Double
+    var outputOverlap: Double
+    var inputOverlap: Double
+    var randomOutputOverlap: Double
+    var randomInputOverlap: Double
+    var sharedTargets: Int
+  }
+
+  /// From here on cross-talk is worth a warning.
+  private static let limit = 0.3
+
+  let files: [String]
+  let pairs: [PairRow]
+  public let warnings: [String]
+
+  public init(files: [String], _ crossTalk: CrossTalk) {
+    self.files = files
+    pairs = crossTalk.pairs.map { pair in
+      PairRow(
+        source: files[pair.source], target: files[pair.target], cosine: pair.cosine, outputCrossTalk: pair.output,
+        inputCrossTalk: pair.input, outputOverlap: pair.outputOverlap, inputOverlap: pair.inputOverlap,
+        randomOutputOverlap: pair.randomOutputOverlap, randomInputOverlap: pair.randomInputOverlap,
+        sharedTargets: pair.sharedTargets)
+    }
+    warnings = pairs.flatMap { pair in
+      [("the inputs that", "answers", pair.inputCrossTalk), ("the outputs that", "writes to", pair.outputCrossTalk)]
+        .filter { $0.2 > Self.limit }
+        .map { "\(pair.source) \($0.1) \($0.0) \(pair.target) uses at \(Numbers.short($0.2)) of its strength; expect them to mix" }
+    }
+  }
+
+  public func text(width: Int) -> String {
+    var lines = ["Cross-talk: how strongly one adapter writes to the outputs, and answers the inputs, that another uses.",
+      "Overlap: share of common directions (in brackets: what chance alone gives).", ""]
+    var table = TextTable(.name("adapter"), .name("disturbs"), .number("cosine"), .number("outputs"), .number("inputs"), .number("output overlap"), .number("input overlap"), .number("targets"))
+    for pair in pairs {
+      table.add(
+        pair.source, pair.target, pair.cosine.map(Numbers.short) ?? "–", Numbers.short(pair.outputCrossTalk),
+        Numbers.short(pair.inputCrossTalk), "\(Numbers.percent(pair.outputOverlap)) (\(Numbers.percent(pair.randomOutputOverlap)))",
+        "\(Numbers.percent(pair.inputOverlap)) (\(Numbers.percent(pair.randomInputOverlap)))", String(pair.sharedTargets))
+    }
+    lines += table.lines(width: width)
+    return lines.joined(separator: "\n") + "\n"
+  }
+}

@@ -1,0 +1,44 @@
+public import Merging
+import Tensors
+
+/// What every size would cost in error.
+public struct CurveReport: JSONReport {
+  public static let schema = "lathe.resize-curve/1"
+
+  struct Point: Encodable, Sendable {
+    var bytes: Int
+    var relativeError: Double
+    var energy: Double
+    var components: Int
+    var targets: Int
+  }
+
+  let file: String
+  let points: [Point]
+
+  public init(file: String, _ curve: [RankAllocation]) {
+    self.file = file
+    points = curve.map { step in
+      Point(
+        bytes: step.bytes, relativeError: step.relativeError, energy: 1 - step.relativeError * step.relativeError,
+        components: step.ranks.reduce(0, +), targets: step.ranks.count { $0 > 0 })
+    }
+  }
+
+  public func text(width: Int) -> String {
+    var table = TextTable(.number("size"), .number("bytes"), .number("relative error"), .number("energy kept"), .number("components"), .number("targets"))
+    for point in points {
+      table.add(
+        ByteCount(point.bytes).description, Numbers.grouped(point.bytes), Numbers.short(point.relativeError), Numbers.percent(point.energy),
+        String(point.components), String(point.targets))
+    }
+    return ([file, "Size of the file against relative error, before rounding.", ""] + table.lines(width: width)).joined(separator: "\n") + "\n"
+  }
+
+  public var svg: String {
+    LinePlot(
+      title: "Size against error", subtitle: file, xAxis: .init(title: "file size, MB"), yAxis: .init(title: "relative error", range: 0...1),
+      curves: [.init(name: "relative error", points: points.map { (Double($0.bytes) / 1e6, $0.relativeError) })]
+    ).svg
+  }
+}

@@ -1,0 +1,159 @@
+public import Adapters
+public import Spectra
+import Tensors
+
+/// What an adapter file holds.
+public struct InspectReport: JSONReport {
+  public static let schema = "lathe.inspect/1"
+
+  struct Hashes: Encodable, Sendable {
+    @Explicit var sha256: String? = nil
+    @Explicit var autov2: String? = nil
+    @Explicit var autov3: String? = nil
+  }
+
+  struct TargetRow: Encodable, Sendable {
+    var name: String
+    /// The base weight it changes; `null` until a base checkpoint is looked at.
+    @Explicit var baseKey: String? = nil
+    var kind: String
+    var shape: [Int]
+    @Explicit var rank: Int? = nil
+    @Explicit var alpha: Double? = nil
+    @Explicit var scale: Double? = nil
+    var dtype: String
+    @Explicit var norm: Double? = nil
+  }
+
+  struct Tag: Encodable, Sendable {
+    var tag: String
+    var count: Int
+  }
+
+  public let file: String
+  let format: String
+  let family: String
+  let parameters: Int
+  let bytes: Int
+  let hashes: Hashes
+  let metadata: [String: String]
+  let tags: [Tag]
+  let problems: [String]
+  let targets: [TargetRow]
+  let passedThrough: [String]
+
+  private let tensorBytes: Int
+
+  private enum CodingKeys: String, CodingKey {
+    case file, format, family, parameters, bytes, hashes, metadata, tags, problems, targets, passedThrough
+  }
+
+  /// - Parameters:
+  ///   - hashes: when the whole file was read.
+  ///   - spectrum: when the weights were read.
+  public init(_ adapter: Adapter, hashes: AdapterHashes?, spectrum: AdapterSpectrum?) {
+    file = adapter.path
+    format = adapter.format.rawValue
+    family = adapter.family.rawValue
+    parameters = adapter.parameterCount
+    bytes = adapter.byteCount
+    self.hashes = Hashes(sha256: hashes?.sha256, autov2: hashes?.autoV2, autov3: hashes?.autoV3)
+    metadata = Dictionary(adapter.metadata.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
+    tags = TrainingMetadata(adapter).tags.map { Tag(tag: $0.tag, count: $0.count) }
+    passedThrough = adapter.passedThrough.map(\.name)
+    tensorBytes = adapter.targets.reduce(0) { $0 + $1.byteCount }
+    let norms = spectrum.map { $0.entries.map(\.spectrum.norm) }
+    targets =
+      adapter.targets.enumerated().map { index, target in
+        TargetRow(
+          name: target.name, kind: target.kind.rawValue, shape: target.shape.extents, rank: target.rank, alpha: target.alpha,
+          scale: target.scale, dtype: target.dtype.rawValue, norm: norms?[index])
+      }
+      + adapter.unsupported.map { target in
+        TargetRow(name: target.name, kind: target.algorithm.rawValue, shape: [], dtype: target.dtype.rawValue)
+      }
+    var problems = adapter.problems
+    if let norms {
+      problems += zip(adapter.targets, norms).filter { $0.1 == 0 }.map { AdapterProblem(.dead, target: $0.0.name) }
+    }
+    if let stale = hashes?.staleHash(in: adapter) { problems.append(stale) }
+    self.problems = problems.map(\.description)
+  }
+
+  // MARK: Text
+
+  /// - Parameters:
+  ///   - width: of the terminal, in characters.
+  ///   - showsTargets: whether each target gets a line.
+  public func text(width: Int, showsTargets: Bool) -> String {
+    var lines = [file]
+    func row(_ label: String, _ value: String) { lines.append("  " + label.padded(to: 12) + value) }
+    row("family", family)
+    row("format", format)
+    row("targets", targetSummary)
+    row("ranks", histogram(targets.compactMap { $0.rank.map(String.init) }))
+    row("scales", histogram(targets.compactMap { $0.scale.map(Numbers.short) }))
+    row("dtypes", histogram(targets.map(\.dtype)))
+    row("parameters", Numbers.grouped(parameters))
+    row("bytes", "\(Numbers.grouped(bytes)) (\(ByteCount(bytes)))")
+    if let sha256 = hashes.sha256 {
+      row("sha256", sha256)
+      row("autov2", hashes.autov2 ?? "")
+      row("autov3", hashes.autov3 ?? "none: not a safetensors file")
+    }
+    for key in Self.notableMetadata { if let value = metadata[key], value != "None" { row(Self.label(key), value.shortened(to: max(20, width - 14))) } }
+    let rest = metadata.keys.filter { !Self.notableMetadata.contains($0) }
+    if !rest.isEmpty { row("metadata", "\(rest.count) more entries (--json shows all)") }
+    if !tags.isEmpty {
+      row("tags", tags.prefix(10).map { "\($0.tag) (\($0.count))" }.joined(separator: ", ").shortened(to: max(20, width - 14)))
+    }
+    if !passedThrough.isEmpty { row("also holds", "\(passedThrough.count) tensors that are copied as they are") }
+    lines += problemLines(width: width, showsAll: showsTargets)
+    if showsTargets { lines += targetTable.lines(width: width) }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private static let notableMetadata = [
+    "ss_output_name", "ss_base_model_version", "ss_sd_model_name", "ss_network_module", "ss_num_train_images", "ss_steps", "ss_training_comment",
+  ]
+
+  private static func label(_ key: String) -> String {
+    ["ss_output_name": "name", "ss_base_model_version": "base", "ss_sd_model_name": "trained on", "ss_network_module": "module",
+      "ss_num_train_images": "images", "ss_steps": "steps", "ss_training_comment": "comment"][key]!
+  }
+
+  private var targetSummary: String {
+    "\(targets.count): " + histogram(targets.map(\.kind))
+  }
+
+  /// `8 × 128, 4 × 12`: the values with how often they occur, most frequent first.
+  private func histogram(_ values: [String]) -> String {
+    var counts: [String: Int] = [:]
+    for value in values { counts[value, default: 0] += 1 }
+    let sorted = counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }
+    let shown = sorted.prefix(6).map { counts.count == 1 ? $0.key : "\($0.key) (\($0.value)×)" }
+    return shown.joined(separator: ", ") + (sorted.count > 6 ? ", … \(sorted.count) in all" : "")
+  }
+
+  private func problemLines(width: Int, showsAll: Bool) -> [String] {
+    guard !problems.isEmpty else { return ["  problems    none found" + (targets.allSatisfy { $0.norm == nil } ? " (--norms reads the weights too)" : "")] }
+    let shown = showsAll ? problems[...] : problems.prefix(12)
+    let more = problems.count - shown.count
+    return ["  problems    \(problems.count)"] + shown.map { "    ! \($0)" } + (more > 0 ? ["    … \(more) more (--targets shows all)"] : [])
+  }
+
+  private var targetTable: TextTable {
+    var table = TextTable(.name("target"), .word("kind"), .word("shape"), .number("rank"), .number("alpha"), .number("scale"), .word("dtype"), .number("norm"))
+    for target in targets {
+      table.add(
+        target.name, target.kind, target.shape.map(String.init).joined(separator: "×"), target.rank.map(String.init) ?? "–",
+        target.alpha.map(Numbers.short) ?? "–", target.scale.map(Numbers.short) ?? "–", target.dtype,
+        target.norm.map(Numbers.short) ?? "–")
+    }
+    return table
+  }
+}
+
+extension String {
+  func padded(to count: Int) -> String { self + String(repeating: " ", count: max(0, count - self.count)) }
+}

@@ -1,0 +1,52 @@
+import FoundationEssentials
+
+/// A report as one JSON object.
+public protocol JSONReport: Encodable, Sendable {
+  /// For example `lathe.inspect/1`; the number changes when a field changes its meaning.
+  static var schema: String { get }
+}
+
+extension JSONReport {
+  /// The object with its schema, keys sorted, on lines of its own.
+  public func jsonText() throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    // JSON has no infinity: a relative error against nothing is null-like, and scripts must not choke on it.
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    return String(decoding: try encoder.encode(Versioned(report: self)), as: UTF8.self) + "\n"
+  }
+}
+
+/// A report with its schema among its fields.
+private struct Versioned<Report: JSONReport>: Encodable {
+  let report: Report
+
+  private enum Key: String, CodingKey { case schema }
+
+  func encode(to encoder: any Encoder) throws {
+    try report.encode(to: encoder)
+    var container = encoder.container(keyedBy: Key.self)
+    try container.encode(Report.schema, forKey: .schema)
+  }
+}
+
+/// Several reports of one kind, where a command was given several files.
+public struct ReportList<Report: JSONReport>: JSONReport {
+  public static var schema: String { Report.schema }
+  public let files: [Report]
+  public init(_ files: [Report]) { self.files = files }
+}
+
+/// A field that is written as `null` when it has no value, so that it is always there.
+@propertyWrapper
+struct Explicit<Value: Encodable & Sendable>: Encodable, Sendable {
+  var wrappedValue: Value?
+  init(wrappedValue: Value?) { self.wrappedValue = wrappedValue }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    if let wrappedValue { try container.encode(wrappedValue) } else { try container.encodeNil() }
+  }
+}

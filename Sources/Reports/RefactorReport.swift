@@ -1,0 +1,103 @@
+public import Merging
+import Tensors
+
+/// What a resize or merge wrote, or would write.
+public struct RefactorReport: JSONReport {
+  public static var schema: String { "lathe.resize/1" }
+
+  struct TargetRow: Encodable, Sendable {
+    var name: String
+    var rankBefore: Int
+    var rankAfter: Int
+    var relativeError: Double
+  }
+
+  struct AdapterRow: Encodable, Sendable {
+    var file: String
+    var strength: Double
+    @Explicit var retention: Double? = nil
+  }
+
+  public let output: String
+  let bytes: Int
+  let relativeError: Double
+  let energy: Double
+  let lowerBound: Double?
+  let dryRun: Bool
+  let skipped: [String]
+  let targets: [TargetRow]
+  let adapters: [AdapterRow]
+  public let warnings: [String]
+
+  private let bytesBefore: Int
+
+  private enum CodingKeys: String, CodingKey {
+    case output, bytes, relativeError, energy, lowerBound, dryRun, skipped, targets, adapters, warnings
+  }
+
+  /// From here on an adapter of a merge counts as starved.
+  private static let starved = 0.8
+
+  public init(_ result: RefactorResult, plan: RefactorPlan, isDryRun: Bool) {
+    output = result.output
+    bytes = result.bytes
+    relativeError = result.relativeError
+    energy = result.energy
+    lowerBound = result.lowerBound
+    dryRun = isDryRun
+    skipped = plan.skipped
+    targets = result.entries.map {
+      TargetRow(name: $0.name, rankBefore: $0.rankBefore, rankAfter: $0.rankAfter, relativeError: $0.relativeError)
+    }
+    adapters = result.shares.map { AdapterRow(file: $0.file, strength: $0.strength, retention: $0.retention) }
+    bytesBefore = plan.adapters.reduce(0) { $0 + $1.byteCount }
+    warnings = plan.warnings
+      + adapters.filter { ($0.retention ?? 1) < Self.starved }.map {
+        "\($0.file): only \(Numbers.percent($0.retention!)) of its effect is kept" + (plan.recipe.isFair ? "" : "; hint: --fair shares the loss, a larger size or rank lessens it")
+      }
+  }
+
+  // MARK: Text
+
+  public func text(width: Int, showsTargets: Bool) -> String {
+    var lines = ["\(output)\(dryRun ? "   (dry run: nothing was written)" : "")"]
+    func row(_ label: String, _ value: String) { lines.append("  " + label.padded(to: 16) + value) }
+    row("size", "\(Numbers.grouped(bytes)) bytes (\(ByteCount(bytes))), \(Numbers.percent(Double(bytes) / Double(max(bytesBefore, 1)))) of \(ByteCount(bytesBefore))")
+    row("relative error", Numbers.short(relativeError) + (dryRun ? "   before rounding" : "   measured on what was written"))
+    row("energy kept", Numbers.percent(energy))
+    if let lowerBound { row("lower bound", Numbers.short(lowerBound) + "   no choice of ranks of this size has a smaller error") }
+    let kept = targets.filter { $0.rankAfter > 0 }
+    row("targets", "\(kept.count) of \(targets.count)" + (kept.count < targets.count ? ", the rest fell to rank 0 and is left out" : ""))
+    row("ranks", Self.range(targets.map(\.rankBefore)) + " → " + Self.range(kept.map(\.rankAfter)))
+    // An exact sum keeps all of everything.
+    for adapter in adapters where relativeError > 1e-3 {
+      row("keeps of", "\(adapter.retention.map(Numbers.percent) ?? "–") of \(adapter.file) at \(Numbers.short(adapter.strength))")
+    }
+    if showsTargets {
+      var table = TextTable(.name("target"), .number("rank"), .number("→"), .number("relative error"))
+      for target in targets { table.add(target.name, String(target.rankBefore), String(target.rankAfter), Numbers.short(target.relativeError)) }
+      lines += table.lines(width: width)
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private static func range(_ ranks: [Int]) -> String {
+    guard let least = ranks.min(), let most = ranks.max() else { return "none" }
+    return least == most ? "\(least)" : "\(least)…\(most)"
+  }
+}
+
+/// The report of a merge: the same fields under its own schema.
+public struct MergeReport: JSONReport {
+  public static let schema = "lathe.merge/1"
+  public let report: RefactorReport
+  public init(_ report: RefactorReport) { self.report = report }
+  public func encode(to encoder: any Encoder) throws { try report.encode(to: encoder) }
+}
+
+/// Several sizes made of one decomposition.
+public struct ResizeSeriesReport: JSONReport {
+  public static let schema = "lathe.resize/1"
+  let outputs: [RefactorReport]
+  public init(_ outputs: [RefactorReport]) { self.outputs = outputs }
+}
