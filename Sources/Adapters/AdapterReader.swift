@@ -144,7 +144,7 @@ struct AdapterReader {
   }
 
   private static func isBookkeeping(_ name: String) -> Bool {
-    name.hasPrefix("bundle_emb.") || name.contains("._aux.") || name.hasPrefix("_aux.")
+    name.hasPrefix("bundle_emb.") || name.includes("._aux.") || name.hasPrefix("_aux.")
   }
 
   /// cloneofsimo keeps learned embeddings under their token, marked in the metadata.
@@ -163,8 +163,8 @@ struct AdapterReader {
     let names = moduleOrder
     func any(_ test: (String) -> Bool) -> Bool { names.contains(where: test) }
     if any({ $0.hasPrefix("unet:") || $0.hasPrefix("text_encoder:") }) { return .cloneofsimo }
-    if any({ $0.contains(".processor.qkv_lora") || $0.contains(".processor.proj_lora") }) { return .xlabs }
-    if source.config != nil || any({ $0.contains("base_model.model.") }) { return .peft }
+    if any({ $0.includes(".processor.qkv_lora") || $0.includes(".processor.proj_lora") }) { return .xlabs }
+    if source.config != nil || any({ $0.includes("base_model.model.") }) { return .peft }
     if any(TargetSpelling.hasFlatPrefix) { return .kohya }
     let diffusersPrefixes = ["unet.", "transformer.", "transformer_2.", "text_encoder", "prior.", "down_blocks.", "up_blocks.", "mid_block."]
     if any({ name in diffusersPrefixes.contains { name.hasPrefix($0) } || name.hasPrefix("transformer_blocks.") }) { return .diffusers }

@@ -24,8 +24,8 @@ public enum Family: String, Sendable {
   static func detect(_ targets: [(key: TargetKey, inputs: Int)]) -> Family {
     let components = Set(targets.map(\.key.component))
     let denoiser = targets.filter { !$0.key.component.isTextEncoder }
-    func has(_ parts: String...) -> Bool { denoiser.contains { target in parts.allSatisfy(target.key.path.contains) } }
-    func inputs(_ part: String) -> Set<Int> { Set(denoiser.filter { $0.key.path.contains(part) }.map(\.inputs)) }
+    func has(_ parts: String...) -> Bool { denoiser.contains { target in parts.allSatisfy(target.key.path.includes) } }
+    func inputs(_ part: String) -> Set<Int> { Set(denoiser.filter { $0.key.path.includes(part) }.map(\.inputs)) }
 
     if has("double_stream_modulation") || has("to_qkv_mlp_proj") { return .flux2 }
     if has("txt_in_individual") || has("img_mlp_fc1") { return .hunyuanVideo }
@@ -60,8 +60,9 @@ public enum Family: String, Sendable {
     if components.contains(.textEncoder2) { return .sdxl }
     let context = Set(denoiser.filter { $0.key.path.hasSuffix("attn2_to_k") || $0.key.path.hasSuffix("attn2_to_v") }.map(\.inputs))
     let depth = denoiser.compactMap { target -> Int? in
-      guard let range = target.key.path.firstRange(of: "transformer_blocks_") else { return nil }
-      return Int(target.key.path[range.upperBound...].prefix { $0.isNumber })
+      let words = target.key.path.split(separator: "_")
+      guard let place = words.firstIndex(of: "transformer"), place + 2 < words.count else { return nil }
+      return Int(words[place + 2])
     }.max() ?? 0
     if context.contains(2048) || depth >= 4 { return .sdxl }
     if context.contains(768) { return .sd1 }

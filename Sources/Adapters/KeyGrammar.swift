@@ -21,11 +21,11 @@ struct ParsedKey {
 enum KeyGrammar {
   /// Takes `key` apart, or returns `nil` for a name that no known trainer writes.
   static func parse(_ key: String) -> ParsedKey? {
-    if let parsed = parseCloneofsimo(key) ?? parseXLabs(key) ?? parseNamedAdapter(key) { return parsed }
+    if let parsed = parseCloneofsimo(key) ?? parseXLabs(key) { return parsed }
     for (suffix, role) in suffixes where key.hasSuffix(suffix) && key.utf8.count > suffix.utf8.count {
       return ParsedKey(module: String(key.dropLast(suffix.count)), role: role)
     }
-    return nil
+    return parseNamedAdapter(key)
   }
 
   /// Longest suffixes first, so that the most specific spelling wins.
@@ -60,6 +60,7 @@ enum KeyGrammar {
 
   /// `unet:12:up`.
   private static func parseCloneofsimo(_ key: String) -> ParsedKey? {
+    guard key.utf8.contains(UInt8(ascii: ":")) else { return nil }
     let parts = key.split(separator: ":", omittingEmptySubsequences: false)
     guard parts.count == 3, Int(parts[1]) != nil, parts[2] == "up" || parts[2] == "down" else { return nil }
     return ParsedKey(module: "\(parts[0]):\(parts[1])", role: parts[2] == "up" ? .up : .down)
@@ -67,7 +68,7 @@ enum KeyGrammar {
 
   /// `double_blocks.0.processor.qkv_lora1.down.weight`: the `_lora1` belongs to the module's name.
   private static func parseXLabs(_ key: String) -> ParsedKey? {
-    guard key.contains(".processor.qkv_lora") || key.contains(".processor.proj_lora") else { return nil }
+    guard key.includes(".processor.qkv_lora") || key.includes(".processor.proj_lora") else { return nil }
     for (suffix, role) in [(".down.weight", Role.down), (".up.weight", .up)] where key.hasSuffix(suffix) {
       return ParsedKey(module: String(key.dropLast(suffix.count)), role: role)
     }

@@ -36,7 +36,7 @@ enum TargetSpelling {
 
   private static func dottedKey(_ module: String) -> TargetKey {
     let (component, path) = dottedPath(of: module)
-    return TargetKey(component, canonicalPath(path.replacing(".", with: "_"), component))
+    return TargetKey(component, canonicalPath(path.underscored, component))
   }
 
   /// The module's name in the base, with dots, as current diffusers spells it; and the network it is in.
@@ -59,7 +59,7 @@ enum TargetSpelling {
         break
       }
     }
-    path = path.replacing(".processor", with: "")
+    if path.includes(".processor") { path = path.replacing(".processor", with: "") }
     if component.isTextEncoder {
       for (old, new) in [("to_q", "q_proj"), ("to_k", "k_proj"), ("to_v", "v_proj"), ("to_out", "out_proj")] where path.hasSuffix("." + old) {
         path = path.dropLast(old.count) + new

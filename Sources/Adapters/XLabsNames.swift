@@ -11,6 +11,6 @@ enum XLabsNames {
     for (old, new) in names where path.hasSuffix(".processor." + old) {
       path = path.dropLast(".processor.".count + old.count) + "." + new
     }
-    return path.replacing(".", with: "_")
+    return path.underscored
   }
 }

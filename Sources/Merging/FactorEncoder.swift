@@ -105,7 +105,7 @@ final class FactorEncoder {
     let weights = [Double](repeating: scale, count: rank)
     let written = FactoredProduct(
       up: stored.up, down: stored.down, rows: delta.rows, columns: delta.columns, weights: weights)
-    let energy = source.inner(source)
+    let energy = spectrum.energy
     let square = energy - 2 * source.inner(written) + written.inner(written)
     guard square <= 1e-10 * energy, isTruncation else { return max(0, square).squareRoot() }
     // Δ_k − Δ' = (up − up')·down + up'·(down − down'), factors of twice the rank.
@@ -147,7 +147,9 @@ struct Gauge {
     }
     let rows = up.count / rank, columns = down.count / rank
     var squares = [Double](repeating: 0, count: rank)
-    for (i, value) in up.enumerated() { squares[i % rank] += value * value }
+    for start in stride(from: 0, to: up.count, by: rank) {
+      for j in 0..<rank { squares[j] += up[start + j] * up[start + j] }
+    }
     // Both sides of a component have equal length, so the longer vector has the smaller entries.
     let smallest = (squares.min()! / Double(max(rows, columns))).squareRoot()
     guard smallest > 0, smallest < 0x1p-12 else {
