@@ -55,6 +55,13 @@ let package = Package(
     .systemLibrary(name: "CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
     .target(name: "CConversions", cSettings: [.define("NDEBUG")]),
     .executableTarget(name: "lathe", dependencies: ["Commands"], swiftSettings: settings),
+    .executableTarget(
+      name: "make-adapter",
+      dependencies: [
+        "Safetensors", "Tensors", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      path: "Examples/MakeAdapter",
+      swiftSettings: settings),
   ]
     + rooms.map { .target(name: $0.name, dependencies: $0.dependencies, swiftSettings: settings) }
     + rooms.filter(\.tested).map {

@@ -72,6 +72,20 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
 
   public var description: String { (target.map { "\($0): " } ?? "") + message }
 
+  /// One line for each kind of problem, with the first target and how many others have the same.
+  public static func grouped(_ problems: [AdapterProblem]) -> [String] {
+    var order: [String] = [], targets: [String: [String]] = [:]
+    for problem in problems {
+      if targets[problem.message] == nil { order.append(problem.message) }
+      targets[problem.message, default: []] += problem.target.map { [$0] } ?? []
+    }
+    return order.map { message in
+      let names = targets[message]!
+      guard let first = names.first else { return message }
+      return "\(first)\(names.count > 1 ? " and \(names.count - 1) more" : ""): \(message)"
+    }
+  }
+
   private var message: String {
     switch kind {
     case .unsupported(let algorithm):

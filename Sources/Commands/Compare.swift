@@ -40,7 +40,7 @@ struct Compare: LatheCommand {
     let inputs = adapters.map(\.input)
     let files = try inputs.map { try Adapter(path: $0.path) }
     for file in files { try file.requireWorkable(allowingUnknown: allowUnknown) }
-    common.warn(files.flatMap { file in file.problems.map { "\(file.path): \($0)" } })
+    common.warn(files.flatMap { file in AdapterProblem.grouped(file.problems).map { "\(file.path): \($0)" } })
     let total = Set(files.flatMap { $0.targets.map(\.key) }).count
     if all {
       let crossTalk = try withProgress("comparing", total: total, isQuiet: common.quiet) {

@@ -34,9 +34,9 @@ struct Inspect: LatheCommand {
     var reports: [InspectReport] = [], isUsable = true
     for file in files {
       do {
-        let (report, usable) = try inspect(file)
+        let report = try inspect(file)
         reports.append(report)
-        isUsable = isUsable && usable
+        isUsable = isUsable && !report.hasFatalProblem
       } catch where files.count > 1 {
         // One broken file among many must not hide the others.
         Console.complain("error: \(error)")
@@ -51,20 +51,14 @@ struct Inspect: LatheCommand {
     return isUsable ? .done : .badData
   }
 
-  private func inspect(_ file: String) throws -> (InspectReport, isUsable: Bool) {
+  private func inspect(_ file: String) throws -> InspectReport {
     let adapter = try Adapter(path: file)
     let hashes = self.hashes ?? common.json ? try AdapterHashes(of: adapter) : nil
-    var spectrum: AdapterSpectrum?
-    if norms {
-      spectrum = try withProgress("reading", total: adapter.targets.count, isQuiet: common.quiet) {
-        try AdapterSpectrum(of: adapter, threads: common.threads, progress: $0)
-      }
-    }
-    let isUsable = adapter.problems.allSatisfy { problem in
-      // An algorithm that is not supported yet is no fault of the file.
-      if case .unsupported = problem.kind { return true }
-      return !problem.isFatal
-    }
-    return (InspectReport(adapter, hashes: hashes, spectrum: spectrum), isUsable)
+    let survey =
+      try norms
+      ? withProgress("reading", total: adapter.targets.count, isQuiet: common.quiet) {
+        try WeightSurvey(of: adapter, threads: common.threads, progress: $0)
+      } : nil
+    return InspectReport(adapter, hashes: hashes, survey: survey)
   }
 }

@@ -23,9 +23,7 @@ struct CommonOptions: ParsableArguments {
 
   func warn(_ warnings: [String]) {
     guard !quiet else { return }
-    // Many targets often share one fault: the first few tell it.
-    for warning in warnings.prefix(8) { Console.complain("warning: \(warning)") }
-    if warnings.count > 8 { Console.complain("warning: \(warnings.count - 8) more warnings; lathe inspect lists them") }
+    for warning in warnings { Console.complain("warning: \(warning)") }
   }
 
   /// The report as JSON or text, as asked.

@@ -9,7 +9,6 @@ public struct MergingError: Error, CustomStringConvertible {
     case fusedAndSplit(fused: String, split: String)
     case tooSmall(limit: ByteCount, smallest: ByteCount)
     case unreachableError(limit: Double, smallest: Double, dtype: DType)
-    case cannotLeaveOut(format: AdapterFormat)
     case overflow(target: String, dtype: DType)
     case noAlpha(dtype: DType, format: AdapterFormat)
     case needsFolder
@@ -42,8 +41,6 @@ public struct MergingError: Error, CustomStringConvertible {
           "size: expected at least \(smallest.bytes) bytes (\(smallest)), found a limit of \(limit.bytes) bytes"
         case .unreachableError(let limit, let smallest, let dtype):
           "max-error: expected at least \(Self.short(smallest)) in \(dtype.rawValue), found \(Self.short(limit)); hint: --dtype f32"
-        case .cannotLeaveOut(let format):
-          "the \(format.rawValue) format counts its targets and cannot leave any out; hint: --keep-all-targets"
         case .overflow(let target, let dtype): "\(target): a value is too large for \(dtype.rawValue); hint: --dtype bf16 or f32"
         case .noAlpha(let dtype, let format):
           "\(dtype.rawValue) factors need an alpha to scale them, and the \(format.rawValue) names have none; hint: --format kohya"

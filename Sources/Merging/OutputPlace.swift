@@ -57,6 +57,14 @@ struct OutputPlace {
     try file.commit()
   }
 
+  /// Fails early when one of the folder's files exists and may not be replaced.
+  func check(overwriting: Bool) throws {
+    guard let folder, FileManager.default.fileExists(atPath: folder) else { return }
+    for file in [tensorFile, folder + "/adapter_config.json"] {
+      try TemporaryFile.checkDestination(file, overwriting: overwriting)
+    }
+  }
+
   /// Makes the folder, if the output is one, before anything is written to it.
   func prepare() throws {
     guard let folder else { return }

@@ -35,10 +35,13 @@ public struct RefactorPlan: Sendable {
     family = adapters.map(\.family).first { $0 != .unknown } ?? .unknown
     format = recipe.operation == .resize ? adapters[0].format : recipe.format ?? Self.commonFormat(of: adapters)
     targets = try Self.targets(adapters, recipe, OutputNaming(format: format, family: family))
+    if recipe.dtype?.bits == 8, targets.contains(where: { $0.names.alpha == nil }) {
+      throw MergingError(.noAlpha(dtype: recipe.dtype!, format: format), path: adapters[0].path)
+    }
     skipped = adapters.flatMap { adapter in adapter.unknown.map { "\(adapter.path): \($0)" } }
     passedThrough = try Self.passedThrough(adapters)
     warnings = adapters.flatMap { adapter in
-      adapter.problems.filter { !$0.isFatal }.map { "\(adapter.path): \($0)" }
+      AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
     }
   }
 
@@ -117,5 +120,14 @@ public struct RefactorPlan: Sendable {
       }
     }
     return result
+  }
+}
+
+extension RefactorPlan {
+  /// Fails early when `output`, a folder, cannot be written after the work.
+  ///
+  /// - Precondition: `writesFolder`.
+  public func checkFolder(_ output: String, overwriting: Bool) throws {
+    try OutputPlace(output, plan: self, ranks: targets.map { ($0.name, 1) }).check(overwriting: overwriting)
   }
 }

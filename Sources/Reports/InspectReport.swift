@@ -42,7 +42,10 @@ public struct InspectReport: JSONReport {
   let targets: [TargetRow]
   let passedThrough: [String]
 
-  private let tensorBytes: Int
+  /// Whether the file is broken, rather than only odd.
+  public let hasFatalProblem: Bool
+  private let problemGroups: [String]
+  private let readsWeights: Bool
 
   private enum CodingKeys: String, CodingKey {
     case file, format, family, parameters, bytes, hashes, metadata, tags, problems, targets, passedThrough
@@ -50,8 +53,8 @@ public struct InspectReport: JSONReport {
 
   /// - Parameters:
   ///   - hashes: when the whole file was read.
-  ///   - spectrum: when the weights were read.
-  public init(_ adapter: Adapter, hashes: AdapterHashes?, spectrum: AdapterSpectrum?) {
+  ///   - survey: when the weights were read.
+  public init(_ adapter: Adapter, hashes: AdapterHashes?, survey: WeightSurvey?) {
     file = adapter.path
     format = adapter.format.rawValue
     family = adapter.family.rawValue
@@ -61,23 +64,27 @@ public struct InspectReport: JSONReport {
     metadata = Dictionary(adapter.metadata.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
     tags = TrainingMetadata(adapter).tags.map { Tag(tag: $0.tag, count: $0.count) }
     passedThrough = adapter.passedThrough.map(\.name)
-    tensorBytes = adapter.targets.reduce(0) { $0 + $1.byteCount }
-    let norms = spectrum.map { $0.entries.map(\.spectrum.norm) }
+    let norms = survey?.norms
+    readsWeights = survey != nil
     targets =
       adapter.targets.enumerated().map { index, target in
         TargetRow(
           name: target.name, kind: target.kind.rawValue, shape: target.shape.extents, rank: target.rank, alpha: target.alpha,
-          scale: target.scale, dtype: target.dtype.rawValue, norm: norms?[index])
+          scale: target.scale, dtype: target.dtype.rawValue, norm: norms?[index] ?? nil)
       }
       + adapter.unsupported.map { target in
         TargetRow(name: target.name, kind: target.algorithm.rawValue, shape: [], dtype: target.dtype.rawValue)
       }
     var problems = adapter.problems
-    if let norms {
-      problems += zip(adapter.targets, norms).filter { $0.1 == 0 }.map { AdapterProblem(.dead, target: $0.0.name) }
-    }
+    problems += survey?.problems ?? []
     if let stale = hashes?.staleHash(in: adapter) { problems.append(stale) }
     self.problems = problems.map(\.description)
+    problemGroups = AdapterProblem.grouped(problems)
+    hasFatalProblem = problems.contains { problem in
+      // An algorithm that is not supported yet is no fault of the file.
+      if case .unsupported = problem.kind { return false }
+      return problem.isFatal
+    }
   }
 
   // MARK: Text
@@ -136,10 +143,8 @@ public struct InspectReport: JSONReport {
   }
 
   private func problemLines(width: Int, showsAll: Bool) -> [String] {
-    guard !problems.isEmpty else { return ["  problems    none found" + (targets.allSatisfy { $0.norm == nil } ? " (--norms reads the weights too)" : "")] }
-    let shown = showsAll ? problems[...] : problems.prefix(12)
-    let more = problems.count - shown.count
-    return ["  problems    \(problems.count)"] + shown.map { "    ! \($0)" } + (more > 0 ? ["    … \(more) more (--targets shows all)"] : [])
+    guard !problems.isEmpty else { return ["  problems    none found" + (readsWeights ? "" : " (--norms reads the weights too)")] }
+    return ["  problems"] + (showsAll ? problems : problemGroups).map { "    ! \($0)" }
   }
 
   private var targetTable: TextTable {

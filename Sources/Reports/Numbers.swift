@@ -17,6 +17,7 @@ enum Numbers {
   /// A share as per cent, with enough digits to tell it from 0 and from 100: `12.3 %`, `99.97 %`.
   static func percent(_ share: Double) -> String {
     let distance = min(share.magnitude, (1 - share).magnitude)
+    if distance > 0, distance < 5e-7 { return share < 0.5 ? "≈0 %" : "≈100 %" }
     let decimals: Int32 = distance == 0 ? 0 : distance < 0.0001 ? 4 : distance < 0.001 ? 3 : distance < 0.01 ? 2 : 1
     return fixed(100 * share, decimals) + " %"
   }

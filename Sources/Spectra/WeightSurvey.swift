@@ -1,0 +1,32 @@
+public import Adapters
+import LinearAlgebra
+
+/// What reading all weights of an adapter tells: the norm of every delta, and what is wrong with the values.
+public struct WeightSurvey: Sendable {
+  /// ‖Δ‖_F for each target in the adapter's order; `nil` where a factor is not finite.
+  public let norms: [Double?]
+  /// Factors with NaN or infinity, and deltas that are zero.
+  public let problems: [AdapterProblem]
+
+  /// - Parameters:
+  ///   - threads: how many targets are read at once.
+  ///   - progress: called with the number of targets done.
+  public init(of adapter: Adapter, threads: Int, progress: (@Sendable (Int) -> Void)? = nil) throws {
+    let targets = adapter.targets
+    let findings = try concurrentMap(
+      count: targets.count, threads: threads, order: targets.map { [$0] }.longestFirst, progress: progress,
+      workspace: FactorWorkspace.init
+    ) { index, workspace -> (norm: Double?, problem: AdapterProblem?) in
+      let delta = try DeltaSum([.init(targets[index], of: adapter.path)])
+      do {
+        let norm = try delta.core(in: workspace).core(weights: delta.weights).frobeniusNorm
+        return (norm, norm == 0 ? AdapterProblem(.dead, target: targets[index].name) : nil)
+      } catch let error as AdapterError {
+        guard case .problem(let problem) = error.kind else { throw error }
+        return (nil, problem)
+      }
+    }
+    norms = findings.map(\.norm)
+    problems = findings.compactMap(\.problem)
+  }
+}

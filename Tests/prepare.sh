@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Checks for Swift and installs the C libraries that Lathe links, where they are missing. Sourced by other scripts.
+
+require_swift() {
+  if ! command -v swift >/dev/null 2>&1; then
+    echo "Swift is missing. Install Swift 6.1 or later: https://www.swift.org/install/linux/" >&2
+    exit 69
+  fi
+  local version
+  version=$(swift --version 2>/dev/null | sed -n 's/.*Swift version \([0-9]*\.[0-9]*\).*/\1/p' | head -n 1)
+  if [ "$(printf '%s\n6.1\n' "$version" | sort -V | head -n 1)" != 6.1 ]; then
+    echo "Swift ${version:-of unknown version} is too old. Install Swift 6.1 or later: https://www.swift.org/install/linux/" >&2
+    exit 69
+  fi
+}
+
+install_libraries() {
+  local missing=()
+  for package in libopenblas-dev liblapacke-dev libzip-dev libpng-dev libdnnl-dev pkg-config; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  if ! command -v apt-get >/dev/null 2>&1; then
+    echo "These libraries are missing (Debian's names): ${missing[*]}. Install them with your package manager." >&2
+    exit 69
+  fi
+  local root=()
+  [ "$(id -u)" -eq 0 ] || root=(sudo)
+  echo "Installing ${missing[*]}"
+  "${root[@]}" apt-get update -qq
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+}

@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Installs what the tests need and runs all of them. Numerics are tested in release builds: debug ones are far too slow.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source Tests/prepare.sh
+require_swift
+install_libraries
+
+# Imports must go down only, as Package.swift says; and the compiler must have nothing to say.
+flags=(-c release -Xswiftc -enable-testing -Xswiftc -warnings-as-errors --explicit-target-dependency-import-check error)
+swift build --build-tests "${flags[@]}"
+LATHE="$(swift build "${flags[@]}" --show-bin-path)/lathe" swift test "${flags[@]}" --skip-build
