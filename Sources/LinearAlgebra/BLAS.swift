@@ -27,6 +27,22 @@ enum BLAS {
       blasint(columns))
   }
 
+  /// Solves for X in X·R = A (vectors as the columns of A, `count` × `order`) or Rᵀ·X = A (vectors as its rows), in place.
+  static func divide(
+    _ a: UnsafeMutablePointer<Double>, byUpper r: UnsafePointer<Double>, order: Int, count: Int, vectorsAreRows: Bool
+  ) {
+    prepare()
+    if vectorsAreRows {
+      cblas_dtrsm(
+        CblasRowMajor, CblasLeft, CblasUpper, CblasTrans, CblasNonUnit, blasint(order), blasint(count), 1, r,
+        blasint(order), a, blasint(count))
+    } else {
+      cblas_dtrsm(
+        CblasRowMajor, CblasRight, CblasUpper, CblasNoTrans, CblasNonUnit, blasint(count), blasint(order), 1, r,
+        blasint(order), a, blasint(order))
+    }
+  }
+
   /// The upper half of AᵀA (`transposed`) or AAᵀ, an `order` × `order` matrix with `inner` terms to each sum.
   static func gram(
     _ a: UnsafePointer<Double>, stride: Int, transposed: Bool, order: Int, inner: Int,

@@ -24,16 +24,19 @@ public struct Matrix: Equatable, Sendable {
   }
 
   public var transposed: Matrix {
-    var result = Matrix(zeros: columns, rows)
-    for i in 0..<rows { for j in 0..<columns { result[j, i] = self[i, j] } }
-    return result
+    mapped(columns, rows) { source, target in
+      for i in 0..<rows { for j in 0..<columns { target[j * rows + i] = source[i * columns + j] } }
+    }
   }
 
   /// The chosen columns, in the given order.
   public func selecting(columns chosen: some Collection<Int>) -> Matrix {
-    var result = Matrix(zeros: rows, chosen.count)
-    for i in 0..<rows { for (j, column) in chosen.enumerated() { result[i, j] = self[i, column] } }
-    return result
+    mapped(rows, chosen.count) { source, target in
+      for (j, column) in chosen.enumerated() {
+        precondition(0..<columns ~= column, "column \(column) of \(columns)")
+        for i in 0..<rows { target[i * chosen.count + j] = source[i * columns + column] }
+      }
+    }
   }
 
   /// The chosen rows, in the given order.
@@ -46,17 +49,22 @@ public struct Matrix: Equatable, Sendable {
   /// A copy with row `i` multiplied by `factors[i]`.
   public func scalingRows(by factors: [Double]) -> Matrix {
     precondition(factors.count == rows, "\(factors.count) factors for \(rows) rows")
-    var result = self
-    for i in 0..<rows { for j in 0..<columns { result[i, j] *= factors[i] } }
-    return result
+    return mapped(rows, columns) { source, target in
+      for i in 0..<rows {
+        let factor = factors[i]
+        for place in i * columns..<(i + 1) * columns { target[place] = source[place] * factor }
+      }
+    }
   }
 
   /// A copy with column `j` multiplied by `factors[j]`.
   public func scalingColumns(by factors: [Double]) -> Matrix {
     precondition(factors.count == columns, "\(factors.count) factors for \(columns) columns")
-    var result = self
-    for i in 0..<rows { for j in 0..<columns { result[i, j] *= factors[j] } }
-    return result
+    return mapped(rows, columns) { source, target in
+      factors.withUnsafeBufferPointer { factors in
+        for i in 0..<rows { for j in 0..<columns { target[i * columns + j] = source[i * columns + j] * factors[j] } }
+      }
+    }
   }
 
   /// ‖A‖_F = √Σ aᵢⱼ². Accurate whatever the scale of the elements.
@@ -87,6 +95,18 @@ public struct Matrix: Equatable, Sendable {
   private func combined(with other: Matrix, _ operation: (Double, Double) -> Double) -> Matrix {
     precondition(rows == other.rows && columns == other.columns, "a sum needs equal shapes")
     return Matrix(rows: rows, columns: columns, elements: zip(elements, other.elements).map(operation))
+  }
+
+  /// A matrix whose every element `fill` writes, from unchecked views of this one's elements and the new ones.
+  private func mapped(
+    _ rows: Int, _ columns: Int, fill: (UnsafePointer<Double>, UnsafeMutablePointer<Double>) -> Void
+  ) -> Matrix {
+    guard rows * columns > 0, !elements.isEmpty else { return Matrix(zeros: rows, columns) }
+    let values = [Double](unsafeUninitializedCapacity: rows * columns) { target, count in
+      elements.withUnsafeBufferPointer { fill($0.baseAddress!, target.baseAddress!) }
+      count = rows * columns
+    }
+    return Matrix(rows: rows, columns: columns, elements: values)
   }
 
   private static func product(

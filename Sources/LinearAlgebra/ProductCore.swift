@@ -52,9 +52,10 @@ public struct ProductCore: Sendable {
     ) -> Matrix {
       guard !order.isEmpty else { return Matrix(zeros: 0, 0) }
       let arranged = Self.arrange(gram, order: order, scales: scales)
-      if length >= order.count, let triangle = Triangle.byCholesky(gram: arranged) { return triangle }
-      Self.arrange(x, layout, length: length, count: r, order: order, scales: scales)
-      return Triangle.byOrthogonalisation(x, layout, length: length, count: order.count)
+      return Triangle.factor(length: length, gram: arranged, layout) {
+        Self.arrange(x, layout, length: length, count: r, order: order, scales: scales)
+        return x
+      }
     }
     upTriangle = triangle(upGram, upBase, .columns, length: m, scales: gauges)
     downTriangle = triangle(downGram, downBase, .rows, length: n, scales: gauges.map { 1 / $0 })
@@ -143,13 +144,18 @@ public struct ProductCore: Sendable {
   private static func arrange(
     _ x: UnsafeMutablePointer<Double>, _ layout: Triangle.Layout, length: Int, count: Int, order: [Int], scales: [Double]
   ) {
-    let source = [Double](UnsafeBufferPointer(start: x, count: length * count))
-    for (place, component) in order.enumerated() {
+    switch layout {
+    case .columns:
+      var row = [Double](repeating: 0, count: count)
       for i in 0..<length {
-        switch layout {
-        case .columns: x[i * order.count + place] = source[i * count + component] * scales[place]
-        case .rows: x[place * length + i] = source[component * length + i] * scales[place]
-        }
+        for j in 0..<count { row[j] = x[i * count + j] }
+        for (place, component) in order.enumerated() { x[i * order.count + place] = row[component] * scales[place] }
+      }
+    case .rows:
+      let source = [Double](UnsafeBufferPointer(start: x, count: length * count))
+      for (place, component) in order.enumerated() {
+        let from = component * length, to = place * length, scale = scales[place]
+        for i in 0..<length { x[to + i] = source[from + i] * scale }
       }
     }
   }

@@ -42,11 +42,7 @@ public final class SafetensorsWriter: Sendable {
   ) throws {
     try layout.head().write(to: file)
     let data = try MappedFile(path: file.path).bytes[headCount..<headCount + layout.dataCount]
-    for (item, range) in layout.places {
-      guard digests[item.name] == ContentHash.sha256(data[range]) else {
-        throw SafetensorsError(.verification(tensor: item.name), path: file.path)
-      }
-    }
+    try digests.verify(layout, in: data, path: file.path)
     guard let finalMetadata else { return }
     let head = SafetensorsLayout(layout.places.map(\.item), metadata: try finalMetadata(data)).head()
     precondition(head.count == headCount, "final metadata must keep the header's length")
