@@ -68,6 +68,7 @@ let package = Package(
       .testTarget(
         name: "\($0.name)Tests",
         dependencies: [.target(name: $0.name)] + $0.dependencies + ["TestSupport"],
+        exclude: $0.name == "Commands" ? ["Snapshots"] : [],
         swiftSettings: settings)
     }
     + [

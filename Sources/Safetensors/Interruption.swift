@@ -18,13 +18,27 @@ enum Interruption {
 
   private static let installed: Void = {
     _ = slots
+    var stops = sigset_t()
+    sigemptyset(&stops)
     for number in [SIGINT, SIGTERM, SIGHUP] {
+      // A caller that ignores a signal (nohup, a background job) has asked for that.
+      var current = sigaction()
+      sigaction(number, nil, &current)
+      if isIgnored(current) { continue }
       signal(number) { number in
         for i in 0..<Interruption.slotCount { if let path = Interruption.slots[i] { unlink(path) } }
         _exit(128 + number)
       }
+      sigaddset(&stops, number)
     }
+    // Some launchers start programs from threads that block these signals, and the block is inherited.
+    pthread_sigmask(SIG_UNBLOCK, &stops, nil)
   }()
+
+  private static func isIgnored(_ action: sigaction) -> Bool {
+    // SIG_IGN is the address 1, which Swift cannot compare as a function.
+    withUnsafeBytes(of: action) { $0.load(as: UInt.self) == 1 }
+  }
 
   /// - Returns: a token for `forget`.
   static func register(_ path: String) -> Int {

@@ -1,0 +1,33 @@
+import Foundation
+import Testing
+
+/// The help of every subcommand, word for word: it is part of the contract, and each shows worked examples.
+///
+/// `RECORD_SNAPSHOTS=1` writes the present texts and fails, so that recording cannot pass for testing.
+@Suite struct HelpTests {
+  static let subcommands = ["", "inspect", "spectrum", "compare", "resize", "merge"]
+
+  @Test("the help text is the recorded one", arguments: subcommands)
+  func text(_ subcommand: String) throws {
+    let run = try Tool.run((subcommand.isEmpty ? [] : [subcommand]) + ["--help"])
+    #expect(run.status == 0)
+    let file = URL(filePath: #filePath).deletingLastPathComponent()
+      .appending(path: "Snapshots/\(subcommand.isEmpty ? "lathe" : subcommand).txt")
+    if ProcessInfo.processInfo.environment["RECORD_SNAPSHOTS"] != nil {
+      try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+      try Data(run.output.utf8).write(to: file)
+      Issue.record("recorded \(file.lastPathComponent)")
+      return
+    }
+    let recorded = try String(contentsOf: file, encoding: .utf8)
+    #expect(run.output == recorded)
+    #expect(subcommand.isEmpty || run.output.components(separatedBy: "\n  lathe \(subcommand) ").count >= 3)
+  }
+
+  @Test("--version prints the version")
+  func version() throws {
+    let run = try Tool.run(["--version"])
+    #expect(run.status == 0)
+    #expect(run.output == "0.1.0\n")
+  }
+}
