@@ -16,7 +16,7 @@ extension Adapter {
 
   /// Reads an adapter whose tensors are in `tensorFile` and whose configuration is at hand: one that is being written.
   public init(tensorFile: String, configuration: JSONValue?) throws {
-    let config = configuration.flatMap { value in value.object.map { PEFTConfig($0, text: value.text) } }
+    let config = configuration?.object.map { PEFTConfig($0) }
     var reader = AdapterReader(
       AdapterSource(path: tensorFile, tensorFile: tensorFile, state: try StateDict(path: tensorFile), config: config))
     self = try reader.read()
@@ -61,7 +61,7 @@ struct AdapterSource {
     guard let data = FileManager.default.contents(atPath: file), let text = String(data: data, encoding: .utf8),
       let fields = JSONValue(parsing: text)?.object
     else { throw AdapterError(.configuration(reason: "expected a JSON object"), path: folder) }
-    return PEFTConfig(fields, text: text)
+    return PEFTConfig(fields)
   }
 }
 
@@ -101,8 +101,10 @@ struct AdapterReader {
       }
     }
     checkDuplicates(targets)
-    let family = Family.detect(targets.map { ($0.key, $0.inputs) } + unsupported.map { ($0.key, $0.inputs) })
-    if let claim = Family.claimed(by: metadata), family != .unknown, claim != family {
+    let claim = Family.claimed(by: metadata)
+    let shaped = Family.detect(targets.map { ($0.key, $0.inputs) } + unsupported.map { ($0.key, $0.inputs) })
+    let family = shaped == .unknown ? claim ?? .unknown : shaped
+    if let claim, claim != family {
       problems.append(AdapterProblem(.familyMetadata(expected: family.rawValue, found: claim.rawValue)))
     }
     if metadata["ss_network_args"]?.contains("\"split_qkv\": \"True\"") == true { problems.append(AdapterProblem(.splitProjections)) }
@@ -178,8 +180,15 @@ struct AdapterReader {
       let up = parts.first { $0.role == .up }?.tensor.shape, down = parts.first { $0.role == .down }?.tensor.shape
       return (up?.extents.first ?? 0, down.map { $0.rank > 1 ? $0[1] : 0 } ?? 0)
     }
-    guard let paths = CloneofsimoOrder.unetPaths(rowsAndInputs: shapes) else { return [:] }
-    return Dictionary(uniqueKeysWithValues: zip(numbered, paths.map { TargetKey(.denoiser, $0) }))
+    var keys: [String: TargetKey] = [:]
+    for (module, path) in zip(numbered, CloneofsimoOrder.unetPaths(rowsAndInputs: shapes) ?? []) {
+      keys[module] = TargetKey(.denoiser, path)
+    }
+    let layers = moduleOrder.filter { $0.hasPrefix("text_encoder:") }
+    for module in layers where layers.count % 4 == 0 {
+      keys[module] = TargetKey(.textEncoder1, CloneofsimoOrder.textEncoderPath(Int(module.dropFirst(13))!))
+    }
+    return keys
   }
 
   // MARK: Configuration
@@ -193,7 +202,7 @@ struct AdapterReader {
       let parts = key.split(separator: ".", maxSplits: 1)
       if parts.count == 2 { components[String(parts[0]), default: [:]][String(parts[1])] = value }
     }
-    return components.mapValues { PEFTConfig($0, text: text) }
+    return components.mapValues { PEFTConfig($0) }
   }
 
   private mutating func check(_ config: PEFTConfig, named component: String) {

@@ -27,6 +27,12 @@ enum CloneofsimoOrder {
     return paths
   }
 
+  /// The flattened path of a text encoder's target: four projections a layer, in the order in which transformers' CLIP
+  /// attention registers them.
+  static func textEncoderPath(_ number: Int) -> String {
+    "encoder_layers_\(number / 4)_self_attn_\(["k_proj", "v_proj", "q_proj", "out_proj"][number % 4])"
+  }
+
   private static let transformerBlocks: [String] =
     (0..<3).flatMap { level in (0..<2).map { "down_blocks_\(level)_attentions_\($0)" } }
     + (1..<4).flatMap { level in (0..<3).map { "up_blocks_\(level)_attentions_\($0)" } }

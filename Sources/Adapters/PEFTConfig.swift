@@ -1,12 +1,13 @@
 /// The fields of a PEFT LoRA configuration that decide what its tensors mean.
 struct PEFTConfig {
   let fields: [String: JSONValue]
-  /// The text the fields were read from: the order of patterns matters, and only the text keeps it.
-  private let text: String
+  private let alphas: ModulePatterns
+  private let ranks: ModulePatterns
 
-  init(_ fields: [String: JSONValue], text: String) {
+  init(_ fields: [String: JSONValue]) {
     self.fields = fields
-    self.text = text
+    alphas = ModulePatterns(fields["alpha_pattern"])
+    ranks = ModulePatterns(fields["rank_pattern"])
   }
 
   var type: String { fields["peft_type"]?.string ?? "LORA" }
@@ -15,12 +16,12 @@ struct PEFTConfig {
 
   /// α for a module; `nil` when the configuration has none.
   func alpha(of module: String) -> Double? {
-    pattern("alpha_pattern", module) ?? fields["lora_alpha"]?.double
+    alphas.value(for: module) ?? fields["lora_alpha"]?.double
   }
 
   /// The rank that the configuration gives a module.
   func rank(of module: String) -> Int? {
-    (pattern("rank_pattern", module) ?? fields["r"]?.double).map { Int($0) }
+    (ranks.value(for: module) ?? fields["r"]?.double).map { Int($0) }
   }
 
   /// α/r, or α/√r for rank-stabilised LoRA; 1 without an alpha.
@@ -60,20 +61,5 @@ struct PEFTConfig {
     case .object(let items): !items.isEmpty
     default: true
     }
-  }
-
-  /// The value of the first key, in the file's order, that matches the end of the module's name as a regular
-  /// expression: PEFT's rule.
-  private func pattern(_ field: String, _ module: String) -> Double? {
-    guard let patterns = fields[field]?.object, !patterns.isEmpty else { return nil }
-    let start = text.firstRange(of: "\(field)\"")?.upperBound ?? text.startIndex
-    func place(_ key: String) -> String.Index {
-      text[start...].firstRange(of: JSONValue.string(key).text)?.lowerBound ?? text.endIndex
-    }
-    for key in patterns.keys.sorted(by: { (place($0), $0) < (place($1), $1) }) {
-      guard let expression = try? Regex("(.*\\.)?(\(key))") else { continue }
-      if (try? expression.wholeMatch(in: module)) != nil { return patterns[key]?.double }
-    }
-    return nil
   }
 }

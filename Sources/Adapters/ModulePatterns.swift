@@ -1,0 +1,45 @@
+/// Values for modules by patterns of their names, as PEFT's `rank_pattern` and `alpha_pattern` have them.
+///
+/// A key is a regular expression that must match the end of the name, from the beginning or behind a dot. The first
+/// matching key counts; PEFT and diffusers write keys sorted, so that is the order here.
+struct ModulePatterns {
+  /// Keys without any special sign but the dot, which stands for itself in every module's name.
+  private var literals: [String: (place: Int, value: Double)] = [:]
+  private var expressions: [(place: Int, expression: Regex<AnyRegexOutput>, value: Double)] = []
+
+  init(_ patterns: JSONValue?) {
+    let entries = (patterns?.object ?? [:]).sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
+    for (place, entry) in entries.enumerated() {
+      guard let value = entry.value.double else { continue }
+      let name = entry.key.includes("\\.") ? entry.key.replacing("\\.", with: ".") : entry.key
+      if name.utf8.allSatisfy(Self.isPlain) {
+        literals[name] = (place, value)
+      } else if let expression = try? Regex("(.*\\.)?(\(entry.key))") {
+        expressions.append((place, expression, value))
+      }
+    }
+  }
+
+  func value(for module: String) -> Double? {
+    guard !literals.isEmpty || !expressions.isEmpty else { return nil }
+    var best: (place: Int, value: Double)?
+    var rest = Substring(module)
+    while true {
+      if let found = literals[String(rest)], found.place < best?.place ?? .max { best = found }
+      guard let dot = rest.firstIndex(of: ".") else { break }
+      rest = rest[rest.index(after: dot)...]
+    }
+    for (place, expression, value) in expressions where place < best?.place ?? .max {
+      if (try? expression.wholeMatch(in: module)) != nil { best = (place, value) }
+    }
+    return best?.value
+  }
+
+  private static func isPlain(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+    case UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "-"): true
+    default: false
+    }
+  }
+}
