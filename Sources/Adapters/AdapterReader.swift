@@ -39,7 +39,10 @@ struct AdapterSource {
     var isFolder = false
     tensorFile = try Self.tensorFile(at: path, isFolder: &isFolder)
     state = try StateDict(path: tensorFile)
-    config = try isFolder ? Self.config(inFolder: path) : nil
+    let parts = tensorFile.split(separator: "/", omittingEmptySubsequences: false)
+    // A PEFT model file means nothing without the configuration beside it, whichever of the two ways it is named.
+    config = try isFolder || parts.last!.hasPrefix("adapter_model.")
+      ? Self.config(inFolder: parts.count > 1 ? parts.dropLast().joined(separator: "/") : ".") : nil
   }
 
   private static func tensorFile(at path: String, isFolder: inout Bool) throws(AdapterError) -> String {
@@ -167,6 +170,7 @@ struct AdapterReader {
     if any({ $0.hasPrefix("unet:") || $0.hasPrefix("text_encoder:") }) { return .cloneofsimo }
     if any({ $0.includes(".processor.qkv_lora") || $0.includes(".processor.proj_lora") }) { return .xlabs }
     if source.config != nil || any({ $0.includes("base_model.model.") }) { return .peft }
+    if any({ $0.hasPrefix("diffusion_model.") || $0.hasPrefix("text_encoders.") }) { return .native }
     if any(TargetSpelling.hasFlatPrefix) { return .kohya }
     let diffusersPrefixes = ["unet.", "transformer.", "transformer_2.", "text_encoder", "prior.", "down_blocks.", "up_blocks.", "mid_block."]
     if any({ name in diffusersPrefixes.contains { name.hasPrefix($0) } || name.hasPrefix("transformer_blocks.") }) { return .diffusers }
@@ -230,8 +234,9 @@ struct AdapterReader {
     of parts: [(role: Role, name: String, tensor: Tensor)], configs: [String: PEFTConfig]
   ) -> Algorithm? {
     var found: Set<Algorithm> = []
-    for case (.other(let algorithm), _, let tensor) in parts {
-      found.insert(algorithm == .oft && tensor.shape.rank == 4 ? .boft : algorithm)
+    for case (.other(let algorithm), let name, let tensor) in parts {
+      // Butterfly blocks have one axis more; a convolution's `rescale` has four axes too, and tells nothing.
+      found.insert(name.hasSuffix(".oft_blocks") && tensor.shape.rank == 4 ? .boft : algorithm)
     }
     // DoRA may sit on top of any other algorithm, and a bias beside one: the most telling name wins.
     for algorithm in [Algorithm.dora, .loha, .lokr, .glora, .boft, .oft, .ia3, .tlora, .adalora] where found.contains(algorithm) { return algorithm }
@@ -284,6 +289,7 @@ struct AdapterReader {
     if let configured = config?.0.rank(of: config!.1), configured != down.tensor.shape[0] {
       problems.append(AdapterProblem(.configuredRank(expected: configured, found: down.tensor.shape[0]), target: module))
     }
+    if alpha == 0, byRole[.alpha] == nil { problems.append(AdapterProblem(.alphaZero, target: module)) }
     if let tensor = byRole[.alpha]?.tensor {
       guard let value = tensor.scalar else { return report(.alphaNotScalar(found: tensor.shape)) }
       guard value.isFinite else { return report(.alphaNotFinite(found: value)) }

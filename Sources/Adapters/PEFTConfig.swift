@@ -21,7 +21,7 @@ struct PEFTConfig {
 
   /// The rank that the configuration gives a module.
   func rank(of module: String) -> Int? {
-    (ranks.value(for: module) ?? fields["r"]?.double).map { Int($0) }
+    (ranks.value(for: module) ?? fields["r"]?.double).flatMap { Int(exactly: $0) }
   }
 
   /// α/r, or α/√r for rank-stabilised LoRA; 1 without an alpha.

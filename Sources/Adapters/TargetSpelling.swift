@@ -29,7 +29,9 @@ enum TargetSpelling {
 
   private static let dottedPrefixes: [(String, TargetKey.Component)] = [
     ("unet.", .denoiser), ("transformer.single_", .denoiser), ("transformer.transformer_blocks.", .denoiser),
-    ("transformer_2.", .denoiser2), ("text_encoder_3.", .textEncoder3), ("text_encoder_2.", .textEncoder2),
+    ("transformer_2.", .denoiser2), ("text_encoders.clip_l.transformer.", .textEncoder1), ("text_encoders.clip_g.transformer.", .textEncoder2),
+    ("text_encoders.t5xxl.transformer.", .textEncoder3), ("text_encoders.clip_l.", .textEncoder1),
+    ("text_encoders.clip_g.", .textEncoder2), ("text_encoders.t5xxl.", .textEncoder3), ("text_encoder_3.", .textEncoder3), ("text_encoder_2.", .textEncoder2),
     ("text_encoder.", .textEncoder1), ("model.diffusion_model.", .denoiser), ("diffusion_model.", .denoiser), ("prior.", .denoiser),
     ("net.", .denoiser),
   ]
@@ -43,6 +45,8 @@ enum TargetSpelling {
   static func dottedPath(of module: String) -> (component: TargetKey.Component, path: String) {
     var path = module
     var component = TargetKey.Component.denoiser
+    // Not so after a PEFT prefix, where "transformer." is a language model's own module.
+    if path.hasPrefix("transformer."), !path.hasPrefix("transformer.h.") { path.removeFirst("transformer.".count) }
     var isStripping = true
     while isStripping {
       isStripping = false

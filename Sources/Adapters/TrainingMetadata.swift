@@ -13,7 +13,8 @@ public struct TrainingMetadata: Sendable {
     var counts: [String: Int] = [:]
     for folder in folders.values {
       for (tag, count) in folder.object ?? [:] {
-        counts[tag.trimmed, default: 0] += Int(count.double ?? 0)
+        // Counts beyond all reason are cut, so that a sum cannot overflow.
+        counts[tag.trimmed, default: 0] += Int(min(max(count.double ?? 0, 0), 1e12))
       }
     }
     return counts.map { ($0.key, $0.value) }.sorted { ($1.count, $0.tag) < ($0.count, $1.tag) }

@@ -44,7 +44,8 @@ enum UNetNames {
     ("label_emb_0_2", "add_embedding_linear_2"),
   ]
 
-  /// The LDM spelling of a flattened diffusers module: the inverse of `diffusersPath(ofLDM:)`.
+  /// The LDM spelling of a flattened diffusers module: the inverse of `diffusersPath(ofLDM:)`, but for the first
+  /// upsampler of SD1 and SD2, which stands at place 1 there because its block has no attention. SDXL's all are at 2.
   static func ldmPath(ofDiffusers path: String) -> String? {
     for (ldm, diffusers) in wholeModules where path == diffusers { return ldm }
     let words = path.split(separator: "_", maxSplits: 5, omittingEmptySubsequences: false)
@@ -61,6 +62,7 @@ enum UNetNames {
     case ("down", "downsamplers"): return "input_blocks_\(3 + 3 * level)_0_op"
     case ("up", "attentions"): return "output_blocks_\(3 * level + layer)_1_\(rest)"
     case ("up", "resnets"): return ldmResnet("output_blocks_\(3 * level + layer)_0", rest)
+    case ("up", "upsamplers"): return "output_blocks_\(3 * level + 2)_2_conv"
     default: return nil
     }
   }

@@ -15,7 +15,7 @@ enum Console {
   ///
   /// - Throws: `ConsoleError` when not all of it could be written; `print` would not notice.
   static func report(_ text: String) throws {
-    var bytes = Array(text.utf8)[...]
+    var bytes = Array(text.harmless.utf8)[...]
     while !bytes.isEmpty {
       let count = bytes.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
       guard count > 0 else {
@@ -28,7 +28,7 @@ enum Console {
 
   /// Writes a line to standard error.
   static func complain(_ message: String) {
-    tell("lathe: \(message)\n")
+    tell("lathe: \(message.harmless)\n")
   }
 
   /// Writes to standard error as it is; nothing can be done when that fails.
@@ -45,4 +45,12 @@ enum Console {
   }
 
   static var showsProgress: Bool { isatty(STDERR_FILENO) == 1 }
+}
+
+extension String {
+  /// The text without control characters but the end of a line: names in a stranger's file must not steer the terminal.
+  var harmless: String {
+    guard utf8.contains(where: { $0 < 0x20 && $0 != 0x0a || $0 == 0x7f }) else { return self }
+    return String(decoding: utf8.map { $0 < 0x20 && $0 != 0x0a || $0 == 0x7f ? UInt8(ascii: "?") : $0 }, as: UTF8.self)
+  }
 }

@@ -9,7 +9,7 @@ struct Resize: LatheCommand {
     abstract: "Re-factors an adapter to lower rank: to a size, an error, or a rank of your choice.",
     discussion: """
       --size and --max-error divide the bytes among all targets so that no other choice of ranks does better, and print
-      the bound that proves it. Names, scales and training metadata are kept; the error is measured on what was written.
+      the bound that proves it. Names and training metadata are kept; the error is measured on what was written.
 
       Examples:
         lathe resize style.safetensors -o style-small.safetensors --size 20MB

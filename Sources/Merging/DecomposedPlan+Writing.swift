@@ -24,7 +24,6 @@ extension DecomposedPlan {
     let hashes = InBackground { try self.plan.adapters.map(Self.contentHash) }
     let ranks = allocation.ranks, targets = plan.targets
     guard ranks.contains(where: { $0 > 0 }) else { throw MergingError(.nothingLeft, path: plan.adapters[0].path) }
-    let metadata = OutputMetadata(adapters: plan.adapters, recipe: plan.recipe, format: plan.format, commonRank: commonRank)
     let written = targets.indices.filter { ranks[$0] > 0 }
     let rankList = written.map { (name: targets[$0].name, rank: ranks[$0]) }
     let items = written.flatMap { targets[$0].items(rank: ranks[$0]) }
@@ -32,7 +31,8 @@ extension DecomposedPlan {
     let destination = try OutputPlace(output, plan: plan, ranks: rankList)
     try destination.prepare()
     defer { destination.removeFolderIfEmpty() }
-    let layout = SafetensorsLayout(items, metadata: metadata.entries(ranks: rankList))
+    let layout = SafetensorsLayout(items, metadata: metadata.entries(ranks: ranks))
+    precondition(layout.fileCount == allocation.bytes, "the file's size must be the one that was allocated")
     let writer = try SafetensorsWriter(layout: layout, destination: destination.tensorFile, overwriting: overwriting)
 
     let outcomes = try concurrentMap(
@@ -47,7 +47,7 @@ extension DecomposedPlan {
     try writer.seal { data in
       let hash = ContentHash.sha256(data)
       return metadata.entries(
-        ranks: rankList, inputHashes: inputHashes, dataHash: hash, legacyHash: Self.legacyHash(items, metadata: layout.metadata, data: data))
+        ranks: ranks, inputHashes: inputHashes, dataHash: hash, legacyHash: Self.legacyHash(items, metadata: layout.metadata, data: data))
     }
     try verify(writer.temporaryPath, scales: outcomes.map(\.scale), allocation, destination)
     try destination.commit(writer, overwriting: overwriting)
@@ -73,15 +73,16 @@ extension DecomposedPlan {
       for item in target.items(rank: rank) where item.name != target.names.alpha {
         try [UInt8](repeating: 0, count: item.byteCount).withUnsafeBytes { try writer.write($0, of: item.name) }
       }
-      try writeAlpha(of: target, scale: target.scale, rank: rank, to: writer)
-      return Outcome(error: 0, scale: target.scale, inners: target.delta.terms.map { _ in 0 })
+      let scale = target.usesAlpha ? sharedAlpha / Double(rank) : 1
+      try writeAlpha(of: target, scale: scale, rank: rank, to: writer)
+      return Outcome(error: 0, scale: scale, inners: target.delta.terms.map { _ in 0 })
     }
     let isProjection = plan.recipe.isFair && rank < available && target.delta.terms.count > 1
     let (maps, inners) = isProjection
       ? try fairMaps(target.delta, rank: rank, encoder.factors)
       : (try decomposed.maps ?? recomputedMaps(target.delta, rank: rank, encoder.factors), decomposed.inners(rank: rank))
     let encoded = try encoder.encode(
-      target, maps: maps.prefix(rank), spectrum: spectrum, isTruncation: !isProjection, path: path)
+      target, alpha: sharedAlpha, maps: maps.prefix(rank), spectrum: spectrum, isTruncation: !isProjection, path: path)
     try encoded.up.withUnsafeBytes { try writer.write($0, of: target.names.up) }
     try encoded.down.withUnsafeBytes { try writer.write($0, of: target.names.down) }
     try writeAlpha(of: target, scale: encoded.scale, rank: rank, to: writer)
@@ -90,7 +91,7 @@ extension DecomposedPlan {
 
   private func writeAlpha(of target: OutputTarget, scale: Double, rank: Int, to writer: SafetensorsWriter) throws {
     guard let name = target.names.alpha else { return }
-    let value = target.alphaMeaning == .scale ? scale : scale * Double(rank)
+    let value = target.usesAlpha ? scale * Double(rank) : scale
     try Tensor([value], shape: [], dtype: .f32).bytes.withUnsafeBytes { try writer.write($0, of: name) }
   }
 

@@ -10,6 +10,10 @@ public struct DecomposedPlan: Sendable {
   /// The spectrum of each target's delta, without values that only rounding made.
   public let spectra: [Spectrum]
   let targets: [DecomposedTarget]
+  /// The alpha of every target that has one.
+  let sharedAlpha: Double
+  /// The rank to write down for the whole file: known beforehand only where every target gets the same.
+  let commonRank: Int?
 
   /// Factor maps beyond this many bytes are computed again when they are needed.
   static let mapBudget = 512 << 20
@@ -31,6 +35,8 @@ public struct DecomposedPlan: Sendable {
       try DecomposedTarget(targets[index].delta, keepingMaps: keepsMaps, workspace)
     }
     spectra = self.targets.map(\.spectrum)
+    commonRank = Self.commonRank(plan.recipe.rule, spectra)
+    sharedAlpha = SharedAlpha.value(for: plan, spectra: spectra, commonRank: commonRank)
   }
 
   /// The ranks that the recipe's rule gives.
@@ -65,23 +71,26 @@ public struct DecomposedPlan: Sendable {
   public func curve(points: Int) -> [RankAllocation] { makeAllocator().curve(points: points) }
 
   private func makeAllocator() -> RankAllocator {
-    let metadata = OutputMetadata(adapters: plan.adapters, recipe: plan.recipe, format: plan.format, commonRank: commonRank)
-      .entries(ranks: plan.targets.map { ($0.name, 1) })
     let parts = plan.targets.enumerated().flatMap { $1.parts(index: $0) }
       + plan.passedThrough.map {
         FileSizeModel.Part(target: nil, item: .init(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape), growsWithRank: false)
       }
     return RankAllocator(
       spectra: spectra, weighing: plan.recipe.weighing, keepsAll: keepsAll,
-      model: FileSizeModel(parts: parts, metadata: metadata))
+      model: FileSizeModel(
+        parts: parts, metadata: metadata.entries(ranks: plan.targets.map { _ in 0 }), growth: metadata.growth))
   }
+
+  var metadata: OutputMetadata {
+    OutputMetadata(plan: plan, commonRank: commonRank, alpha: plan.targets.contains(where: \.usesAlpha) ? sharedAlpha : nil)
+  }
+
 
   /// Formats that number their targets cannot leave one out.
   private var keepsAll: Bool { plan.recipe.keepsAllTargets || plan.format == .cloneofsimo }
 
-  /// The rank to write down for the whole file: known beforehand only where every target gets the same.
-  var commonRank: Int? {
-    guard case .rank(let rank, let conv) = plan.recipe.rule, conv == nil || conv == rank else { return nil }
+  private static func commonRank(_ rule: RankRule, _ spectra: [Spectrum]) -> Int? {
+    guard case .rank(let rank, let conv) = rule, conv == nil || conv == rank else { return nil }
     return spectra.allSatisfy { $0.singularValues.count { $0 > 0 } >= rank } ? rank : nil
   }
 

@@ -18,13 +18,14 @@ final class FactorEncoder {
   }
 
   /// - Parameters:
+  ///   - alpha: the file's common alpha.
   ///   - maps: the kept singular triples in terms of the delta's factors.
   ///   - spectrum: of the delta.
   ///   - isTruncation: whether the maps keep the leading triples of the delta itself, so that what is cut off is its
   ///     tail; false for projections.
   /// - Throws: `MergingError.overflow` when a value does not fit the output's number format.
   func encode(
-    _ target: OutputTarget, maps: FactorMaps, spectrum: Spectrum, isTruncation: Bool, path: String
+    _ target: OutputTarget, alpha: Double, maps: FactorMaps, spectrum: Spectrum, isTruncation: Bool, path: String
   ) throws -> Encoded {
     let delta = target.delta, rank = maps.rank
     delta.load(into: factors)
@@ -33,18 +34,20 @@ final class FactorEncoder {
     maps.mapDown(UnsafeBufferPointer(factors.down), columns: delta.columns, into: down)
     fixSigns(up: up, down: down, rank: rank, columns: delta.columns)
 
-    let gauge = Gauge(up: up, down: down, rank: rank, dtype: target.dtype, mayMoveScale: target.names.alpha != nil)
-    let scale = storableScale(target, rank: rank, gauge: gauge)
-    multiply(up, by: gauge.up / target.scale.magnitude.squareRoot() * (target.scale < 0 ? -1 : 1))
-    multiply(down, by: gauge.down / target.scale.magnitude.squareRoot() * (scale.intended / scale.stored))
+    let gauge = target.dtype.bits == 8 ? EightBitGauge(up: up, down: down) : .none
+    let scale = storableScale(target, alpha: alpha, rank: rank, gauge: gauge)
+    // Both sides take an equal part of the scale, but for its sign and for what the gauge gives to each.
+    let root = (scale.magnitude * gauge.up * gauge.down).squareRoot()
+    multiply(up, by: gauge.up / root * (scale < 0 ? -1 : 1))
+    multiply(down, by: gauge.down / root)
 
     let storedUp = storedUpMemory.room(for: up.count), storedDown = storedDownMemory.room(for: down.count)
     let upBytes = try round(up, to: target.dtype, readingInto: storedUp, target: target, path: path)
     let downBytes = try round(down, to: target.dtype, readingInto: storedDown, target: target, path: path)
     let error = measure(
-      delta, spectrum: spectrum, exact: (up, down), stored: (storedUp, storedDown), rank: rank, scale: scale.stored,
+      delta, spectrum: spectrum, exact: (up, down), stored: (storedUp, storedDown), rank: rank, scale: scale,
       isTruncation: isTruncation)
-    return Encoded(up: upBytes, down: downBytes, scale: scale.stored, error: error)
+    return Encoded(up: upBytes, down: downBytes, scale: scale, error: error)
   }
 
   /// Makes the largest entry of each column of `up` positive, so that equal input gives equal files.
@@ -60,13 +63,13 @@ final class FactorEncoder {
     for j in 0..<rank where largest[j] < 0 { for i in 0..<columns { down[j * columns + i].negate() } }
   }
 
-  /// The scale that the alpha tensor (single precision) can hold, beside the one that was meant.
-  private func storableScale(_ target: OutputTarget, rank: Int, gauge: Gauge) -> (intended: Double, stored: Double) {
-    let intended = target.scale / (gauge.up * gauge.down)
-    guard target.names.alpha != nil else { return (intended, intended) }
-    switch target.alphaMeaning {
-    case .scale: return (intended, Double(Float(intended)))
-    case .alpha: return (intended, Double(Float(intended * Double(rank))) / Double(rank))
+  /// What the product of the stored factors is multiplied by, as a reader will compute it from what is stored.
+  private func storableScale(_ target: OutputTarget, alpha: Double, rank: Int, gauge: EightBitGauge) -> Double {
+    let gain = gauge.up * gauge.down
+    switch target.scaling {
+    case .none: return 1
+    case .scale(let scale): return Double(Float(scale / gain))
+    case .alpha: return Double(Float(alpha / gain)) / Double(rank)
     }
   }
 
@@ -122,41 +125,21 @@ final class FactorEncoder {
   }
 }
 
-/// Powers of two that bring factors into the range where a narrow format rounds well; the scale takes the rest.
-struct Gauge {
+/// Powers of two that enlarge the factors of a target for an eight-bit format, until the largest entry of each is just
+/// below 240 (E4M3 reaches 448, and its precision ends at 2⁻⁶); the scale takes them back.
+private struct EightBitGauge {
   let up: Double
   let down: Double
 
-  /// Half precision loses digits below 2⁻¹⁴: when a component's entries come near, all are lifted, so that the smallest
-  /// has a root mean square of at least 2⁻¹⁰ while the largest entry stays below 2¹². Eight-bit factors are lifted until
-  /// their largest entry is just below 240 (E4M3's range is 448).
-  init(
-    up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>, rank: Int, dtype: DType,
-    mayMoveScale: Bool
-  ) {
-    guard mayMoveScale, dtype.bits <= 16, dtype != .bf16 else {
-      (self.up, self.down) = (1, 1)
-      return
+  static let none = EightBitGauge(up: 1, down: 1)
+
+  private init(up: Double, down: Double) { (self.up, self.down) = (up, down) }
+
+  init(up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>) {
+    func gauge(_ values: UnsafeMutableBufferPointer<Double>) -> Double {
+      let largest = values.reduce(Double.leastNormalMagnitude) { max($0, $1.magnitude) }
+      return Double(sign: .plus, exponent: (240 / largest).exponent, significand: 1)
     }
-    func largest(_ values: UnsafeMutableBufferPointer<Double>) -> Double { values.reduce(0) { max($0, $1.magnitude) } }
-    func power(_ exponent: Double.Exponent) -> Double { Double(sign: .plus, exponent: exponent, significand: 1) }
-    if dtype.bits == 8 {
-      self.up = power((240 / max(largest(up), .leastNormalMagnitude)).exponent)
-      self.down = power((240 / max(largest(down), .leastNormalMagnitude)).exponent)
-      return
-    }
-    let rows = up.count / rank, columns = down.count / rank
-    var squares = [Double](repeating: 0, count: rank)
-    for start in stride(from: 0, to: up.count, by: rank) {
-      for j in 0..<rank { squares[j] += up[start + j] * up[start + j] }
-    }
-    // Both sides of a component have equal length, so the longer vector has the smaller entries.
-    let smallest = (squares.min()! / Double(max(rows, columns))).squareRoot()
-    guard smallest > 0, smallest < 0x1p-12 else {
-      (self.up, self.down) = (1, 1)
-      return
-    }
-    let lift = min((0x1p-10 / smallest).exponent + 1, (0x1p12 / max(largest(up), largest(down))).exponent)
-    (self.up, self.down) = (power(max(0, lift)), power(max(0, lift)))
+    self.init(up: gauge(up), down: gauge(down))
   }
 }

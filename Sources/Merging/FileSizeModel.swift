@@ -28,9 +28,23 @@ struct FileSizeModel {
   /// In file order.
   private let lines: [Line]
   private let frameCharacters: Int
+  private let growth: MetadataGrowth?
 
-  /// - Parameter metadata: any with the final keys and lengths of values.
-  init(parts: [Part], metadata: [(key: String, value: String)]) {
+  /// How the metadata grows with the targets that are kept and their ranks.
+  struct MetadataGrowth {
+    /// For each target: characters that it adds besides the digits of its rank, and how often those digits stand there.
+    var characters: [Int]
+    var rankCount: Int
+    /// Targets of one group share lists, whose first items need no comma; and how many lists there are.
+    var groups: [Int]
+    var listCount: Int
+  }
+
+  /// - Parameters:
+  ///   - metadata: any with the final keys and lengths of values, as for no targets at all.
+  ///   - growth: what kept targets add to it.
+  init(parts: [Part], metadata: [(key: String, value: String)], growth: MetadataGrowth? = nil) {
+    self.growth = growth
     lines = parts.sorted { $0.item.precedes($1.item) }.map { part in
       Line(
         target: part.target, bytesPerRank: part.growsWithRank ? part.item.byteCount : 0,
@@ -57,6 +71,14 @@ struct FileSizeModel {
       count += 1
     }
     characters += max(0, count - 1) + (hasMetadata && count > 0 ? 1 : 0)
+    if let growth {
+      var groups: Set<Int> = []
+      for (target, rank) in ranks.enumerated() where rank > 0 {
+        characters += growth.characters[target] + growth.rankCount * Self.digits(rank)
+        groups.insert(growth.groups[target])
+      }
+      characters -= growth.listCount * groups.count
+    }
     return 8 + (characters + 7) / 8 * 8 + offset
   }
 
@@ -75,6 +97,10 @@ struct FileSizeModel {
     var result = [Int](repeating: 0, count: targetCount)
     for line in lines {
       if let target = line.target { result[target] += line.characters + digits + 1 + line.fixedBytes }
+    }
+    if let growth {
+      let rankDigits = largestOffset == nil ? 1 : 4
+      for target in result.indices { result[target] += growth.characters[target] + growth.rankCount * rankDigits }
     }
     return result
   }

@@ -33,7 +33,8 @@ public struct MergingError: Error, CustomStringConvertible {
         case .differentFamilies(let first, let file, let other):
           "family: expected \(first.rawValue) as in \(file), found \(other.rawValue)"
         case .noName(let target, let format):
-          "\(target): name: has no spelling in the \(format.rawValue) format; hint: --format kohya"
+          "\(target): name: has no spelling in the \(format.rawValue) format"
+            + (format == .kohya ? "; hint: merge only adapters of one format" : "; hint: --format kohya")
         case .fusedAndSplit(let fused, let split):
           "\(fused): expected all adapters to name the attention's projections alike, found \(split) beside it; hint: "
             + "merge adapters of one trainer's naming"

@@ -9,20 +9,40 @@ struct OutputMetadata {
 
   private static let unknownHash = String(repeating: "0", count: 64)
 
-  let adapters: [Adapter]
-  let recipe: RefactorRecipe
-  let format: AdapterFormat
-  /// Whether all targets have one rank and which, when the rule says so beforehand.
-  let commonRank: Int?
+  private let plan: RefactorPlan
+  /// The rank of all targets, when the rule says so beforehand.
+  private let commonRank: Int?
+  /// The alpha of all targets, where the format has one.
+  private let alpha: Double?
+  /// Where the format needs them to tell ranks apart.
+  private let patterns: RankPatterns?
+
+  init(plan: RefactorPlan, commonRank: Int?, alpha: Double?) {
+    (self.plan, self.commonRank, self.alpha) = (plan, commonRank, alpha)
+    patterns = plan.format == .diffusers && commonRank == nil ? RankPatterns(plan.targets) : nil
+  }
+
+  /// How the text grows with the ranks; `nil` where it does not.
+  var growth: FileSizeModel.MetadataGrowth? {
+    if let patterns { return patterns.growth }
+    guard format == .cloneofsimo else { return nil }
+    // `"NAME:rank":"8",` for each target; the entries of the tool stand behind, so every one has its comma.
+    let characters = plan.targets.map { $0.name.utf8.count + "\":rank\":\"\",".utf8.count }
+    return .init(characters: characters, rankCount: 1, groups: plan.targets.map { _ in 0 }, listCount: 0)
+  }
+
+  private var adapters: [Adapter] { plan.adapters }
+  private var recipe: RefactorRecipe { plan.recipe }
+  private var format: AdapterFormat { plan.format }
 
   /// Everything but hashes, which stand as zeros of their final length.
   ///
   /// - Parameters:
-  ///   - ranks: the final ranks, for the dialect that writes them down.
+  ///   - ranks: the final ranks of the plan's targets, for dialects that write them down.
   ///   - inputHashes: SHA-256 of each input's tensors.
   ///   - dataHash: SHA-256 of the output's data section; `legacyHash` its short old form.
   func entries(
-    ranks: [(name: String, rank: Int)], inputHashes: [String]? = nil, dataHash: String? = nil, legacyHash: String? = nil
+    ranks: [Int], inputHashes: [String]? = nil, dataHash: String? = nil, legacyHash: String? = nil
   ) -> [(key: String, value: String)] {
     var entries: [(key: String, value: String)] = []
     for adapter in adapters {
@@ -37,7 +57,7 @@ struct OutputMetadata {
 
     if has("ss_network_dim") || format == .kohya {
       set("ss_network_dim", commonRank.map(String.init) ?? "Dynamic")
-      set("ss_network_alpha", commonAlpha ?? "Dynamic")
+      if let alpha { set("ss_network_alpha", alpha == alpha.rounded() ? String(Int(alpha)) : String(alpha)) }
     }
     if format == .kohya, !has("ss_network_module") { set("ss_network_module", "networks.lora") }
     if format == .kohya || has("sshs_model_hash") {
@@ -48,7 +68,10 @@ struct OutputMetadata {
     if recipe.operation == .merge, has("modelspec.sai_model_spec") {
       set("modelspec.merged_from", adapters.map { fileName($0.path) }.joined(separator: ", "))
     }
-    if format == .cloneofsimo { for (name, rank) in ranks { set("\(name):rank", String(rank)) } }
+    if format == .cloneofsimo {
+      for (target, rank) in zip(plan.targets, ranks) where rank > 0 { set("\(target.name):rank", String(rank)) }
+    }
+    if let patterns { set("lora_adapter_metadata", patterns.text(ranks: ranks)) }
     if entries.isEmpty { set("format", "pt") }
     set("lathe.version", Self.toolVersion)
     set("lathe.recipe", recipeText(inputHashes: inputHashes))
@@ -58,18 +81,8 @@ struct OutputMetadata {
   /// Entries of the input that describe its old factors.
   private func isReplaced(_ key: String) -> Bool {
     ["sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256", "ss_network_dim", "ss_network_alpha", "lora_adapter_metadata"]
-      .contains(key) || key.hasPrefix("lathe.")
+      .contains(key) || key.hasPrefix("lathe.") || (format == .cloneofsimo && key.hasSuffix(":rank"))
       || (recipe.operation == .merge && ["modelspec.title", "ss_output_name", "name"].contains(key))
-  }
-
-  /// The alpha that goes with the common rank when every target's scale is the same.
-  private var commonAlpha: String? {
-    guard let commonRank else { return nil }
-    if recipe.operation == .merge { return String(commonRank) }
-    let scales = Set(adapters[0].targets.map(\.scale))
-    guard scales.count == 1 else { return nil }
-    let alpha = scales.first! * Double(commonRank)
-    return alpha == alpha.rounded() ? String(Int(alpha)) : String(alpha)
   }
 
   private func recipeText(inputHashes: [String]?) -> String {

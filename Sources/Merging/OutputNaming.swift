@@ -4,6 +4,14 @@ import Adapters
 struct OutputNaming {
   let format: AdapterFormat
   let family: Family
+  /// Kohya numbers text encoders only where there are several.
+  private let hasOneTextEncoder: Bool
+
+  init(format: AdapterFormat, family: Family, adapters: [Adapter]) {
+    (self.format, self.family) = (format, family)
+    hasOneTextEncoder = family == .sd1 || family == .sd2
+      || (family == .unknown && adapters.contains { $0.targets.contains { $0.name.hasPrefix("lora_te_") } })
+  }
 
   /// The target's name and tensor names for `key`.
   ///
@@ -39,7 +47,6 @@ struct OutputNaming {
   private func kohyaModule(_ key: TargetKey) -> String? {
     // A cloneofsimo number that could not be given a name.
     guard !key.path.contains(":") else { return nil }
-    let hasOneTextEncoder = family == .sd1 || family == .sd2
     switch key.component {
     case .denoiser: return "lora_unet_" + (family == .sdxl ? key.ldmPath ?? key.path : key.path)
     case .denoiser2: return nil

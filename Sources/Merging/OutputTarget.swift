@@ -15,17 +15,19 @@ public struct OutputTarget: Sendable {
   let inputs: Int
   /// Whether factors of linear targets are stored as 1 × 1 convolutions.
   let isPointwise: Bool
-  /// What the product of the written factors is to be multiplied by.
-  let scale: Double
-  /// What the alpha tensor, where there is one, means.
-  let alphaMeaning: AlphaMeaning
+  let scaling: Scaling
 
-  enum AlphaMeaning: Sendable {
-    /// The number itself multiplies the product.
-    case scale
-    /// The number divided by the rank does.
+  /// What the product of the written factors is multiplied by.
+  enum Scaling: Sendable {
+    /// Nothing: the factors are the delta.
+    case none
+    /// The number in the tensor that stands in alpha's place.
+    case scale(Double)
+    /// Alpha ÷ rank, with the file's common alpha (`SharedAlpha`).
     case alpha
   }
+
+  var usesAlpha: Bool { if case .alpha = scaling { true } else { false } }
 
   /// The largest rank among the adapters that have this target.
   public var rankBefore: Int { delta.terms.map(\.target.rank).max()! }

@@ -34,7 +34,7 @@ public struct RefactorPlan: Sendable {
     self.adapters = adapters
     family = adapters.map(\.family).first { $0 != .unknown } ?? .unknown
     format = recipe.operation == .resize ? adapters[0].format : recipe.format ?? Self.commonFormat(of: adapters)
-    targets = try Self.targets(adapters, recipe, OutputNaming(format: format, family: family))
+    targets = try Self.targets(adapters, recipe, OutputNaming(format: format, family: family, adapters: adapters))
     if recipe.dtype?.bits == 8, targets.contains(where: { $0.names.alpha == nil }) {
       throw MergingError(.noAlpha(dtype: recipe.dtype!, format: format), path: adapters[0].path)
     }
@@ -42,6 +42,8 @@ public struct RefactorPlan: Sendable {
     passedThrough = try Self.passedThrough(adapters)
     warnings = adapters.flatMap { adapter in
       AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
+        + (recipe.operation == .resize && Self.usesOldestNames(adapter)
+          ? ["\(adapter.path): its names are of the oldest diffusers style, which current diffusers skips; the output has today's names"] : [])
     }
   }
 
@@ -62,6 +64,7 @@ public struct RefactorPlan: Sendable {
   ) throws -> [OutputTarget] {
     let groups = TargetPairing(adapters).groups
     try checkProjections(groups, adapters)
+    let modernises = adapters.contains(where: usesOldestNames)
     return try groups.map { group in
       let delta = try DeltaSum(
         group.members.map { index, target in
@@ -71,24 +74,29 @@ public struct RefactorPlan: Sendable {
       let dtypes = Set(group.members.map(\.target.dtype))
       let dtype = recipe.dtype ?? (dtypes.count == 1 ? writable(dtypes.first!) : .f32)
       let isPointwise = first.down.shape.rank == 4 && first.kernel.allSatisfy { $0 == 1 }
-      func make(_ name: String, _ names: Target.TensorNames, scale: Double, _ meaning: OutputTarget.AlphaMeaning) -> OutputTarget {
+      func make(_ name: String, _ names: Target.TensorNames, _ scaling: OutputTarget.Scaling) -> OutputTarget {
         OutputTarget(
           key: group.key, name: name, names: names, delta: delta, dtype: dtype, kernel: isPointwise ? [1, 1] : first.kernel,
-          inputs: first.inputs, isPointwise: isPointwise, scale: scale, alphaMeaning: meaning)
+          inputs: first.inputs, isPointwise: isPointwise, scaling: scaling)
       }
-      if recipe.operation == .resize {
+      if recipe.operation == .resize, !modernises {
         var names = first.names
         names.mid = nil
         // Without a place to keep it, the scale goes into the factors.
-        let scale = names.alpha == nil || first.scale == 0 ? 1 : first.scale
-        return make(first.name, names, scale: scale, names.alpha?.hasSuffix(".scale") == true ? .scale : .alpha)
+        guard let alpha = names.alpha else { return make(first.name, names, .none) }
+        return make(first.name, names, alpha.hasSuffix(".scale") ? .scale(first.scale == 0 ? 1 : first.scale) : .alpha)
       }
       let spelled = group.members.lazy.compactMap { naming.names(for: group.key, like: $0.target) }.first
       guard let (name, names) = spelled else {
         throw MergingError(.noName(target: first.name, format: naming.format), path: adapters[group.members[0].adapter].path)
       }
-      return make(name, names, scale: 1, .alpha)
+      return make(name, names, names.alpha == nil ? .none : .alpha)
     }
+  }
+
+  /// Whether the names have no `unet.` before them, as diffusers wrote them until 0.14: its loader finds nothing there.
+  private static func usesOldestNames(_ adapter: Adapter) -> Bool {
+    adapter.format == .diffusers && adapter.targets.contains { $0.name.contains(".processor.") && !$0.name.hasPrefix("unet.") && !$0.name.hasPrefix("text_encoder") }
   }
 
   /// Formats that can be read but not written become single precision.

@@ -77,6 +77,8 @@ struct HeaderParser {
     guard peek() == UInt8(ascii: "{") else { throw entryFault(name, "expected an object with dtype, shape and data_offsets") }
     try parseObject { (parser, field) throws(SafetensorsError) in
       parser.skipSpace()
+      let isRepeated = field == "dtype" ? dtype != nil : field == "shape" ? extents != nil : field == "data_offsets" && offsets != nil
+      guard !isRepeated else { throw parser.entryFault(name, "\(field): expected one field, found two") }
       switch field {
       case "dtype":
         guard parser.peek() == UInt8(ascii: "\"") else { throw parser.entryFault(name, "dtype: expected a string") }
@@ -210,12 +212,26 @@ extension HeaderParser {
       guard take("]") else { throw fault("expected , or ]") }
     default:
       if take("true") || take("false") || take("null") { return }
-      let start = position
-      while let byte = peek(), "+-.eE0123456789".utf8.contains(byte) { position += 1 }
-      guard let number = String(validating: text[start..<position], as: UTF8.self), Double(number) != nil else {
-        throw fault("expected a value")
-      }
+      guard takeNumber() else { throw fault("expected a value") }
     }
+  }
+
+  /// A number in JSON's grammar, which knows no plus sign and no leading zeros before other digits.
+  private mutating func takeNumber() -> Bool {
+    _ = take("-")
+    guard take("0") || takeDigits() else { return false }
+    if take(".") { guard takeDigits() else { return false } }
+    if take("e") || take("E") {
+      if !take("+") { _ = take("-") }
+      guard takeDigits() else { return false }
+    }
+    return true
+  }
+
+  private mutating func takeDigits() -> Bool {
+    let start = position
+    while let byte = peek(), byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") { position += 1 }
+    return position > start
   }
 
   private mutating func skipSpace() {

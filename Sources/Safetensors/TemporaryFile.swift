@@ -3,6 +3,7 @@
 #else
   import Darwin
 #endif
+import Synchronization
 
 /// A file that appears under its name only when it is complete.
 ///
@@ -14,6 +15,7 @@ public final class TemporaryFile: @unchecked Sendable {
   public let path: String
   private let destination: String
   private let overwrites: Bool
+  private static let serial = Atomic(0)
   private let descriptor: Int32
   private let registration: Int
   private var isOpen = true
@@ -25,11 +27,12 @@ public final class TemporaryFile: @unchecked Sendable {
     let slash = destination.lastIndex(of: "/")
     let folder = slash.map { String(destination[...$0]) } ?? ""
     let name = slash.map { String(destination[destination.index(after: $0)...]) } ?? destination
-    path = "\(folder).\(name).\(getpid()).partial"
+    // The number keeps two writers of one process apart.
+    path = "\(folder).\(name).\(getpid())-\(Self.serial.wrappingAdd(1, ordering: .relaxed).newValue).partial"
     self.destination = destination
     overwrites = overwriting
     registration = Interruption.register(path)
-    descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+    descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
     guard descriptor >= 0 else {
       Interruption.forget(registration)
       isOpen = false
@@ -71,11 +74,13 @@ public final class TemporaryFile: @unchecked Sendable {
       throw SafetensorsError(.system(operation: "sync", reason: systemReason()), path: destination)
     }
     // Another process may have made the file since the first look; a link never replaces one.
-    if !overwrites {
-      guard link(path, destination) == 0 else {
+    if !overwrites, link(path, destination) != 0 {
+      // Some file systems have no links; there a second look must do.
+      let hasNoLinks = [EPERM, ENOTSUP, EOPNOTSUPP, ENOSYS].contains(errno)
+      guard hasNoLinks, access(destination, F_OK) != 0, rename(path, destination) == 0 else {
         throw SafetensorsError(errno == EEXIST ? .exists : .notWritable(reason: systemReason()), path: destination)
       }
-    } else {
+    } else if overwrites {
       guard rename(path, destination) == 0 else {
         throw SafetensorsError(.notWritable(reason: systemReason()), path: destination)
       }

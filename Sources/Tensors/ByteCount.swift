@@ -30,9 +30,10 @@ extension ByteCount: CustomStringConvertible {
     var value = Double(bytes), unit = ""
     for next in ["kB", "MB", "GB", "TB"] where value >= 999.5 || unit.isEmpty { (value, unit) = (value / 1000, next) }
     let decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0
-    let scale = [1.0, 10, 100][decimals]
-    let rounded = (value * scale).rounded() / scale
-    return (decimals == 0 ? String(Int(rounded)) : String(rounded)) + " " + unit
+    let units = Int((value * [1.0, 10, 100][decimals]).rounded())
+    guard decimals > 0 else { return "\(units) \(unit)" }
+    let digits = String(units)
+    return "\(digits.dropLast(decimals)).\(digits.suffix(decimals)) \(unit)"
   }
 }
 

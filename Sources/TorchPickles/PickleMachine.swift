@@ -5,6 +5,7 @@
 struct PickleMachine {
   private let program: UnsafeRawBufferPointer
   private let path: String
+  private let heap: PickleHeap
   private var position = 0
   private var stack: [Slot] = []
   private var memo: [Int: PickleValue] = [:]
@@ -14,17 +15,23 @@ struct PickleMachine {
     case value(PickleValue)
   }
 
-  static func run(_ program: UnsafeRawBufferPointer, path: String) throws(TorchPickleError) -> PickleValue {
-    var machine = PickleMachine(program: program, path: path)
+  /// - Parameter heap: owns the containers of the result.
+  static func run(
+    _ program: UnsafeRawBufferPointer, path: String, heap: PickleHeap
+  ) throws(TorchPickleError) -> PickleValue {
+    var machine = PickleMachine(program: program, path: path, heap: heap)
     return try machine.run()
   }
 
-  private init(program: UnsafeRawBufferPointer, path: String) {
+  private init(program: UnsafeRawBufferPointer, path: String, heap: PickleHeap) {
     self.program = program
     self.path = path
+    self.heap = heap
   }
 
   private mutating func run() throws(TorchPickleError) -> PickleValue {
+    // Operands are popped in statements of their own: a method that does not change `self` would otherwise see, and
+    // copy, the stack of before the pop.
     while true {
       let opcode = try byte()
       switch opcode {
@@ -48,36 +55,52 @@ struct PickleMachine {
       case UInt8(ascii: "U"): push(.string(try text(try integer(1))))
       case UInt8(ascii: "B"): push(.bytes(Array(try take(try integer(4)))))
       case UInt8(ascii: "C"): push(.bytes(Array(try take(try integer(1)))))
-      case UInt8(ascii: "]"): push(.list(.init([])))
-      case UInt8(ascii: "}"): push(.dictionary(.init([])))
+      case UInt8(ascii: "]"): push(heap.list())
+      case UInt8(ascii: "}"): push(heap.dictionary())
       case 0x8f: push(.opaque("set"))
-      case UInt8(ascii: ")"): push(.tuple([]))
-      case UInt8(ascii: "t"): push(.tuple(try popToMark()))
-      case 0x85: push(.tuple(try pop(1)))
-      case 0x86: push(.tuple(try pop(2)))
-      case 0x87: push(.tuple(try pop(3)))
-      case UInt8(ascii: "a"): try append(try pop(1))
-      case UInt8(ascii: "e"): try append(try popToMark())
+      case UInt8(ascii: ")"): push(heap.tuple([]))
+      case UInt8(ascii: "t"): push(heap.tuple(try popToMark()))
+      case 0x85: push(heap.tuple(try pop(1)))
+      case 0x86: push(heap.tuple(try pop(2)))
+      case 0x87: push(heap.tuple(try pop(3)))
+      case UInt8(ascii: "a"):
+        let items = try pop(1)
+        try append(items)
+      case UInt8(ascii: "e"):
+        let items = try popToMark()
+        try append(items)
       case UInt8(ascii: "d"):
         let items = try popToMark()
-        push(.dictionary(.init([])))
+        push(heap.dictionary())
         try setItems(items)
-      case UInt8(ascii: "s"): try setItems(try pop(2))
-      case UInt8(ascii: "u"): try setItems(try popToMark())
+      case UInt8(ascii: "s"):
+        let items = try pop(2)
+        try setItems(items)
+      case UInt8(ascii: "u"):
+        let items = try popToMark()
+        try setItems(items)
       case UInt8(ascii: "q"): memo[try integer(1)] = try top()
       case UInt8(ascii: "r"): memo[try integer(4)] = try top()
       case 0x94: memo[memo.count] = try top()
-      case UInt8(ascii: "h"): push(try remembered(try integer(1)))
-      case UInt8(ascii: "j"): push(try remembered(try integer(4)))
-      case UInt8(ascii: "c"): push(try global(module: try line(), name: try line()))
+      case UInt8(ascii: "h"):
+        let index = try integer(1)
+        push(try remembered(index))
+      case UInt8(ascii: "j"):
+        let index = try integer(4)
+        push(try remembered(index))
+      case UInt8(ascii: "c"):
+        let module = try line(), name = try line()
+        push(try global(module: module, name: name))
       case 0x93:
         guard case .string(let name) = try pop(), case .string(let module) = try pop() else { throw fault("expected a name") }
         push(try global(module: module, name: name))
       case UInt8(ascii: "R"), 0x81:
-        let arguments = try pop()
-        push(try call(try pop(), arguments))
+        let arguments = try pop(), function = try pop()
+        push(try call(function, arguments))
       case UInt8(ascii: "b"): _ = try pop()  // BUILD: state of an object whose insides do not matter
-      case UInt8(ascii: "Q"): push(try storage(try pop()))
+      case UInt8(ascii: "Q"):
+        let identity = try pop()
+        push(try storage(identity))
       default: throw fault("expected a known instruction, found \(opcode)")
       }
     }
@@ -102,7 +125,8 @@ struct PickleMachine {
   }
 
   private func call(_ function: PickleValue, _ arguments: PickleValue) throws(TorchPickleError) -> PickleValue {
-    guard case .global(let module, let name) = function, case .tuple(let items) = arguments else { return .opaque("call") }
+    guard case .global(let module, let name) = function, case .tuple(let tuple) = arguments else { return .opaque("call") }
+    let items = tuple.value
     switch (module, name) {
     case ("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_tensor"):
       guard items.count >= 4, case .storage(let storage) = items[0], case .int(let offset) = items[1],
@@ -115,15 +139,16 @@ struct PickleMachine {
     case ("torch.nn.parameter", "Parameter"):
       guard let data = items.first else { throw fault("expected a tensor for a parameter") }
       return data
-    case ("collections", "OrderedDict"): return .dictionary(.init([]))
-    case ("torch", "Size"): return items.first ?? .tuple([])
+    case ("collections", "OrderedDict"): return heap.dictionary()
+    case ("torch", "Size"): return items.first ?? heap.tuple([])
     default: return .opaque("\(module).\(name)")
     }
   }
 
   private func storage(_ identity: PickleValue) throws(TorchPickleError) -> PickleValue {
-    guard case .tuple(let items) = identity, items.count >= 5, case .string("storage") = items[0],
-      case .global(_, let type) = items[1], case .string(let key) = items[2], case .int(let count) = items[4], count >= 0
+    guard case .tuple(let tuple) = identity, case let items = tuple.value, items.count >= 5,
+      case .string("storage") = items[0], case .global(_, let type) = items[1], case .string(let key) = items[2],
+      case .int(let count) = items[4], count >= 0
     else { throw fault("expected the name of a storage") }
     return .storage(.init(type: type, key: key, count: count))
   }

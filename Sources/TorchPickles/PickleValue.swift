@@ -6,7 +6,7 @@ indirect enum PickleValue {
   case float(Double)
   case string(String)
   case bytes([UInt8])
-  case tuple([PickleValue])
+  case tuple(Reference<[PickleValue]>)
   case list(Reference<[PickleValue]>)
   case dictionary(Reference<[(key: PickleValue, value: PickleValue)]>)
   /// A name that the pickle would import. It is only remembered, never looked up.
@@ -16,7 +16,7 @@ indirect enum PickleValue {
   /// Something else that was built by a call; its contents are of no interest.
   case opaque(String)
 
-  /// Lists and dictionaries are filled after the pickle has referred to them.
+  /// Lists and dictionaries are filled after the pickle has referred to them. Made by a `PickleHeap` only.
   final class Reference<Value> {
     var value: Value
     init(_ value: Value) { self.value = value }
@@ -38,7 +38,38 @@ indirect enum PickleValue {
 
   var ints: [Int]? {
     guard case .tuple(let items) = self else { return nil }
-    let ints = items.compactMap { if case .int(let value) = $0 { value } else { nil as Int? } }
-    return ints.count == items.count ? ints : nil
+    let ints = items.value.compactMap { if case .int(let value) = $0 { value } else { nil as Int? } }
+    return ints.count == items.value.count ? ints : nil
+  }
+}
+
+/// Owns all containers of a pickle and takes them apart at the end.
+///
+/// A hostile pickle may nest values a million deep or make a list contain itself. Releasing such a chain link by link
+/// would overflow the stack, and a ring would never be released; with an owner of its own, each container goes alone.
+final class PickleHeap {
+  typealias Items = [PickleValue]
+  typealias Pairs = [(key: PickleValue, value: PickleValue)]
+  private var sequences: [PickleValue.Reference<Items>] = []
+  private var dictionaries: [PickleValue.Reference<Pairs>] = []
+
+  func tuple(_ items: Items) -> PickleValue { .tuple(sequence(items)) }
+  func list() -> PickleValue { .list(sequence([])) }
+
+  func dictionary() -> PickleValue {
+    dictionaries.append(.init([]))
+    return .dictionary(dictionaries.last!)
+  }
+
+  private func sequence(_ items: Items) -> PickleValue.Reference<Items> {
+    sequences.append(.init(items))
+    return sequences.last!
+  }
+
+  /// Empties every container. Values of the pickle must not be used afterwards.
+  func clear() {
+    for sequence in sequences { sequence.value = [] }
+    for dictionary in dictionaries { dictionary.value = [] }
+    (sequences, dictionaries) = ([], [])
   }
 }

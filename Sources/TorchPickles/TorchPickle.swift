@@ -15,6 +15,8 @@ public struct TorchPickle: Sendable {
 
   private static let pickleLimit: UInt64 = 64 << 20
   private static let storageLimit: UInt64 = 1 << 40
+  /// The most elements of a view that is larger than its storage.
+  private static let repetitionLimit = 1 << 20
 
   /// Whether the file at hand begins like a zip archive or an old torch pickle.
   public static func recognises(_ beginning: [UInt8]) -> Bool {
@@ -33,16 +35,24 @@ public struct TorchPickle: Sendable {
       throw TorchPickleError(.missingEntry("data.pkl"), path: path)
     }
     let root = String(program.dropLast("data.pkl".count))
+    if archive.names.contains(root + "byteorder") {
+      let order = try archive.contents(of: root + "byteorder", limit: 16).withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+      guard order == "little" else {
+        throw TorchPickleError(.entry(name: "byteorder", reason: "expected little, found \(order)"), path: path)
+      }
+    }
     let bytes = try archive.contents(of: program, limit: Self.pickleLimit)
+    let heap = PickleHeap()
+    defer { heap.clear() }
     let outcome = bytes.withUnsafeBytes { text in
-      Result { () throws(TorchPickleError) in try PickleMachine.run(text, path: path) }
+      Result { () throws(TorchPickleError) in try PickleMachine.run(text, path: path, heap: heap) }
     }
     var builder = TensorBuilder(archive: archive, root: root, path: path)
     (contents, ignored) = try Self.contents(of: try outcome.get(), with: &builder)
   }
 
   private static func contents(
-    of value: PickleValue, with builder: inout TensorBuilder
+    of value: PickleValue, isUnwrapped: Bool = false, with builder: inout TensorBuilder
   ) throws(TorchPickleError) -> (Contents, [String]) {
     switch value {
     case .list(let items):
@@ -53,9 +63,10 @@ public struct TorchPickle: Sendable {
       }
       return (.list(tensors), [])
     case .dictionary(let items):
-      for wrapper in ["state_dict", "model", "module", "params", "params_ema", "ema"] {
+      // Once only: a dictionary may contain itself.
+      for wrapper in isUnwrapped ? [] : ["state_dict", "model", "module", "params", "params_ema", "ema"] {
         for case (.string(wrapper), .dictionary(let inner)) in items.value where inner.value.contains(where: { $0.value.isTensor }) {
-          return try contents(of: .dictionary(inner), with: &builder)
+          return try contents(of: .dictionary(inner), isUnwrapped: true, with: &builder)
         }
       }
       var tensors: [(String, Tensor)] = [], ignored: [String] = []
@@ -109,6 +120,9 @@ public struct TorchPickle: Sendable {
       if zip(zip(view.extents, view.strides), contiguous).allSatisfy({ $0.0 == 1 || $0.1 == $1 }) {
         return Tensor(dtype: dtype, shape: shape, bytes: storage[view.offset * size..<(view.offset + count) * size])
       }
+      // Strides of zero repeat elements, so that a few bytes could be made to fill any memory.
+      let limit = max(view.storage.count, TorchPickle.repetitionLimit)
+      guard count <= limit else { throw fault("expected a view of at most \(limit) elements, found \(count)") }
       return Tensor(dtype: dtype, shape: shape, bytes: gather(view, from: storage, count: count, elementSize: size))
     }
 

@@ -1,10 +1,17 @@
 import CZip
 import Tensors
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// The entries of a zip file, read through libzip.
 final class ZipArchive {
   private let path: String
   private let handle: OpaquePointer
+  private let byteCount: UInt64
 
   init(path: String) throws(TorchPickleError) {
     var code: Int32 = 0
@@ -14,6 +21,8 @@ final class ZipArchive {
       defer { zip_error_fini(&error) }
       throw TorchPickleError(.notAnArchive(reason: String(cString: zip_error_strerror(&error))), path: path)
     }
+    var status = stat()
+    byteCount = stat(path, &status) == 0 ? UInt64(status.st_size) : 0
     self.path = path
     self.handle = handle
   }
@@ -31,7 +40,10 @@ final class ZipArchive {
     var status = zip_stat_t()
     zip_stat_init(&status)
     guard zip_stat(handle, name, 0, &status) == 0 else { throw TorchPickleError(.missingEntry(name), path: path) }
-    guard status.size <= limit else { throw TorchPickleError(.tooLarge(entry: name, bytes: status.size), path: path) }
+    // What the directory claims must fit into the file: deflate packs at most 1032 bytes into one, storing packs none.
+    let packed = min(status.comp_size, byteCount)
+    let possible = status.comp_method == ZIP_CM_STORE ? packed : packed.multipliedReportingOverflow(by: 1032).partialValue
+    guard status.size <= min(limit, possible) else { throw TorchPickleError(.tooLarge(entry: name, bytes: status.size), path: path) }
     guard let entry = zip_fopen(handle, name, 0) else {
       throw TorchPickleError(.entry(name: name, reason: String(cString: zip_strerror(handle))), path: path)
     }

@@ -1,0 +1,52 @@
+import Spectra
+import Tensors
+
+/// The one alpha that all targets of an output carry.
+///
+/// Alphas may differ from target to target, and most loaders cope. Diffusers does not: for kohya's names it gives every
+/// attention target the commonest alpha of the file (seen in 0.35 and 0.42), without a word. So a file gets one alpha,
+/// and what a target's own would have been goes into its factors.
+enum SharedAlpha {
+  /// - Parameter commonRank: the rank of all targets, where the rule gives them one: then alpha ÷ rank stays what it was.
+  static func value(for plan: RefactorPlan, spectra: [Spectrum], commonRank: Int?) -> Double {
+    let scaled = zip(plan.targets, spectra).filter(\.0.usesAlpha)
+    let sources = scaled.flatMap { $0.0.delta.terms.map(\.target) }
+    let base: Double
+    switch plan.recipe.operation {
+    case .resize:
+      let scale = commonest(sources.map(\.scale)), alpha = commonest(sources.map { $0.alpha ?? 0 })
+      base = commonRank.map { Double($0) * (scale ?? 1) } ?? alpha ?? Double(sources.map(\.rank).max() ?? 1)
+    case .merge:
+      base = Double(commonRank ?? scaled.map(\.0.delta.componentCount).max() ?? 1)
+    }
+    let lift = lift(scaled.filter { $0.0.dtype == .f16 }, alpha: base.magnitude)
+    // Single precision is how it is stored, so that is what it is.
+    return Double(Float(base.magnitude * Double(sign: .plus, exponent: -2 * lift, significand: 1)))
+  }
+
+  /// The powers of two by which both factors are enlarged for half precision, which loses digits below 2⁻¹⁴.
+  ///
+  /// Entries of a component have a root mean square of √(σ ÷ scale ÷ length). Where a component that matters (one
+  /// millionth of the file's energy counts) would come below 2⁻¹², all are lifted until it is at 2⁻¹⁰, as long as the
+  /// largest stays far below 2¹⁶.
+  private static func lift(_ targets: [(OutputTarget, Spectrum)], alpha: Double) -> Int {
+    let level = (targets.reduce(0) { $0 + $1.1.energy } * 1e-6).squareRoot()
+    var smallest = Double.infinity, largest = 0.0
+    for (target, spectrum) in targets {
+      guard let strongest = spectrum.singularValues.first, strongest > 0 else { continue }
+      let scale = alpha / Double(target.rankBefore)
+      let weakest = spectrum.singularValues.last { $0 >= level } ?? strongest
+      smallest = min(smallest, (weakest / scale / Double(max(target.delta.rows, target.delta.columns))).squareRoot())
+      largest = max(largest, (strongest / scale).squareRoot())
+    }
+    guard smallest < 0x1p-12 else { return 0 }
+    return max(0, min(Int((0x1p-10 / smallest).exponent) + 1, Int((0x1p12 / largest).exponent)))
+  }
+
+  /// The value that occurs most often, zeros aside; the larger of equals.
+  private static func commonest(_ values: [Double]) -> Double? {
+    var counts: [Double: Int] = [:]
+    for value in values where value != 0 { counts[value, default: 0] += 1 }
+    return counts.max { ($0.value, $0.key) < ($1.value, $1.key) }?.key
+  }
+}
