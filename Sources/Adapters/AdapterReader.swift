@@ -16,7 +16,7 @@ extension Adapter {
 
   /// Reads an adapter whose tensors are in `tensorFile` and whose configuration is at hand: one that is being written.
   public init(tensorFile: String, configuration: JSONValue?) throws {
-    let config = configuration?.object.map { PEFTConfig($0) }
+    let config = configuration.flatMap { value in value.object.map { PEFTConfig($0, text: value.text) } }
     var reader = AdapterReader(
       AdapterSource(path: tensorFile, tensorFile: tensorFile, state: try StateDict(path: tensorFile), config: config))
     self = try reader.read()
@@ -64,7 +64,7 @@ struct AdapterSource {
     guard let data = FileManager.default.contents(atPath: file), let text = String(data: data, encoding: .utf8),
       let fields = JSONValue(parsing: text)?.object
     else { throw AdapterError(.configuration(reason: "expected a JSON object"), path: folder) }
-    return PEFTConfig(fields)
+    return PEFTConfig(fields, text: text)
   }
 }
 
@@ -206,7 +206,8 @@ struct AdapterReader {
       let parts = key.split(separator: ".", maxSplits: 1)
       if parts.count == 2 { components[String(parts[0]), default: [:]][String(parts[1])] = value }
     }
-    return components.mapValues { PEFTConfig($0) }
+    return Dictionary(
+      uniqueKeysWithValues: components.map { ($0.key, PEFTConfig($0.value, component: $0.key, text: text)) })
   }
 
   private mutating func check(_ config: PEFTConfig, named component: String) {

@@ -1,15 +1,21 @@
 /// Values for modules by patterns of their names, as PEFT's `rank_pattern` and `alpha_pattern` have them.
 ///
 /// A key is a regular expression that must match the end of the name, from the beginning or behind a dot. The first
-/// matching key counts; PEFT and diffusers write keys sorted, so that is the order here.
+/// matching key of the file counts.
 struct ModulePatterns {
   /// Keys without any special sign but the dot, which stands for itself in every module's name.
   private var literals: [String: (place: Int, value: Double)] = [:]
   private var expressions: [(place: Int, expression: Regex<AnyRegexOutput>, value: Double)] = []
 
-  init(_ patterns: JSONValue?) {
-    let entries = (patterns?.object ?? [:]).sorted { $0.key.utf8.lexicographicallyPrecedes($1.key.utf8) }
-    for (place, entry) in entries.enumerated() {
+  /// - Parameters:
+  ///   - patterns: the field's value.
+  ///   - field: its name, and `text` the file it was read from: parsed objects have lost the order of their keys.
+  init(_ patterns: JSONValue?, field: String, in text: String) {
+    let start = text.offset(of: "\(field)\"", after: 0)
+    let entries = (patterns?.object ?? [:]).map { entry in
+      (key: entry.key, value: entry.value, offset: text.offset(of: JSONValue.string(entry.key).compactText, after: start))
+    }
+    for (place, entry) in entries.sorted(by: { ($0.offset, $0.key) < ($1.offset, $1.key) }).enumerated() {
       guard let value = entry.value.double else { continue }
       let name = entry.key.includes("\\.") ? entry.key.replacing("\\.", with: ".") : entry.key
       if name.utf8.allSatisfy(Self.isPlain) {

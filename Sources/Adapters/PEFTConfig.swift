@@ -4,10 +4,14 @@ struct PEFTConfig {
   private let alphas: ModulePatterns
   private let ranks: ModulePatterns
 
-  init(_ fields: [String: JSONValue]) {
+  /// - Parameters:
+  ///   - component: what stands before the fields' names in `text`, with a dot.
+  ///   - text: what the fields were read from.
+  init(_ fields: [String: JSONValue], component: String? = nil, text: String) {
     self.fields = fields
-    alphas = ModulePatterns(fields["alpha_pattern"])
-    ranks = ModulePatterns(fields["rank_pattern"])
+    let prefix = component.map { $0 + "." } ?? ""
+    alphas = ModulePatterns(fields["alpha_pattern"], field: prefix + "alpha_pattern", in: text)
+    ranks = ModulePatterns(fields["rank_pattern"], field: prefix + "rank_pattern", in: text)
   }
 
   var type: String { fields["peft_type"]?.string ?? "LORA" }

@@ -9,6 +9,15 @@ extension String {
   /// Whether `part` occurs in the text, byte for byte.
   func includes(_ part: String) -> Bool { strstr(self, part) != nil }
 
+  /// Where `part` first occurs in the text's bytes at or after `start`; the end of the text when it does not.
+  func offset(of part: String, after start: Int) -> Int {
+    withCString { text in
+      let length = strlen(text)
+      guard start <= length, let found = strstr(text + start, part) else { return length }
+      return UnsafePointer(found) - text
+    }
+  }
+
   /// The text with dots as underscores.
   var underscored: String {
     String(decoding: utf8.map { $0 == UInt8(ascii: ".") ? UInt8(ascii: "_") : $0 }, as: UTF8.self)

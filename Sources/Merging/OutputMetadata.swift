@@ -50,6 +50,7 @@ struct OutputMetadata {
         entries.append(entry)
       }
     }
+    if adapters.allSatisfy(\.metadata.isEmpty) { entries.append(("format", "pt")) }
     func set(_ key: String, _ value: String) {
       if let place = entries.firstIndex(where: { $0.key == key }) { entries[place].value = value } else { entries.append((key, value)) }
     }
@@ -72,7 +73,6 @@ struct OutputMetadata {
       for (target, rank) in zip(plan.targets, ranks) where rank > 0 { set("\(target.name):rank", String(rank)) }
     }
     if let patterns { set("lora_adapter_metadata", patterns.text(ranks: ranks)) }
-    if entries.isEmpty { set("format", "pt") }
     set("lathe.version", Self.toolVersion)
     set("lathe.recipe", recipeText(inputHashes: inputHashes))
     return entries
