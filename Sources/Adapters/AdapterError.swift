@@ -61,10 +61,12 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
   /// Whether the file cannot be worked on as it is.
   public var isFatal: Bool {
     switch kind {
-    case .unsupported, .refusedConfiguration, .missingFactor, .factorShape, .unreadable, .unknownTensor, .duplicateTarget,
+    case .unsupported, .refusedConfiguration, .missingFactor, .factorShape, .unreadable, .unknownTensor,
+      .duplicateTarget,
       .alphaNotScalar, .alphaNotFinite, .notFinite:
       true
-    case .alphaZero, .rankAboveDimensions, .configuredRank, .changedBase, .splitProjections, .familyMetadata, .staleHash,
+    case .alphaZero, .rankAboveDimensions, .configuredRank, .changedBase, .splitProjections, .familyMetadata,
+      .staleHash,
       .dead, .oddHeader:
       false
     }
@@ -104,7 +106,8 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     case .configuredRank(let expected, let found): "rank: the configuration says \(expected), the tensors have \(found)"
     case .changedBase(let method):
       "initialised by \(method), which changes the base: right only on that base, unless the trainer converted it on saving"
-    case .splitProjections: "trained with split_qkv: the trained strength was higher than alpha/rank of the fused file says"
+    case .splitProjections:
+      "trained with split_qkv: the trained strength was higher than alpha/rank of the fused file says"
     case .familyMetadata(let expected, let found): "metadata says \(found), the shapes say \(expected)"
     case .staleHash(let field, let expected, let found):
       "\(field): expected \(expected.prefix(12)), found \(found.prefix(12)); the tensors changed after it was written"

@@ -19,8 +19,11 @@ public struct AdapterHashes: Sendable {
 
   /// The problem of a stored hash that no longer fits the tensors.
   public func staleHash(in adapter: Adapter) -> AdapterProblem? {
-    guard let content, var stored = adapter[metadata: "sshs_model_hash"]?.lowercased(), !stored.isEmpty else { return nil }
+    guard let content, var stored = adapter[metadata: "sshs_model_hash"]?.lowercased(), !stored.isEmpty else {
+      return nil
+    }
     if stored.hasPrefix("0x") { stored.removeFirst(2) }
-    return stored == content ? nil : AdapterProblem(.staleHash(field: "sshs_model_hash", expected: content, found: stored))
+    return stored == content
+      ? nil : AdapterProblem(.staleHash(field: "sshs_model_hash", expected: content, found: stored))
   }
 }

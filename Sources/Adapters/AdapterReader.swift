@@ -41,7 +41,8 @@ struct AdapterSource {
     state = try StateDict(path: tensorFile)
     let parts = tensorFile.split(separator: "/", omittingEmptySubsequences: false)
     // A PEFT model file means nothing without the configuration beside it, whichever of the two ways it is named.
-    config = try isFolder || parts.last!.hasPrefix("adapter_model.")
+    config =
+      try isFolder || parts.last!.hasPrefix("adapter_model.")
       ? Self.config(inFolder: parts.count > 1 ? parts.dropLast().joined(separator: "/") : ".") : nil
   }
 
@@ -110,11 +111,14 @@ struct AdapterReader {
     if let claim, claim != family {
       problems.append(AdapterProblem(.familyMetadata(expected: family.rawValue, found: claim.rawValue)))
     }
-    if metadata["ss_network_args"]?.contains("\"split_qkv\": \"True\"") == true { problems.append(AdapterProblem(.splitProjections)) }
+    if metadata["ss_network_args"]?.contains("\"split_qkv\": \"True\"") == true {
+      problems.append(AdapterProblem(.splitProjections))
+    }
     problems += unknown.map { AdapterProblem(.unknownTensor, target: $0) }
     return Adapter(
       path: source.path, format: format, family: family, targets: targets, unsupported: unsupported,
-      passedThrough: passedThrough, unknown: unknown, metadata: source.state.metadata, configuration: source.config?.fields,
+      passedThrough: passedThrough, unknown: unknown, metadata: source.state.metadata,
+      configuration: source.config?.fields,
       problems: problems, byteCount: source.state.byteCount, tensorFile: source.tensorFile, data: source.state.data)
   }
 
@@ -139,7 +143,8 @@ struct AdapterReader {
       let isIA3 = modules[module]?.contains { $0.role == .other(.ia3) } == true
       guard isIA3 || name.hasPrefix("base_model.model.") else { continue }
       unknown.removeAll { $0 == name }
-      add(module, role: .other(isIA3 ? .ia3 : .full), name: name, source.state.tensors.first { $0.name == name }!.tensor)
+      add(
+        module, role: .other(isIA3 ? .ia3 : .full), name: name, source.state.tensors.first { $0.name == name }!.tensor)
     }
   }
 
@@ -160,7 +165,9 @@ struct AdapterReader {
     if names.contains(where: { $0.hasPrefix("model.diffusion_model.") || $0.hasPrefix("first_stage_model.") }) {
       return "found a whole checkpoint"
     }
-    if names.contains(where: { $0.contains("emb_params") || $0.contains("string_to_param") }) { return "found a textual inversion" }
+    if names.contains(where: { $0.contains("emb_params") || $0.contains("string_to_param") }) {
+      return "found a textual inversion"
+    }
     return names.isEmpty ? "found no tensors" : "found \(names.count) tensors of other names (\(names[0]) …)"
   }
 
@@ -172,8 +179,12 @@ struct AdapterReader {
     if source.config != nil || any({ $0.includes("base_model.model.") }) { return .peft }
     if any({ $0.hasPrefix("diffusion_model.") || $0.hasPrefix("text_encoders.") }) { return .native }
     if any(TargetSpelling.hasFlatPrefix) { return .kohya }
-    let diffusersPrefixes = ["unet.", "transformer.", "transformer_2.", "text_encoder", "prior.", "down_blocks.", "up_blocks.", "mid_block."]
-    if any({ name in diffusersPrefixes.contains { name.hasPrefix($0) } || name.hasPrefix("transformer_blocks.") }) { return .diffusers }
+    let diffusersPrefixes = [
+      "unet.", "transformer.", "transformer_2.", "text_encoder", "prior.", "down_blocks.", "up_blocks.", "mid_block.",
+    ]
+    if any({ name in diffusersPrefixes.contains { name.hasPrefix($0) } || name.hasPrefix("transformer_blocks.") }) {
+      return .diffusers
+    }
     return .native
   }
 
@@ -200,7 +211,9 @@ struct AdapterReader {
   /// Configurations by the prefix of the modules that they speak for; "" is for all.
   private func configurations() -> [String: PEFTConfig] {
     if let config = source.config { return ["": config] }
-    guard let text = metadata["lora_adapter_metadata"], let fields = JSONValue(parsing: text)?.object else { return [:] }
+    guard let text = metadata["lora_adapter_metadata"], let fields = JSONValue(parsing: text)?.object else {
+      return [:]
+    }
     var components: [String: [String: JSONValue]] = [:]
     for (key, value) in fields {
       let parts = key.split(separator: ".", maxSplits: 1)
@@ -240,16 +253,19 @@ struct AdapterReader {
       found.insert(name.hasSuffix(".oft_blocks") && tensor.shape.rank == 4 ? .boft : algorithm)
     }
     // DoRA may sit on top of any other algorithm, and a bias beside one: the most telling name wins.
-    for algorithm in [Algorithm.dora, .loha, .lokr, .glora, .boft, .oft, .ia3, .tlora, .adalora] where found.contains(algorithm) { return algorithm }
+    for algorithm in [Algorithm.dora, .loha, .lokr, .glora, .boft, .oft, .ia3, .tlora, .adalora]
+    where found.contains(algorithm) { return algorithm }
     return found.min { $0.rawValue < $1.rawValue } ?? configs[""]?.unsupported?.algorithm
   }
 
   private func describe(
-    _ module: String, _ parts: [(role: Role, name: String, tensor: Tensor)], as algorithm: Algorithm, format: AdapterFormat
+    _ module: String, _ parts: [(role: Role, name: String, tensor: Tensor)], as algorithm: Algorithm,
+    format: AdapterFormat
   ) -> UnsupportedTarget {
     let weights = parts.filter { $0.role != .alpha && $0.role != .scale }
     return UnsupportedTarget(
-      name: module, key: TargetSpelling.key(of: module, format: format), algorithm: algorithm, tensors: parts.map(\.name),
+      name: module, key: TargetSpelling.key(of: module, format: format), algorithm: algorithm,
+      tensors: parts.map(\.name),
       dtype: weights.max { $0.tensor.elementCount < $1.tensor.elementCount }?.tensor.dtype ?? .f32,
       parameterCount: weights.reduce(0) { $0 + $1.tensor.elementCount }, inputs: inputs(of: weights))
   }
@@ -257,14 +273,16 @@ struct AdapterReader {
   /// Input channels of a linear target in another algorithm's shapes.
   private func inputs(of parts: [(role: Role, name: String, tensor: Tensor)]) -> Int {
     func columns(_ suffixes: String...) -> Int? {
-      parts.first { part in suffixes.contains { part.name.hasSuffix("." + $0) } && part.tensor.shape.rank == 2 }?.tensor.shape[1]
+      parts.first { part in suffixes.contains { part.name.hasSuffix("." + $0) } && part.tensor.shape.rank == 2 }?.tensor
+        .shape[1]
     }
     if let outer = columns("lokr_w1", "lokr_w1_b"), let inner = columns("lokr_w2", "lokr_w2_b") { return outer * inner }
     return columns("hada_w1_b", "lora_down.weight", "lora_A.weight", "diff", "b2.weight") ?? 0
   }
 
   private mutating func target(
-    _ module: String, _ parts: [(role: Role, name: String, tensor: Tensor)], key: TargetKey, configs: [String: PEFTConfig]
+    _ module: String, _ parts: [(role: Role, name: String, tensor: Tensor)], key: TargetKey,
+    configs: [String: PEFTConfig]
   ) -> Target? {
     func report(_ kind: AdapterProblem.Kind) -> Target? {
       problems.append(AdapterProblem(kind, target: module))
@@ -281,14 +299,17 @@ struct AdapterReader {
     for tensor in [up.tensor, down.tensor] + (mid.map { [$0.tensor] } ?? []) where !tensor.dtype.isReadable {
       return report(.unreadable(tensor.dtype))
     }
-    if let fault = FactorShapes.fault(up: up.tensor.shape, down: down.tensor.shape, mid: mid?.tensor.shape) { return report(fault) }
+    if let fault = FactorShapes.fault(up: up.tensor.shape, down: down.tensor.shape, mid: mid?.tensor.shape) {
+      return report(fault)
+    }
     let rank = up.tensor.shape[1]
 
     let config = config(for: module, in: configs)
     var alpha = config?.0.alpha(of: config!.1)
     var scale = config.map { $0.0.scale(of: $0.1, rank: down.tensor.shape[0]) } ?? 1
     if let configured = config?.0.rank(of: config!.1), configured != down.tensor.shape[0] {
-      problems.append(AdapterProblem(.configuredRank(expected: configured, found: down.tensor.shape[0]), target: module))
+      problems.append(
+        AdapterProblem(.configuredRank(expected: configured, found: down.tensor.shape[0]), target: module))
     }
     if alpha == 0, byRole[.alpha] == nil { problems.append(AdapterProblem(.alphaZero, target: module)) }
     if let tensor = byRole[.alpha]?.tensor {

@@ -20,7 +20,8 @@ enum CloneofsimoOrder {
     for (index, block) in transformerBlocks.enumerated() {
       let start = index * perBlock
       // The gated projection of the feed-forward is the only one with eight times as many rows as inputs.
-      let isOld = perBlock == 9 && shapes[start + 4].rows.quotientAndRemainder(dividingBy: 8) == (shapes[start + 4].inputs, 0)
+      let isOld =
+        perBlock == 9 && shapes[start + 4].rows.quotientAndRemainder(dividingBy: 8) == (shapes[start + 4].inputs, 0)
       let modules = perBlock == 8 ? first + second : isOld ? first + feedForward + second : first + second + feedForward
       paths += modules.map { "\(block)_transformer_blocks_0_\($0)" }
     }

@@ -31,7 +31,8 @@ public enum Family: String, Sendable {
     if has("txt_in_individual") || has("img_mlp_fc1") { return .hunyuanVideo }
     if has("double_blocks_") || has("single_blocks_") || has("single_transformer_blocks_") {
       let widths = inputs("_blocks_")
-      return widths.contains(3072) || widths.isEmpty ? (has("_mlp_fc2") ? .hunyuanVideo : .flux1) : widths.isDisjoint(with: [4096, 6144]) ? .flux1 : .flux2
+      return widths.contains(3072) || widths.isEmpty
+        ? (has("_mlp_fc2") ? .hunyuanVideo : .flux1) : widths.isDisjoint(with: [4096, 6144]) ? .flux1 : .flux2
     }
     if has("joint_blocks_") || has("transformer_blocks_", "attn_add_q_proj") {
       if has("img_mlp") || has("img_mod") { return .qwenImage }
@@ -50,7 +51,10 @@ public enum Family: String, Sendable {
       if !inputs("attn1_to_q").isDisjoint(with: [2048, 4096]) { return .ltx }
     }
     if denoiser.isEmpty { return textEncodersOnly(targets, components) }
-    let languageWords = ["self_attn_q_proj", "self_attn_v_proj", "attn_c_attn", "attn_c_proj", "query_key_value", "attention_self_query", "mlp_gate_proj", "q_lin", "v_lin"]
+    let languageWords = [
+      "self_attn_q_proj", "self_attn_v_proj", "attn_c_attn", "attn_c_proj", "query_key_value", "attention_self_query",
+      "mlp_gate_proj", "q_lin", "v_lin",
+    ]
     return languageWords.contains { has($0) } ? .languageModel : .unknown
   }
 
@@ -58,12 +62,14 @@ public enum Family: String, Sendable {
     _ components: Set<TargetKey.Component>, _ denoiser: [(key: TargetKey, inputs: Int)]
   ) -> Family {
     if components.contains(.textEncoder2) { return .sdxl }
-    let context = Set(denoiser.filter { $0.key.path.hasSuffix("attn2_to_k") || $0.key.path.hasSuffix("attn2_to_v") }.map(\.inputs))
-    let depth = denoiser.compactMap { target -> Int? in
-      let words = target.key.path.split(separator: "_")
-      guard let place = words.firstIndex(of: "transformer"), place + 2 < words.count else { return nil }
-      return Int(words[place + 2])
-    }.max() ?? 0
+    let context = Set(
+      denoiser.filter { $0.key.path.hasSuffix("attn2_to_k") || $0.key.path.hasSuffix("attn2_to_v") }.map(\.inputs))
+    let depth =
+      denoiser.compactMap { target -> Int? in
+        let words = target.key.path.split(separator: "_")
+        guard let place = words.firstIndex(of: "transformer"), place + 2 < words.count else { return nil }
+        return Int(words[place + 2])
+      }.max() ?? 0
     if context.contains(2048) || depth >= 4 { return .sdxl }
     if context.contains(768) { return .sd1 }
     if context.contains(1024) { return .sd2 }
@@ -83,7 +89,8 @@ public enum Family: String, Sendable {
   static func claimed(by metadata: [String: String]) -> Family? {
     let text = (metadata["modelspec.architecture"] ?? metadata["ss_base_model_version"] ?? "").lowercased()
     let words: [(String, Family)] = [
-      ("refiner", .sdxlRefiner), ("xl", .sdxl), ("sd_v1", .sd1), ("sd_1", .sd1), ("diffusion-v1", .sd1), ("sd_v2", .sd2),
+      ("refiner", .sdxlRefiner), ("xl", .sdxl), ("sd_v1", .sd1), ("sd_1", .sd1), ("diffusion-v1", .sd1),
+      ("sd_v2", .sd2),
       ("sd_2", .sd2), ("diffusion-v2", .sd2), ("sd3", .sd3), ("diffusion-3", .sd3), ("flux2", .flux2), ("flux", .flux1),
       ("lumina", .lumina2), ("wan", .wan), ("qwen", .qwenImage),
     ]

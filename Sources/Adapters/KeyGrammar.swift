@@ -29,14 +29,18 @@ enum KeyGrammar {
   }
 
   /// Longest suffixes first, so that the most specific spelling wins.
-  private static let suffixes: [(String, Role)] = [
-    ("up", Role.up), ("down", .down), ("mid", .mid),
-  ].flatMap { (side, role) in
-    [(".lora_\(side).weight", role), (".lora.\(side).weight", role), ("_lora.\(side).weight", role), (".lora_linear_layer.\(side).weight", role)]
-  }.sorted { $0.0.count > $1.0.count } + [
-    (".lora_A.weight", .down), (".lora_B.weight", .up), (".lora_A", .down), (".lora_B", .up),
-    (".alpha", .alpha), (".scale", .scale),
-  ] + others.flatMap { (algorithm, names) in names.map { ("." + $0, Role.other(algorithm)) } }
+  private static let suffixes: [(String, Role)] =
+    [
+      ("up", Role.up), ("down", .down), ("mid", .mid),
+    ].flatMap { (side, role) in
+      [
+        (".lora_\(side).weight", role), (".lora.\(side).weight", role), ("_lora.\(side).weight", role),
+        (".lora_linear_layer.\(side).weight", role),
+      ]
+    }.sorted { $0.0.count > $1.0.count } + [
+      (".lora_A.weight", .down), (".lora_B.weight", .up), (".lora_A", .down), (".lora_B", .up),
+      (".alpha", .alpha), (".scale", .scale),
+    ] + others.flatMap { (algorithm, names) in names.map { ("." + $0, Role.other(algorithm)) } }
 
   private static let others: [(Algorithm, [String])] = [
     (.dora, ["dora_scale", "lora_magnitude_vector.weight", "lora_magnitude_vector", "magnitude"]),

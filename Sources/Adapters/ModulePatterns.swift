@@ -13,7 +13,10 @@ struct ModulePatterns {
   init(_ patterns: JSONValue?, field: String, in text: String) {
     let start = text.offset(of: "\(field)\"", after: 0)
     let entries = (patterns?.object ?? [:]).map { entry in
-      (key: entry.key, value: entry.value, offset: text.offset(of: JSONValue.string(entry.key).compactText, after: start))
+      (
+        key: entry.key, value: entry.value,
+        offset: text.offset(of: JSONValue.string(entry.key).compactText, after: start)
+      )
     }
     for (place, entry) in entries.sorted(by: { ($0.offset, $0.key) < ($1.offset, $1.key) }).enumerated() {
       guard let value = entry.value.double else { continue }
@@ -43,7 +46,9 @@ struct ModulePatterns {
 
   private static func isPlain(_ byte: UInt8) -> Bool {
     switch byte {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "0")...UInt8(ascii: "9"): true
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"):
+      true
     case UInt8(ascii: "_"), UInt8(ascii: "."), UInt8(ascii: "-"): true
     default: false
     }

@@ -49,7 +49,8 @@ struct PEFTConfig {
 
   /// A field that no formula for a delta can honour.
   var refusal: String? {
-    ["layer_replication", "use_qalora", "alora_invocation_tokens", "arrow_config", "megatron_config"].first(where: isSet)
+    ["layer_replication", "use_qalora", "alora_invocation_tokens", "arrow_config", "megatron_config"].first(
+      where: isSet)
   }
 
   /// An initialisation that changed the base: the adapter is right only on that changed base.

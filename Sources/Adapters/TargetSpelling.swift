@@ -12,7 +12,8 @@ enum TargetSpelling {
   private static let flatPrefixes: [(String, TargetKey.Component)] = [
     ("lora_unet__", .denoiser), ("lora_unet_", .denoiser), ("lora_te1_", .textEncoder1), ("lora_te2_", .textEncoder2),
     ("lora_te3_", .textEncoder3), ("lora_te_", .textEncoder1), ("lora_transformer_", .denoiser),
-    ("lora_prior_unet_", .denoiser), ("lora_prior_te_", .textEncoder1), ("lycoris_", .denoiser), ("oft_unet_", .denoiser),
+    ("lora_prior_unet_", .denoiser), ("lora_prior_te_", .textEncoder1), ("lycoris_", .denoiser),
+    ("oft_unet_", .denoiser),
     ("diffusion_model_", .denoiser),
   ]
 
@@ -29,10 +30,13 @@ enum TargetSpelling {
 
   private static let dottedPrefixes: [(String, TargetKey.Component)] = [
     ("unet.", .denoiser), ("transformer.single_", .denoiser), ("transformer.transformer_blocks.", .denoiser),
-    ("transformer_2.", .denoiser2), ("text_encoders.clip_l.transformer.", .textEncoder1), ("text_encoders.clip_g.transformer.", .textEncoder2),
+    ("transformer_2.", .denoiser2), ("text_encoders.clip_l.transformer.", .textEncoder1),
+    ("text_encoders.clip_g.transformer.", .textEncoder2),
     ("text_encoders.t5xxl.transformer.", .textEncoder3), ("text_encoders.clip_l.", .textEncoder1),
-    ("text_encoders.clip_g.", .textEncoder2), ("text_encoders.t5xxl.", .textEncoder3), ("text_encoder_3.", .textEncoder3), ("text_encoder_2.", .textEncoder2),
-    ("text_encoder.", .textEncoder1), ("model.diffusion_model.", .denoiser), ("diffusion_model.", .denoiser), ("prior.", .denoiser),
+    ("text_encoders.clip_g.", .textEncoder2), ("text_encoders.t5xxl.", .textEncoder3),
+    ("text_encoder_3.", .textEncoder3), ("text_encoder_2.", .textEncoder2),
+    ("text_encoder.", .textEncoder1), ("model.diffusion_model.", .denoiser), ("diffusion_model.", .denoiser),
+    ("prior.", .denoiser),
     ("net.", .denoiser),
   ]
 
@@ -65,7 +69,8 @@ enum TargetSpelling {
     }
     if path.includes(".processor") { path = path.replacing(".processor", with: "") }
     if component.isTextEncoder {
-      for (old, new) in [("to_q", "q_proj"), ("to_k", "k_proj"), ("to_v", "v_proj"), ("to_out", "out_proj")] where path.hasSuffix("." + old) {
+      for (old, new) in [("to_q", "q_proj"), ("to_k", "k_proj"), ("to_v", "v_proj"), ("to_out", "out_proj")]
+      where path.hasSuffix("." + old) {
         path = path.dropLast(old.count) + new
       }
     } else if path.hasSuffix(".to_out") {

@@ -21,11 +21,13 @@ enum UNetNames {
     case "input" where block > 0:
       let level = (block - 1) / 3, layer = (block - 1) % 3
       if layer == 2 { return rest == "op" ? "down_blocks_\(level)_downsamplers_0_conv" : nil }
-      return place == 1 ? "down_blocks_\(level)_attentions_\(layer)_\(rest)" : resnet("down_blocks_\(level)_resnets_\(layer)", rest)
+      return place == 1
+        ? "down_blocks_\(level)_attentions_\(layer)_\(rest)" : resnet("down_blocks_\(level)_resnets_\(layer)", rest)
     case "output":
       let level = block / 3, layer = block % 3
       if rest == "conv" { return "up_blocks_\(level)_upsamplers_0_conv" }
-      return place == 1 ? "up_blocks_\(level)_attentions_\(layer)_\(rest)" : resnet("up_blocks_\(level)_resnets_\(layer)", rest)
+      return place == 1
+        ? "up_blocks_\(level)_attentions_\(layer)_\(rest)" : resnet("up_blocks_\(level)_resnets_\(layer)", rest)
     default: return nil
     }
   }
@@ -35,7 +37,8 @@ enum UNetNames {
   }
 
   private static let resnetParts: [(ldm: String, diffusers: String)] = [
-    ("in_layers_2", "conv1"), ("out_layers_3", "conv2"), ("emb_layers_1", "time_emb_proj"), ("skip_connection", "conv_shortcut"),
+    ("in_layers_2", "conv1"), ("out_layers_3", "conv2"), ("emb_layers_1", "time_emb_proj"),
+    ("skip_connection", "conv_shortcut"),
   ]
 
   private static let wholeModules: [(ldm: String, diffusers: String)] = [

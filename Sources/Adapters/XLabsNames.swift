@@ -7,7 +7,10 @@ enum XLabsNames {
     let names =
       path.hasPrefix("single_blocks")
       ? ["qkv_lora": "linear1_qkv_rows", "proj_lora": "linear2"]
-      : ["qkv_lora1": "img_attn_qkv", "qkv_lora2": "txt_attn_qkv", "proj_lora1": "img_attn_proj", "proj_lora2": "txt_attn_proj"]
+      : [
+        "qkv_lora1": "img_attn_qkv", "qkv_lora2": "txt_attn_qkv", "proj_lora1": "img_attn_proj",
+        "proj_lora2": "txt_attn_proj",
+      ]
     for (old, new) in names where path.hasSuffix(".processor." + old) {
       path = path.dropLast(".processor.".count + old.count) + "." + new
     }

@@ -52,7 +52,8 @@ struct Compare: LatheCommand {
     } else {
       let comparison = try withProgress("comparing", total: total, isQuiet: common.quiet) {
         try Comparison(
-          files[0], files[1], strengths: (inputs[0].strength, inputs[1].strength), threads: common.threads, progress: $0)
+          files[0], files[1], strengths: (inputs[0].strength, inputs[1].strength), threads: common.threads, progress: $0
+        )
       }
       let report = CompareReport(a: inputs[0].path, b: inputs[1].path, comparison)
       try common.show(report, text: report.text(width: Console.width, showsTargets: targets))

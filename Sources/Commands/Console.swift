@@ -40,7 +40,9 @@ enum Console {
   /// The width of the terminal that reads standard output; no limit when it is a file or a pipe.
   static var width: Int {
     var size = winsize()
-    guard isatty(STDOUT_FILENO) == 1, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return .max }
+    guard isatty(STDOUT_FILENO) == 1, ioctl(STDOUT_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else {
+      return .max
+    }
     return Int(size.ws_col)
   }
 

@@ -22,7 +22,9 @@ struct Inspect: LatheCommand {
   @Flag(help: "Read the weights: norm of each target, NaN, infinity, targets that were never trained.")
   var norms = false
 
-  @Flag(inversion: .prefixedNo, help: "Read the whole file: SHA-256, AutoV2, AutoV3, stale hashes (default: only with --json).")
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Read the whole file: SHA-256, AutoV2, AutoV3, stale hashes (default: only with --json).")
   var hashes: Bool?
 
   @Flag(help: "Show each target, and every problem.")
@@ -37,7 +39,7 @@ struct Inspect: LatheCommand {
         let report = try inspect(file)
         reports.append(report)
         isUsable = isUsable && !report.hasFatalProblem
-      } catch where files.count > 1 {
+      } catch  where files.count > 1 {
         // One broken file among many must not hide the others.
         Console.complain("error: \(error)")
         isUsable = false

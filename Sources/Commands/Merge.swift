@@ -1,6 +1,6 @@
+import Adapters
 import ArgumentParser
 import Foundation
-import Adapters
 import Merging
 import Reports
 import Safetensors
@@ -19,7 +19,9 @@ struct Merge: LatheCommand {
         lathe merge --recipe merge.yaml -o merged.safetensors
       """)
 
-  @Argument(help: ArgumentHelp("Adapters with their strengths: FILE@0.8, or FILE@0.8,0.5 for UNet and text encoder.", valueName: "adapter"))
+  @Argument(
+    help: ArgumentHelp(
+      "Adapters with their strengths: FILE@0.8, or FILE@0.8,0.5 for UNet and text encoder.", valueName: "adapter"))
   var adapters: [AdapterArgument] = []
 
   @Option(help: "exact (all components) or svd (cut by --rank, --energy, --max-error or --size).")
@@ -53,10 +55,14 @@ struct Merge: LatheCommand {
   }
 
   func validate() throws {
-    guard recipe != nil || !adapters.isEmpty else { throw ValidationError("expected adapters or --recipe, found neither") }
+    guard recipe != nil || !adapters.isEmpty else {
+      throw ValidationError("expected adapters or --recipe, found neither")
+    }
     guard recipe == nil || adapters.isEmpty else { throw ValidationError("expected adapters or --recipe, found both") }
     let rule = try rules.rule
-    if method == .exact, rule != nil { throw ValidationError("--method exact: expected no rank, energy, error or size beside it") }
+    if method == .exact, rule != nil {
+      throw ValidationError("--method exact: expected no rank, energy, error or size beside it")
+    }
     if method == .svd, rule == nil, recipe == nil {
       throw ValidationError("--method svd: expected one of --rank, --energy, --max-error or --size")
     }
@@ -72,7 +78,8 @@ struct Merge: LatheCommand {
       try DecomposedPlan(plan, threads: common.threads, progress: $0)
     }
     common.warn(plan.warnings)
-    let report = try RefactorRun(plan: plan, decomposed: decomposed, writer: writer, common: common).report(rule: nil, output: output)
+    let report = try RefactorRun(plan: plan, decomposed: decomposed, writer: writer, common: common).report(
+      rule: nil, output: output)
     try common.show(MergeReport(report), text: report.text(width: Console.width, showsTargets: targets))
     return plan.skipped.isEmpty ? .done : .skipped
   }

@@ -40,7 +40,8 @@ struct WriterOptions: ParsableArguments {
   @Flag(help: "Replace files that exist.")
   var force = false
 
-  @Option(help: ArgumentHelp("Store factors as f32, f16, bf16 or f8_e4m3 (default: as in the input).", valueName: "format"))
+  @Option(
+    help: ArgumentHelp("Store factors as f32, f16, bf16 or f8_e4m3 (default: as in the input).", valueName: "format"))
   var dtype: OutputDType?
 
   @Flag(help: "Compute everything and say what would come out, but write nothing.")
@@ -86,7 +87,9 @@ struct AdapterArgument: ExpressibleByArgument {
       input = .init(path: argument)
       return
     }
-    let numbers = argument[argument.index(after: at)...].split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
+    let numbers = argument[argument.index(after: at)...].split(separator: ",", omittingEmptySubsequences: false).map {
+      Double($0)
+    }
     let path = String(argument[..<at])
     switch numbers.count {
     case 1: input = numbers[0].map { .init(path: path, strength: $0) } ?? .init(path: argument)

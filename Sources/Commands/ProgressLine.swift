@@ -1,9 +1,10 @@
+import Synchronization
+
 #if canImport(Glibc)
   import Glibc
 #else
   import Darwin
 #endif
-import Synchronization
 
 /// One line on the terminal that tells how far the work is. Nothing when standard error is no terminal.
 final class ProgressLine: Sendable {
@@ -37,7 +38,8 @@ final class ProgressLine: Sendable {
       let left = elapsed / Double(max(done, 1)) * Double(total - done)
       let filled = 24 * done / max(total, 1)
       let bar = String(repeating: "█", count: filled) + String(repeating: "·", count: 24 - filled)
-      Console.tell("\r\u{1b}[2K\(label)  \(bar)  \(done)/\(total)\(elapsed > 1 ? ", \(Int(left.rounded(.up))) s left" : "")")
+      Console.tell(
+        "\r\u{1b}[2K\(label)  \(bar)  \(done)/\(total)\(elapsed > 1 ? ", \(Int(left.rounded(.up))) s left" : "")")
     }
   }
 

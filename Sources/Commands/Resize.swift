@@ -44,7 +44,9 @@ struct Resize: LatheCommand {
 
   func validate() throws {
     guard try curve || rules.rule != nil else {
-      throw ValidationError("expected one of --rank, --energy, --max-error, --size, --sv-ratio, --sv-fro, --sv-cumulative or --curve, found none")
+      throw ValidationError(
+        "expected one of --rank, --energy, --max-error, --size, --sv-ratio, --sv-fro, --sv-cumulative or --curve, found none"
+      )
     }
     guard svg == nil || curve else { throw ValidationError("--svg: expected --curve beside it") }
     if curve { return }
@@ -57,10 +59,13 @@ struct Resize: LatheCommand {
   func execute() throws -> Outcome {
     let plan = try RefactorPlan(
       RefactorRecipe(
-        .resize, inputs: [.init(path: file)], rule: try rules.rule ?? .exact, weighing: rules.weigh, dtype: writer.dtype?.dtype,
+        .resize, inputs: [.init(path: file)], rule: try rules.rule ?? .exact, weighing: rules.weigh,
+        dtype: writer.dtype?.dtype,
         keepsAllTargets: rules.keepAllTargets, allowsUnknown: allowUnknown, countsLikeKohya: compat == .kohya))
     let outputs = try self.outputs
-    if !writer.dryRun, !curve { for output in outputs { try OutputCheck.check(output.path, plan, overwriting: writer.force) } }
+    if !writer.dryRun, !curve {
+      for output in outputs { try OutputCheck.check(output.path, plan, overwriting: writer.force) }
+    }
     let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
       try DecomposedPlan(plan, threads: common.threads, progress: $0)
     }
@@ -71,7 +76,8 @@ struct Resize: LatheCommand {
       try common.show(report, text: report.text(width: Console.width))
     } else {
       let reports = try outputs.map { output in
-        try RefactorRun(plan: plan, decomposed: decomposed, writer: writer, common: common).report(rule: output.rule, output: output.path)
+        try RefactorRun(plan: plan, decomposed: decomposed, writer: writer, common: common).report(
+          rule: output.rule, output: output.path)
       }
       if common.json {
         try Console.report(reports.count == 1 ? reports[0].jsonText() : ResizeSeriesReport(reports).jsonText())

@@ -10,10 +10,13 @@ struct RuleOptions: ParsableArguments {
   @Option(help: ArgumentHelp("With --rank: another rank for convolutions with a kernel.", valueName: "n"))
   var convRank: Int?
 
-  @Option(help: ArgumentHelp("In each target keep the smallest rank with this share of its energy (0.95).", valueName: "share"))
+  @Option(
+    help: ArgumentHelp(
+      "In each target keep the smallest rank with this share of its energy (0.95).", valueName: "share"))
   var energy: Double?
 
-  @Option(help: ArgumentHelp("Smallest file with at most this relative error over all targets (0.1).", valueName: "error"))
+  @Option(
+    help: ArgumentHelp("Smallest file with at most this relative error over all targets (0.1).", valueName: "error"))
   var maxError: Double?
 
   @Option(help: ArgumentHelp("Smallest error of a file of at most this size (20MB, 20MiB, bytes).", valueName: "bytes"))
@@ -22,7 +25,9 @@ struct RuleOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Kohya's rule: keep singular values above the largest divided by this.", valueName: "x"))
   var svRatio: Double?
 
-  @Option(help: ArgumentHelp("Kohya's rule: keep this share of each target's Frobenius norm (energy is its square).", valueName: "x"))
+  @Option(
+    help: ArgumentHelp(
+      "Kohya's rule: keep this share of each target's Frobenius norm (energy is its square).", valueName: "x"))
   var svFro: Double?
 
   @Option(help: ArgumentHelp("Kohya's rule: keep this share of each target's sum of singular values.", valueName: "x"))
@@ -35,18 +40,27 @@ struct RuleOptions: ParsableArguments {
   var keepAllTargets = false
 
   mutating func validate() throws {
-    let given = [rank != nil, energy != nil, maxError != nil, size != nil, svRatio != nil, svFro != nil, svCumulative != nil].count { $0 }
+    let given = [
+      rank != nil, energy != nil, maxError != nil, size != nil, svRatio != nil, svFro != nil, svCumulative != nil,
+    ].count { $0 }
     guard given <= 1 else {
-      throw ValidationError("expected one of --rank, --energy, --max-error, --size, --sv-ratio, --sv-fro, --sv-cumulative, found \(given)")
+      throw ValidationError(
+        "expected one of --rank, --energy, --max-error, --size, --sv-ratio, --sv-fro, --sv-cumulative, found \(given)")
     }
     guard convRank == nil || rank != nil else { throw ValidationError("--conv-rank: expected --rank beside it") }
     for (name, value) in [("--rank", rank), ("--conv-rank", convRank)] {
       if let value, value < 1 { throw ValidationError("\(name): expected at least 1, found \(value)") }
     }
-    for (name, value) in [("--energy", energy), ("--max-error", maxError), ("--sv-fro", svFro), ("--sv-cumulative", svCumulative)] {
-      if let value, !(value > 0 && value <= 1) { throw ValidationError("\(name): expected a number above 0 and at most 1, found \(value)") }
+    for (name, value) in [
+      ("--energy", energy), ("--max-error", maxError), ("--sv-fro", svFro), ("--sv-cumulative", svCumulative),
+    ] {
+      if let value, !(value > 0 && value <= 1) {
+        throw ValidationError("\(name): expected a number above 0 and at most 1, found \(value)")
+      }
     }
-    if let svRatio, !(svRatio >= 1 && svRatio.isFinite) { throw ValidationError("--sv-ratio: expected a number of at least 1, found \(svRatio)") }
+    if let svRatio, !(svRatio >= 1 && svRatio.isFinite) {
+      throw ValidationError("--sv-ratio: expected a number of at least 1, found \(svRatio)")
+    }
     _ = try sizes
   }
 
@@ -54,7 +68,9 @@ struct RuleOptions: ParsableArguments {
   var sizes: [(text: String, bytes: ByteCount)] {
     get throws {
       try (size?.split(separator: ",", omittingEmptySubsequences: false) ?? []).map { text in
-        guard let bytes = ByteCount(String(text)) else { throw ValidationError("--size: expected a size such as 20MB, found \(text)") }
+        guard let bytes = ByteCount(String(text)) else {
+          throw ValidationError("--size: expected a size such as 20MB, found \(text)")
+        }
         return (String(text), bytes)
       }
     }

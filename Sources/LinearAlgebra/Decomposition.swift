@@ -76,7 +76,9 @@ public struct FactorMaps: Sendable {
   public func mapDown(
     _ factor: UnsafeBufferPointer<Double>, columns: Int, into target: UnsafeMutableBufferPointer<Double>
   ) {
-    precondition(factor.count == down.columns * columns && target.count == rank * columns, "a factor of \(down.columns) × \(columns)")
+    precondition(
+      factor.count == down.columns * columns && target.count == rank * columns,
+      "a factor of \(down.columns) × \(columns)")
     guard !target.isEmpty else { return }
     down.elements.withUnsafeBufferPointer {
       BLAS.multiply(

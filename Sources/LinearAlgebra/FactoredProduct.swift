@@ -23,7 +23,8 @@ public struct FactoredProduct {
     var ups = Matrix(zeros: r, s), downs = Matrix(zeros: r, s)
     ups.elements.withUnsafeMutableBufferPointer {
       BLAS.multiply(
-        up, r, transposed: true, other.up, s, transposed: false, rows: r, inner: rows, columns: s, into: $0.baseAddress!)
+        up, r, transposed: true, other.up, s, transposed: false, rows: r, inner: rows, columns: s, into: $0.baseAddress!
+      )
     }
     downs.elements.withUnsafeMutableBufferPointer {
       BLAS.multiply(

@@ -142,7 +142,8 @@ public struct ProductCore: Sendable {
 
   /// Brings the kept vectors to the front of `x`, in order and scaled, leaving no room between them.
   private static func arrange(
-    _ x: UnsafeMutablePointer<Double>, _ layout: Triangle.Layout, length: Int, count: Int, order: [Int], scales: [Double]
+    _ x: UnsafeMutablePointer<Double>, _ layout: Triangle.Layout, length: Int, count: Int, order: [Int],
+    scales: [Double]
   ) {
     switch layout {
     case .columns:

@@ -8,7 +8,9 @@ import Tensors
 extension DecomposedPlan {
   /// What writing with the given ranks would give, from the spectra alone; rounding of the factors not included.
   public func prediction(_ allocation: RankAllocation, output: String) -> RefactorResult {
-    result(allocation, output: output, errors: zip(spectra, allocation.ranks).map { $0.tailNorm(afterRank: $1) }, inners: nil)
+    result(
+      allocation, output: output, errors: zip(spectra, allocation.ranks).map { $0.tailNorm(afterRank: $1) }, inners: nil
+    )
   }
 
   /// Writes the adapter with the given ranks to `output`, reads it again, and only then gives it its name.
@@ -19,14 +21,16 @@ extension DecomposedPlan {
   ///   - threads: how many targets are worked on at once; the bytes do not depend on it.
   /// - Throws: `SafetensorsError` when the output cannot be written, `MergingError` when it does not hold what it should.
   public func write(
-    _ allocation: RankAllocation, to output: String, overwriting: Bool, threads: Int, progress: (@Sendable (Int) -> Void)? = nil
+    _ allocation: RankAllocation, to output: String, overwriting: Bool, threads: Int,
+    progress: (@Sendable (Int) -> Void)? = nil
   ) throws -> RefactorResult {
     let hashes = InBackground { try self.plan.adapters.map(Self.contentHash) }
     let ranks = allocation.ranks, targets = plan.targets
     guard ranks.contains(where: { $0 > 0 }) else { throw MergingError(.nothingLeft, path: plan.adapters[0].path) }
     let written = targets.indices.filter { ranks[$0] > 0 }
     let rankList = written.map { (name: targets[$0].name, rank: ranks[$0]) }
-    let items = written.flatMap { targets[$0].items(rank: ranks[$0]) }
+    let items =
+      written.flatMap { targets[$0].items(rank: ranks[$0]) }
       + plan.passedThrough.map { .init(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape) }
     let destination = try OutputPlace(output, plan: plan, ranks: rankList)
     try destination.prepare()
@@ -47,7 +51,8 @@ extension DecomposedPlan {
     try writer.seal { data in
       let hash = ContentHash.sha256(data)
       return metadata.entries(
-        ranks: ranks, inputHashes: inputHashes, dataHash: hash, legacyHash: Self.legacyHash(items, metadata: layout.metadata, data: data))
+        ranks: ranks, inputHashes: inputHashes, dataHash: hash,
+        legacyHash: Self.legacyHash(items, metadata: layout.metadata, data: data))
     }
     try verify(writer.temporaryPath, scales: outcomes.map(\.scale), allocation, destination)
     try destination.commit(writer, overwriting: overwriting)
@@ -78,9 +83,12 @@ extension DecomposedPlan {
       return Outcome(error: 0, scale: scale, inners: target.delta.terms.map { _ in 0 })
     }
     let isProjection = plan.recipe.isFair && rank < available && target.delta.terms.count > 1
-    let (maps, inners) = isProjection
+    let (maps, inners) =
+      isProjection
       ? try fairMaps(target.delta, rank: rank, encoder.factors)
-      : (try decomposed.maps ?? recomputedMaps(target.delta, rank: rank, encoder.factors), decomposed.inners(rank: rank))
+      : (
+        try decomposed.maps ?? recomputedMaps(target.delta, rank: rank, encoder.factors), decomposed.inners(rank: rank)
+      )
     let encoded = try encoder.encode(
       target, alpha: sharedAlpha, maps: maps.prefix(rank), spectrum: spectrum, isTruncation: !isProjection, path: path)
     try encoded.up.withUnsafeBytes { try writer.write($0, of: target.names.up) }
@@ -105,7 +113,9 @@ extension DecomposedPlan {
     let spaces = try FairProjection.spaces(for: own, rank: rank)
     let decomposition = try core.decomposed(weights: delta.weights, left: spaces.left, right: spaces.right)
     let kept = decomposition.numericalRank(rows: delta.rows, columns: delta.columns)
-    let inners = own.map { own in zip(decomposition.values, decomposition.projections(of: own)).reduce(0) { $0 + $1.0 * $1.1 } }
+    let inners = own.map { own in
+      zip(decomposition.values, decomposition.projections(of: own)).reduce(0) { $0 + $1.0 * $1.1 }
+    }
     return (decomposition.factorMaps(rank: min(kept, rank)), inners)
   }
 
@@ -129,13 +139,15 @@ extension DecomposedPlan {
     plan.recipe.inputs.indices.map { adapter in
       var kept = 0.0, own = 0.0
       for (index, target) in plan.targets.enumerated() {
-        for (place, term) in target.delta.terms.enumerated() where term.file == plan.adapters[adapter].path && term.strength != 0 {
+        for (place, term) in target.delta.terms.enumerated()
+        where term.file == plan.adapters[adapter].path && term.strength != 0 {
           kept += inners[index][place] / term.strength
           own += targets[index].terms[place].energy
         }
       }
       return .init(
-        file: plan.recipe.inputs[adapter].path, strength: plan.recipe.inputs[adapter].strength, retention: own > 0 ? kept / own : nil)
+        file: plan.recipe.inputs[adapter].path, strength: plan.recipe.inputs[adapter].strength,
+        retention: own > 0 ? kept / own : nil)
     }
   }
 
@@ -160,7 +172,8 @@ extension DecomposedPlan {
       let isEqual = (reread.scale - scale).magnitude <= 1e-12 * scale.magnitude
       guard isEqual else { throw fault(target.name, "scale", "\(scale)", "\(reread.scale)") }
       guard (reread.rows, reread.columns) == (target.delta.rows, target.delta.columns) else {
-        throw fault(target.name, "shape", "\(target.delta.rows) × \(target.delta.columns)", "\(reread.rows) × \(reread.columns)")
+        throw fault(
+          target.name, "shape", "\(target.delta.rows) × \(target.delta.columns)", "\(reread.rows) × \(reread.columns)")
       }
     }
   }

@@ -71,9 +71,11 @@ public struct DecomposedPlan: Sendable {
   public func curve(points: Int) -> [RankAllocation] { makeAllocator().curve(points: points) }
 
   private func makeAllocator() -> RankAllocator {
-    let parts = plan.targets.enumerated().flatMap { $1.parts(index: $0) }
+    let parts =
+      plan.targets.enumerated().flatMap { $1.parts(index: $0) }
       + plan.passedThrough.map {
-        FileSizeModel.Part(target: nil, item: .init(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape), growsWithRank: false)
+        FileSizeModel.Part(
+          target: nil, item: .init(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape), growsWithRank: false)
       }
     return RankAllocator(
       spectra: spectra, weighing: plan.recipe.weighing, keepsAll: keepsAll,
@@ -82,9 +84,9 @@ public struct DecomposedPlan: Sendable {
   }
 
   var metadata: OutputMetadata {
-    OutputMetadata(plan: plan, commonRank: commonRank, alpha: plan.targets.contains(where: \.usesAlpha) ? sharedAlpha : nil)
+    OutputMetadata(
+      plan: plan, commonRank: commonRank, alpha: plan.targets.contains(where: \.usesAlpha) ? sharedAlpha : nil)
   }
-
 
   /// Formats that number their targets cannot leave one out.
   private var keepsAll: Bool { plan.recipe.keepsAllTargets || plan.format == .cloneofsimo }

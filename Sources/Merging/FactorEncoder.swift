@@ -59,7 +59,9 @@ final class FactorEncoder {
       for j in 0..<rank where up[start + j].magnitude > largest[j].magnitude { largest[j] = up[start + j] }
     }
     guard largest.contains(where: { $0 < 0 }) else { return }
-    for start in stride(from: 0, to: up.count, by: rank) { for j in 0..<rank where largest[j] < 0 { up[start + j].negate() } }
+    for start in stride(from: 0, to: up.count, by: rank) {
+      for j in 0..<rank where largest[j] < 0 { up[start + j].negate() }
+    }
     for j in 0..<rank where largest[j] < 0 { for i in 0..<columns { down[j * columns + i].negate() } }
   }
 
@@ -79,12 +81,15 @@ final class FactorEncoder {
   }
 
   private func round(
-    _ values: UnsafeMutableBufferPointer<Double>, to dtype: DType, readingInto stored: UnsafeMutableBufferPointer<Double>,
+    _ values: UnsafeMutableBufferPointer<Double>, to dtype: DType,
+    readingInto stored: UnsafeMutableBufferPointer<Double>,
     target: OutputTarget, path: String
   ) throws -> [UInt8] {
     let bytes = [UInt8](unsafeUninitializedCapacity: values.count * dtype.bits / 8) { buffer, count in
       count = values.count * dtype.bits / 8
-      dtype.encode(UnsafeBufferPointer(values), into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count]))
+      dtype.encode(
+        UnsafeBufferPointer(values),
+        into: UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count]))
     }
     bytes.withUnsafeBytes { dtype.decode($0, into: stored) }
     guard stored.allSatisfy(\.isFinite) else {
@@ -99,8 +104,10 @@ final class FactorEncoder {
   /// drowns in rounding; there it is the tail that was cut off and the change that rounding the factors made, which are
   /// orthogonal to first order.
   private func measure(
-    _ delta: DeltaSum, spectrum: Spectrum, exact: (up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>),
-    stored: (up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>), rank: Int, scale: Double,
+    _ delta: DeltaSum, spectrum: Spectrum,
+    exact: (up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>),
+    stored: (up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>), rank: Int,
+    scale: Double,
     isTruncation: Bool
   ) -> Double {
     let source = FactoredProduct(

@@ -49,7 +49,8 @@ struct FileSizeModel {
       Line(
         target: part.target, bytesPerRank: part.growsWithRank ? part.item.byteCount : 0,
         fixedBytes: part.growsWithRank ? 0 : part.item.byteCount,
-        characters: part.item.headerText(at: 0..<0).utf8.count - (part.growsWithRank ? 3 : 2), hasRank: part.growsWithRank)
+        characters: part.item.headerText(at: 0..<0).utf8.count - (part.growsWithRank ? 3 : 2),
+        hasRank: part.growsWithRank)
     }
     // Without tensors the header is the frame alone; the padding of that header does not count here.
     let frame = SafetensorsLayout([], metadata: metadata).head().dropFirst(8)

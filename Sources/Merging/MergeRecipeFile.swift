@@ -40,7 +40,8 @@ public struct MergeRecipeFile: Sendable {
   }
 
   private static let fields: Set = [
-    "adapters", "rank", "conv_rank", "energy", "max_error", "size", "dtype", "format", "weigh", "fair", "keep_all_targets",
+    "adapters", "rank", "conv_rank", "energy", "max_error", "size", "dtype", "format", "weigh", "fair",
+    "keep_all_targets",
   ]
 
   /// - Throws: `SafetensorsError.missing`, or `MergingError.recipe` for anything that is not understood: an unknown field
@@ -51,7 +52,9 @@ public struct MergeRecipeFile: Sendable {
     func fault(_ reason: String) -> MergingError { MergingError(.recipe(reason: reason), path: path) }
     let document: Document
     do {
-      if let unknown = (try Yams.load(yaml: text) as? [String: Any])?.keys.sorted().first(where: { !Self.fields.contains($0) }) {
+      if let unknown = (try Yams.load(yaml: text) as? [String: Any])?.keys.sorted().first(where: {
+        !Self.fields.contains($0)
+      }) {
         throw fault("expected a known field, found \(unknown)")
       }
       document = try YAMLDecoder().decode(Document.self, from: text)
@@ -80,11 +83,15 @@ public struct MergeRecipeFile: Sendable {
       recipe.dtype = dtype
     }
     if let name = document.format {
-      guard let format = AdapterFormat(rawValue: name) else { throw fault("format: expected kohya, diffusers, peft or native, found \(name)") }
+      guard let format = AdapterFormat(rawValue: name) else {
+        throw fault("format: expected kohya, diffusers, peft or native, found \(name)")
+      }
       recipe.format = format
     }
     if let name = document.weigh {
-      guard let weighing = Weighing(rawValue: name) else { throw fault("weigh: expected absolute or per-target, found \(name)") }
+      guard let weighing = Weighing(rawValue: name) else {
+        throw fault("weigh: expected absolute or per-target, found \(name)")
+      }
       recipe.weighing = weighing
     }
     recipe.isFair = document.fair ?? false
@@ -95,17 +102,25 @@ public struct MergeRecipeFile: Sendable {
   private static func rule(_ document: Document, _ fault: (String) -> MergingError) throws -> RankRule {
     var rules: [RankRule] = []
     if let rank = document.rank {
-      guard rank >= 1, document.conv_rank ?? 1 >= 1 else { throw fault("rank: expected at least 1, found \(min(rank, document.conv_rank ?? rank))") }
+      guard rank >= 1, document.conv_rank ?? 1 >= 1 else {
+        throw fault("rank: expected at least 1, found \(min(rank, document.conv_rank ?? rank))")
+      }
       rules.append(.rank(rank, conv: document.conv_rank))
     }
     if let energy = document.energy { rules.append(.energy(energy)) }
     if let error = document.max_error { rules.append(.maxError(error)) }
-    for share in [document.energy, document.max_error] { if let share, !(share > 0 && share <= 1) { throw fault("expected a number above 0 and at most 1, found \(share)") } }
+    for share in [document.energy, document.max_error] {
+      if let share, !(share > 0 && share <= 1) {
+        throw fault("expected a number above 0 and at most 1, found \(share)")
+      }
+    }
     if let size = document.size {
       guard let bytes = ByteCount(size) else { throw fault("size: expected a size such as 20MB, found \(size)") }
       rules.append(.size(bytes))
     }
-    guard rules.count <= 1 else { throw fault("expected one of rank, energy, max_error and size, found \(rules.count)") }
+    guard rules.count <= 1 else {
+      throw fault("expected one of rank, energy, max_error and size, found \(rules.count)")
+    }
     return rules.first ?? .exact
   }
 }

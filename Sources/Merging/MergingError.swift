@@ -42,7 +42,8 @@ public struct MergingError: Error, CustomStringConvertible {
           "size: expected at least \(smallest.bytes) bytes (\(smallest)), found a limit of \(limit.bytes) bytes"
         case .unreachableError(let limit, let smallest, let dtype):
           "max-error: expected at least \(Self.short(smallest)) in \(dtype.rawValue), found \(Self.short(limit)); hint: --dtype f32"
-        case .overflow(let target, let dtype): "\(target): a value is too large for \(dtype.rawValue); hint: --dtype bf16 or f32"
+        case .overflow(let target, let dtype):
+          "\(target): a value is too large for \(dtype.rawValue); hint: --dtype bf16 or f32"
         case .noAlpha(let dtype, let format):
           "\(dtype.rawValue) factors need an alpha to scale them, and the \(format.rawValue) names have none; hint: --format kohya"
         case .needsFolder: "expected the name of a folder for a PEFT adapter, found a file's"

@@ -52,7 +52,11 @@ struct OutputMetadata {
     }
     if adapters.allSatisfy(\.metadata.isEmpty) { entries.append(("format", "pt")) }
     func set(_ key: String, _ value: String) {
-      if let place = entries.firstIndex(where: { $0.key == key }) { entries[place].value = value } else { entries.append((key, value)) }
+      if let place = entries.firstIndex(where: { $0.key == key }) {
+        entries[place].value = value
+      } else {
+        entries.append((key, value))
+      }
     }
     func has(_ key: String) -> Bool { adapters.contains { $0[metadata: key] != nil } }
 
@@ -80,8 +84,11 @@ struct OutputMetadata {
 
   /// Entries of the input that describe its old factors.
   private func isReplaced(_ key: String) -> Bool {
-    ["sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256", "ss_network_dim", "ss_network_alpha", "lora_adapter_metadata"]
-      .contains(key) || key.hasPrefix("lathe.") || (format == .cloneofsimo && key.hasSuffix(":rank"))
+    [
+      "sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256", "ss_network_dim", "ss_network_alpha",
+      "lora_adapter_metadata",
+    ]
+    .contains(key) || key.hasPrefix("lathe.") || (format == .cloneofsimo && key.hasSuffix(":rank"))
       || (recipe.operation == .merge && ["modelspec.title", "ss_output_name", "name"].contains(key))
   }
 
@@ -95,7 +102,8 @@ struct OutputMetadata {
       ])
     }
     var fields: [String: JSONValue] = [
-      "operation": .string(recipe.operation.rawValue), "inputs": .array(inputs), "rule": .string(recipe.rule.description),
+      "operation": .string(recipe.operation.rawValue), "inputs": .array(inputs),
+      "rule": .string(recipe.rule.description),
       "weigh": .string(recipe.weighing.rawValue),
     ]
     if let dtype = recipe.dtype { fields["dtype"] = .string(dtype.rawValue) }

@@ -9,7 +9,8 @@ struct OutputNaming {
 
   init(format: AdapterFormat, family: Family, adapters: [Adapter]) {
     (self.format, self.family) = (format, family)
-    hasOneTextEncoder = family == .sd1 || family == .sd2
+    hasOneTextEncoder =
+      family == .sd1 || family == .sd2
       || (family == .unknown && adapters.contains { $0.targets.contains { $0.name.hasPrefix("lora_te_") } })
   }
 
@@ -21,10 +22,13 @@ struct OutputNaming {
     switch format {
     case .kohya:
       guard let module = kohyaModule(key) else { return nil }
-      return (module, .init(up: "\(module).lora_up.weight", down: "\(module).lora_down.weight", alpha: "\(module).alpha"))
+      return (
+        module, .init(up: "\(module).lora_up.weight", down: "\(module).lora_down.weight", alpha: "\(module).alpha")
+      )
     case .diffusers: return dotted(prefix: diffusersPrefix(key.component), target)
     case .peft: return dotted(prefix: "base_model.model.", target)
-    case .native: return dotted(prefix: key.component.isTextEncoder ? diffusersPrefix(key.component) : "diffusion_model.", target)
+    case .native:
+      return dotted(prefix: key.component.isTextEncoder ? diffusersPrefix(key.component) : "diffusion_model.", target)
     case .xlabs, .cloneofsimo: return (target.name, .init(up: target.names.up, down: target.names.down))
     }
   }
@@ -57,5 +61,7 @@ struct OutputNaming {
   }
 
   /// CLIP's layers stand below `text_model` in kohya's names.
-  private func textEncoderPath(_ path: String) -> String { path.hasPrefix("encoder_layers_") ? "text_model_" + path : path }
+  private func textEncoderPath(_ path: String) -> String {
+    path.hasPrefix("encoder_layers_") ? "text_model_" + path : path
+  }
 }

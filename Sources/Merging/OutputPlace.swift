@@ -1,13 +1,12 @@
 import Adapters
 import FoundationEssentials
+import Safetensors
 
 #if canImport(Glibc)
   import Glibc
 #else
   import Darwin
 #endif
-
-import Safetensors
 
 /// Where an output's files go: one file, or for a PEFT adapter a folder with its configuration.
 struct OutputPlace {

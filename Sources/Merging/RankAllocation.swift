@@ -51,7 +51,8 @@ struct RankAllocator {
   /// The allocation for ranks that are given.
   func allocation(ranks wanted: [Int]) -> RankAllocation {
     let ranks = zip(wanted, minimum).map { max($0, $1) }
-    return RankAllocation(ranks: ranks, bytes: model.fileSize(ranks: ranks), relativeError: relativeError(ranks), lowerBound: nil)
+    return RankAllocation(
+      ranks: ranks, bytes: model.fileSize(ranks: ranks), relativeError: relativeError(ranks), lowerBound: nil)
   }
 
   // MARK: Limits
@@ -152,7 +153,8 @@ struct RankAllocator {
       result += values[start...].map { Segment(target: target, count: 1, gain: $0, bytes: perRank[target]) }
     }
     // Equal densities keep the file's order, so that equal input gives equal output; within a target densities fall.
-    return result.enumerated().sorted { ($0.element.density, $1.offset) > ($1.element.density, $0.offset) }.map(\.element)
+    return result.enumerated().sorted { ($0.element.density, $1.offset) > ($1.element.density, $0.offset) }.map(
+      \.element)
   }
 
   /// Adds single components, best first, as long as the exact size allows.

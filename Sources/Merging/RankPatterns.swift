@@ -19,7 +19,8 @@ struct RankPatterns {
     var entries: [Entry] = []
     for target in targets {
       let known = ["unet", "text_encoder_2", "text_encoder_3", "text_encoder", "transformer_2", "transformer"]
-      guard let component = known.first(where: { target.name.hasPrefix($0 + ".") }), let term = target.delta.terms.first,
+      guard let component = known.first(where: { target.name.hasPrefix($0 + ".") }),
+        let term = target.delta.terms.first,
         let module = term.target.dottedPath
       else { return nil }
       entries.append(Entry(component: component, module: module))

@@ -43,14 +43,17 @@ public struct RefactorPlan: Sendable {
     warnings = adapters.flatMap { adapter in
       AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
         + (recipe.operation == .resize && Self.usesOldestNames(adapter)
-          ? ["\(adapter.path): its names are of the oldest diffusers style, which current diffusers skips; the output has today's names"] : [])
+          ? [
+            "\(adapter.path): its names are of the oldest diffusers style, which current diffusers skips; the output has today's names"
+          ] : [])
     }
   }
 
   private static func checkFamilies(_ adapters: [Adapter]) throws(MergingError) {
     guard let first = adapters.first(where: { $0.family != .unknown }) else { return }
     for adapter in adapters where adapter.family != .unknown && adapter.family != first.family {
-      throw MergingError(.differentFamilies(first: first.family, file: first.path, other: adapter.family), path: adapter.path)
+      throw MergingError(
+        .differentFamilies(first: first.family, file: first.path, other: adapter.family), path: adapter.path)
     }
   }
 
@@ -76,7 +79,8 @@ public struct RefactorPlan: Sendable {
       let isPointwise = first.down.shape.rank == 4 && first.kernel.allSatisfy { $0 == 1 }
       func make(_ name: String, _ names: Target.TensorNames, _ scaling: OutputTarget.Scaling) -> OutputTarget {
         OutputTarget(
-          key: group.key, name: name, names: names, delta: delta, dtype: dtype, kernel: isPointwise ? [1, 1] : first.kernel,
+          key: group.key, name: name, names: names, delta: delta, dtype: dtype,
+          kernel: isPointwise ? [1, 1] : first.kernel,
           inputs: first.inputs, isPointwise: isPointwise, scaling: scaling)
       }
       if recipe.operation == .resize, !modernises {
@@ -88,7 +92,8 @@ public struct RefactorPlan: Sendable {
       }
       let spelled = group.members.lazy.compactMap { naming.names(for: group.key, like: $0.target) }.first
       guard let (name, names) = spelled else {
-        throw MergingError(.noName(target: first.name, format: naming.format), path: adapters[group.members[0].adapter].path)
+        throw MergingError(
+          .noName(target: first.name, format: naming.format), path: adapters[group.members[0].adapter].path)
       }
       return make(name, names, names.alpha == nil ? .none : .alpha)
     }
@@ -96,7 +101,10 @@ public struct RefactorPlan: Sendable {
 
   /// Whether the names have no `unet.` before them, as diffusers wrote them until 0.14: its loader finds nothing there.
   private static func usesOldestNames(_ adapter: Adapter) -> Bool {
-    adapter.format == .diffusers && adapter.targets.contains { $0.name.contains(".processor.") && !$0.name.hasPrefix("unet.") && !$0.name.hasPrefix("text_encoder") }
+    adapter.format == .diffusers
+      && adapter.targets.contains {
+        $0.name.contains(".processor.") && !$0.name.hasPrefix("unet.") && !$0.name.hasPrefix("text_encoder")
+      }
   }
 
   /// Formats that can be read but not written become single precision.
@@ -109,10 +117,14 @@ public struct RefactorPlan: Sendable {
     let fusedWords = ["_qkv", "_linear1"], splitWords = ["_to_q", "_to_k", "_to_v", "_add_q_proj", "_proj_mlp"]
     let fused = groups.first { group in fusedWords.contains { group.key.path.hasSuffix($0) } }
     let split = groups.first { group in
-      splitWords.contains { group.key.path.hasSuffix($0) } && !group.key.path.contains("attn1_") && !group.key.path.contains("attn2_")
+      splitWords.contains { group.key.path.hasSuffix($0) } && !group.key.path.contains("attn1_")
+        && !group.key.path.contains("attn2_")
     }
-    guard let fused, let split, let one = fused.members.first, let other = split.members.first, one.adapter != other.adapter else { return }
-    throw MergingError(.fusedAndSplit(fused: one.target.name, split: other.target.name), path: adapters[one.adapter].path)
+    guard let fused, let split, let one = fused.members.first, let other = split.members.first,
+      one.adapter != other.adapter
+    else { return }
+    throw MergingError(
+      .fusedAndSplit(fused: one.target.name, split: other.target.name), path: adapters[one.adapter].path)
   }
 
   private static func passedThrough(_ adapters: [Adapter]) throws(MergingError) -> [(name: String, tensor: Tensor)] {

@@ -24,7 +24,9 @@ public struct RefactorRecipe: Sendable {
     }
 
     /// The strength for a target of the given component.
-    func strength(for component: TargetKey.Component) -> Double { component.isTextEncoder ? textEncoderStrength : strength }
+    func strength(for component: TargetKey.Component) -> Double {
+      component.isTextEncoder ? textEncoderStrength : strength
+    }
   }
 
   public var operation: Operation

@@ -59,15 +59,22 @@ public struct CompareReport: JSONReport {
     lines.append("  cosine          \(cosine.map(Numbers.short) ?? "none: one side is zero")")
     lines.append("  norms           A \(Numbers.short(normA)), B \(Numbers.short(normB))")
     if let bestFit {
-      lines.append("  best fit        B ≈ \(Numbers.short(bestFit.factor)) · A, off by \(Numbers.percent(bestFit.relativeError)) of B")
+      lines.append(
+        "  best fit        B ≈ \(Numbers.short(bestFit.factor)) · A, off by \(Numbers.percent(bestFit.relativeError)) of B"
+      )
     }
-    lines.append("  targets         \(targets.count - onlyInA.count - onlyInB.count) in both, \(onlyInA.count) only in A, \(onlyInB.count) only in B")
+    lines.append(
+      "  targets         \(targets.count - onlyInA.count - onlyInB.count) in both, \(onlyInA.count) only in A, \(onlyInB.count) only in B"
+    )
     let shown = showsTargets ? targets : Array(targets.sorted { $0.relativeError > $1.relativeError }.prefix(10))
     lines += ["", showsTargets ? "targets" : "farthest targets (--targets shows all)"]
-    var table = TextTable(.name("target"), .word("in"), .number("relative"), .number("spectral"), .number("cosine"), .number("outputs shared"), .number("inputs shared"))
+    var table = TextTable(
+      .name("target"), .word("in"), .number("relative"), .number("spectral"), .number("cosine"),
+      .number("outputs shared"), .number("inputs shared"))
     for target in shown {
       table.add(
-        target.name, target.presence == "both" ? "A B" : target.presence == "onlyA" ? "A" : "B", Numbers.short(target.relativeError),
+        target.name, target.presence == "both" ? "A B" : target.presence == "onlyA" ? "A" : "B",
+        Numbers.short(target.relativeError),
         Numbers.short(target.spectralError), target.cosine.map(Numbers.short) ?? "–", Self.overlap(target.upCosines),
         Self.overlap(target.downCosines))
     }

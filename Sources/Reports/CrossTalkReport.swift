@@ -36,19 +36,27 @@ public struct CrossTalkReport: JSONReport {
     warnings = pairs.flatMap { pair in
       [("the inputs that", "answers", pair.inputCrossTalk), ("the outputs that", "writes to", pair.outputCrossTalk)]
         .filter { $0.2 > Self.limit }
-        .map { "\(pair.source) \($0.1) \($0.0) \(pair.target) uses at \(Numbers.short($0.2)) of its strength; expect them to mix" }
+        .map {
+          "\(pair.source) \($0.1) \($0.0) \(pair.target) uses at \(Numbers.short($0.2)) of its strength; expect them to mix"
+        }
     }
   }
 
   public func text(width: Int) -> String {
-    var lines = ["Cross-talk: how strongly one adapter writes to the outputs, and answers the inputs, that another uses.",
-      "Overlap: share of common directions (in brackets: what chance alone gives).", ""]
-    var table = TextTable(.name("adapter"), .name("disturbs"), .number("cosine"), .number("outputs"), .number("inputs"), .number("output overlap"), .number("input overlap"), .number("targets"))
+    var lines = [
+      "Cross-talk: how strongly one adapter writes to the outputs, and answers the inputs, that another uses.",
+      "Overlap: share of common directions (in brackets: what chance alone gives).", "",
+    ]
+    var table = TextTable(
+      .name("adapter"), .name("disturbs"), .number("cosine"), .number("outputs"), .number("inputs"),
+      .number("output overlap"), .number("input overlap"), .number("targets"))
     for pair in pairs {
       table.add(
         pair.source, pair.target, pair.cosine.map(Numbers.short) ?? "–", Numbers.short(pair.outputCrossTalk),
-        Numbers.short(pair.inputCrossTalk), "\(Numbers.percent(pair.outputOverlap)) (\(Numbers.percent(pair.randomOutputOverlap)))",
-        "\(Numbers.percent(pair.inputOverlap)) (\(Numbers.percent(pair.randomInputOverlap)))", String(pair.sharedTargets))
+        Numbers.short(pair.inputCrossTalk),
+        "\(Numbers.percent(pair.outputOverlap)) (\(Numbers.percent(pair.randomOutputOverlap)))",
+        "\(Numbers.percent(pair.inputOverlap)) (\(Numbers.percent(pair.randomInputOverlap)))",
+        String(pair.sharedTargets))
     }
     lines += table.lines(width: width)
     return lines.joined(separator: "\n") + "\n"

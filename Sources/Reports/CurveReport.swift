@@ -26,18 +26,23 @@ public struct CurveReport: JSONReport {
   }
 
   public func text(width: Int) -> String {
-    var table = TextTable(.number("size"), .number("bytes"), .number("relative error"), .number("energy kept"), .number("components"), .number("targets"))
+    var table = TextTable(
+      .number("size"), .number("bytes"), .number("relative error"), .number("energy kept"), .number("components"),
+      .number("targets"))
     for point in points {
       table.add(
-        ByteCount(point.bytes).description, Numbers.grouped(point.bytes), Numbers.short(point.relativeError), Numbers.percent(point.energy),
+        ByteCount(point.bytes).description, Numbers.grouped(point.bytes), Numbers.short(point.relativeError),
+        Numbers.percent(point.energy),
         String(point.components), String(point.targets))
     }
-    return ([file, "Size of the file against relative error, before rounding.", ""] + table.lines(width: width)).joined(separator: "\n") + "\n"
+    return ([file, "Size of the file against relative error, before rounding.", ""] + table.lines(width: width)).joined(
+      separator: "\n") + "\n"
   }
 
   public var svg: String {
     LinePlot(
-      title: "Size against error", subtitle: file, xAxis: .init(title: "file size, MB"), yAxis: .init(title: "relative error", range: 0...1),
+      title: "Size against error", subtitle: file, xAxis: .init(title: "file size, MB"),
+      yAxis: .init(title: "relative error", range: 0...1),
       curves: [.init(name: "relative error", points: points.map { (Double($0.bytes) / 1e6, $0.relativeError) })]
     ).svg
   }

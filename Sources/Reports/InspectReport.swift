@@ -69,7 +69,8 @@ public struct InspectReport: JSONReport {
     targets =
       adapter.targets.enumerated().map { index, target in
         TargetRow(
-          name: target.name, kind: target.kind.rawValue, shape: target.shape.extents, rank: target.rank, alpha: target.alpha,
+          name: target.name, kind: target.kind.rawValue, shape: target.shape.extents, rank: target.rank,
+          alpha: target.alpha,
           scale: target.scale, dtype: target.dtype.rawValue, norm: norms?[index] ?? nil)
       }
       + adapter.unsupported.map { target in
@@ -108,11 +109,15 @@ public struct InspectReport: JSONReport {
       row("autov2", hashes.autov2 ?? "")
       row("autov3", hashes.autov3 ?? "none: not a safetensors file")
     }
-    for key in Self.notableMetadata { if let value = metadata[key], value != "None" { row(Self.label(key), value.shortened(to: max(20, width - 14))) } }
+    for key in Self.notableMetadata {
+      if let value = metadata[key], value != "None" { row(Self.label(key), value.shortened(to: max(20, width - 14))) }
+    }
     let rest = metadata.keys.filter { !Self.notableMetadata.contains($0) }
     if !rest.isEmpty { row("metadata", "\(rest.count) more entries (--json shows all)") }
     if !tags.isEmpty {
-      row("tags", tags.prefix(10).map { "\($0.tag) (\($0.count))" }.joined(separator: ", ").shortened(to: max(20, width - 14)))
+      row(
+        "tags",
+        tags.prefix(10).map { "\($0.tag) (\($0.count))" }.joined(separator: ", ").shortened(to: max(20, width - 14)))
     }
     if !passedThrough.isEmpty { row("also holds", "\(passedThrough.count) tensors that are copied as they are") }
     lines += problemLines(width: width, showsAll: showsTargets)
@@ -121,12 +126,16 @@ public struct InspectReport: JSONReport {
   }
 
   private static let notableMetadata = [
-    "ss_output_name", "ss_base_model_version", "ss_sd_model_name", "ss_network_module", "ss_num_train_images", "ss_steps", "ss_training_comment",
+    "ss_output_name", "ss_base_model_version", "ss_sd_model_name", "ss_network_module", "ss_num_train_images",
+    "ss_steps", "ss_training_comment",
   ]
 
   private static func label(_ key: String) -> String {
-    ["ss_output_name": "name", "ss_base_model_version": "base", "ss_sd_model_name": "trained on", "ss_network_module": "module",
-      "ss_num_train_images": "images", "ss_steps": "steps", "ss_training_comment": "comment"][key]!
+    [
+      "ss_output_name": "name", "ss_base_model_version": "base", "ss_sd_model_name": "trained on",
+      "ss_network_module": "module",
+      "ss_num_train_images": "images", "ss_steps": "steps", "ss_training_comment": "comment",
+    ][key]!
   }
 
   private var targetSummary: String {
@@ -143,15 +152,20 @@ public struct InspectReport: JSONReport {
   }
 
   private func problemLines(width: Int, showsAll: Bool) -> [String] {
-    guard !problems.isEmpty else { return ["  problems    none found" + (readsWeights ? "" : " (--norms reads the weights too)")] }
+    guard !problems.isEmpty else {
+      return ["  problems    none found" + (readsWeights ? "" : " (--norms reads the weights too)")]
+    }
     return ["  problems"] + (showsAll ? problems : problemGroups).map { "    ! \($0)" }
   }
 
   private var targetTable: TextTable {
-    var table = TextTable(.name("target"), .word("kind"), .word("shape"), .number("rank"), .number("alpha"), .number("scale"), .word("dtype"), .number("norm"))
+    var table = TextTable(
+      .name("target"), .word("kind"), .word("shape"), .number("rank"), .number("alpha"), .number("scale"),
+      .word("dtype"), .number("norm"))
     for target in targets {
       table.add(
-        target.name, target.kind, target.shape.map(String.init).joined(separator: "×"), target.rank.map(String.init) ?? "–",
+        target.name, target.kind, target.shape.map(String.init).joined(separator: "×"),
+        target.rank.map(String.init) ?? "–",
         target.alpha.map(Numbers.short) ?? "–", target.scale.map(Numbers.short) ?? "–", target.dtype,
         target.norm.map(Numbers.short) ?? "–")
     }

@@ -38,25 +38,38 @@ struct LinePlot {
     ]
     for tick in y.ticks {
       let place = Numbers.fixed(y.place(tick), 1)
-      parts.append("<line class=\"line\" x1=\"\(Self.plot.left)\" x2=\"\(Self.plot.right)\" y1=\"\(place)\" y2=\"\(place)\"/>")
-      parts.append("<text class=\"soft\" x=\"\(Self.plot.left - 8)\" y=\"\(place)\" text-anchor=\"end\" dominant-baseline=\"middle\">\(Numbers.short(tick))</text>")
+      parts.append(
+        "<line class=\"line\" x1=\"\(Self.plot.left)\" x2=\"\(Self.plot.right)\" y1=\"\(place)\" y2=\"\(place)\"/>")
+      parts.append(
+        "<text class=\"soft\" x=\"\(Self.plot.left - 8)\" y=\"\(place)\" text-anchor=\"end\" dominant-baseline=\"middle\">\(Numbers.short(tick))</text>"
+      )
     }
     for tick in x.ticks {
-      parts.append("<text class=\"soft\" x=\"\(Numbers.fixed(x.place(tick), 1))\" y=\"\(Self.plot.bottom + 20)\" text-anchor=\"middle\">\(Numbers.short(tick))</text>")
+      parts.append(
+        "<text class=\"soft\" x=\"\(Numbers.fixed(x.place(tick), 1))\" y=\"\(Self.plot.bottom + 20)\" text-anchor=\"middle\">\(Numbers.short(tick))</text>"
+      )
     }
     let middle = (Self.plot.left + Self.plot.right) / 2, height = (Self.plot.top + Self.plot.bottom) / 2
-    parts.append("<text class=\"soft\" x=\"\(middle)\" y=\"\(Self.plot.bottom + 44)\" text-anchor=\"middle\">\(xAxis.title.escaped)</text>")
-    parts.append("<text class=\"soft\" transform=\"translate(22 \(height)) rotate(-90)\" text-anchor=\"middle\">\(yAxis.title.escaped)</text>")
+    parts.append(
+      "<text class=\"soft\" x=\"\(middle)\" y=\"\(Self.plot.bottom + 44)\" text-anchor=\"middle\">\(xAxis.title.escaped)</text>"
+    )
+    parts.append(
+      "<text class=\"soft\" transform=\"translate(22 \(height)) rotate(-90)\" text-anchor=\"middle\">\(yAxis.title.escaped)</text>"
+    )
     for (index, curve) in curves.enumerated() {
       let colour = Self.colours[index % Self.colours.count]
       // Past the palette's end the line is dashed, so that no two curves look alike.
       let dash = index < Self.colours.count ? "" : " stroke-dasharray=\"\(6 - index / Self.colours.count) 3\""
-      let points = curve.points.map { "\(Numbers.fixed(x.place($0.x), 1)),\(Numbers.fixed(y.place($0.y), 1))" }.joined(separator: " ")
+      let points = curve.points.map { "\(Numbers.fixed(x.place($0.x), 1)),\(Numbers.fixed(y.place($0.y), 1))" }.joined(
+        separator: " ")
       parts.append("<polyline fill=\"none\" stroke=\"\(colour)\" stroke-width=\"2\"\(dash) points=\"\(points)\"/>")
       guard curves.count > 1, index < 20 else { continue }
       let line = Self.plot.top + 8 + 18 * Double(index)
-      parts.append("<line x1=\"660\" x2=\"684\" y1=\"\(line)\" y2=\"\(line)\" stroke=\"\(colour)\" stroke-width=\"2\"\(dash)/>")
-      parts.append("<text class=\"ink\" x=\"692\" y=\"\(line)\" dominant-baseline=\"middle\">\(curve.name.shortened(to: 22).escaped)</text>")
+      parts.append(
+        "<line x1=\"660\" x2=\"684\" y1=\"\(line)\" y2=\"\(line)\" stroke=\"\(colour)\" stroke-width=\"2\"\(dash)/>")
+      parts.append(
+        "<text class=\"ink\" x=\"692\" y=\"\(line)\" dominant-baseline=\"middle\">\(curve.name.shortened(to: 22).escaped)</text>"
+      )
     }
     return parts.joined(separator: "\n") + "\n</svg>\n"
   }
@@ -90,6 +103,7 @@ struct LinePlot {
 extension String {
   /// Safe inside XML text.
   fileprivate var escaped: String {
-    replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;").replacing("\"", with: "&quot;")
+    replacing("&", with: "&amp;").replacing("<", with: "&lt;").replacing(">", with: "&gt;").replacing(
+      "\"", with: "&quot;")
   }
 }

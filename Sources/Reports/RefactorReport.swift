@@ -51,9 +51,11 @@ public struct RefactorReport: JSONReport {
     }
     adapters = result.shares.map { AdapterRow(file: $0.file, strength: $0.strength, retention: $0.retention) }
     bytesBefore = plan.adapters.reduce(0) { $0 + $1.byteCount }
-    warnings = plan.warnings
+    warnings =
+      plan.warnings
       + adapters.filter { ($0.retention ?? 1) < Self.starved }.map {
-        "\($0.file): only \(Numbers.percent($0.retention!)) of its effect is kept" + (plan.recipe.isFair ? "" : "; hint: --fair shares the loss, a larger size or rank lessens it")
+        "\($0.file): only \(Numbers.percent($0.retention!)) of its effect is kept"
+          + (plan.recipe.isFair ? "" : "; hint: --fair shares the loss, a larger size or rank lessens it")
       }
   }
 
@@ -62,20 +64,34 @@ public struct RefactorReport: JSONReport {
   public func text(width: Int, showsTargets: Bool) -> String {
     var lines = ["\(output)\(dryRun ? "   (dry run: nothing was written)" : "")"]
     func row(_ label: String, _ value: String) { lines.append("  " + label.padded(to: 16) + value) }
-    row("size", "\(Numbers.grouped(bytes)) bytes (\(ByteCount(bytes))), \(Numbers.percent(Double(bytes) / Double(max(bytesBefore, 1)))) of \(ByteCount(bytesBefore))")
-    row("relative error", Numbers.short(relativeError) + (dryRun ? "   before rounding" : "   measured on what was written"))
+    row(
+      "size",
+      "\(Numbers.grouped(bytes)) bytes (\(ByteCount(bytes))), \(Numbers.percent(Double(bytes) / Double(max(bytesBefore, 1)))) of \(ByteCount(bytesBefore))"
+    )
+    row(
+      "relative error",
+      Numbers.short(relativeError) + (dryRun ? "   before rounding" : "   measured on what was written"))
     row("energy kept", Numbers.percent(energy))
-    if let lowerBound { row("lower bound", Numbers.short(lowerBound) + "   no choice of ranks of this size has a smaller error") }
+    if let lowerBound {
+      row("lower bound", Numbers.short(lowerBound) + "   no choice of ranks of this size has a smaller error")
+    }
     let kept = targets.filter { $0.rankAfter > 0 }
-    row("targets", "\(kept.count) of \(targets.count)" + (kept.count < targets.count ? ", the rest fell to rank 0 and is left out" : ""))
+    row(
+      "targets",
+      "\(kept.count) of \(targets.count)"
+        + (kept.count < targets.count ? ", the rest fell to rank 0 and is left out" : ""))
     row("ranks", Self.range(targets.map(\.rankBefore)) + " → " + Self.range(kept.map(\.rankAfter)))
     // An exact sum keeps all of everything.
     for adapter in adapters where relativeError > 1e-3 {
-      row("keeps of", "\(adapter.retention.map(Numbers.percent) ?? "–") of \(adapter.file) at \(Numbers.short(adapter.strength))")
+      row(
+        "keeps of",
+        "\(adapter.retention.map(Numbers.percent) ?? "–") of \(adapter.file) at \(Numbers.short(adapter.strength))")
     }
     if showsTargets {
       var table = TextTable(.name("target"), .number("rank"), .number("→"), .number("relative error"))
-      for target in targets { table.add(target.name, String(target.rankBefore), String(target.rankAfter), Numbers.short(target.relativeError)) }
+      for target in targets {
+        table.add(target.name, String(target.rankBefore), String(target.rankAfter), Numbers.short(target.relativeError))
+      }
       lines += table.lines(width: width)
     }
     return lines.joined(separator: "\n") + "\n"

@@ -50,7 +50,8 @@ public struct SpectrumReport: JSONReport {
     targets = spectrum.entries.map {
       TargetRow(
         name: $0.target.name, rank: $0.target.rank, norm: $0.spectrum.norm, singularValues: $0.spectrum.singularValues,
-        effectiveRank: $0.spectrum.effectiveRank, stableRank: $0.spectrum.stableRank, energyRank: Self.energyRank($0.spectrum))
+        effectiveRank: $0.spectrum.effectiveRank, stableRank: $0.spectrum.stableRank,
+        energyRank: Self.energyRank($0.spectrum))
     }
   }
 
@@ -66,17 +67,26 @@ public struct SpectrumReport: JSONReport {
   ///   - width: of the terminal, in characters.
   ///   - showsTargets: whether each target gets a line, or only blocks.
   public func text(width: Int, showsTargets: Bool) -> String {
-    var lines = [file, "Components that keep a share of the energy (Σσ²); effective and stable rank say how many matter.", ""]
+    var lines = [
+      file, "Components that keep a share of the energy (Σσ²); effective and stable rank say how many matter.", "",
+    ]
     lines += blockTable.lines(width: width)
-    if showsTargets { lines += [""] + targetTable.lines(width: width) } else { lines.append("\n--targets shows each target") }
+    if showsTargets {
+      lines += [""] + targetTable.lines(width: width)
+    } else {
+      lines.append("\n--targets shows each target")
+    }
     return lines.joined(separator: "\n") + "\n"
   }
 
   private var blockTable: TextTable {
-    var table = TextTable(.name("block"), .number("targets"), .number("norm"), .number("all"), .number("50 %"), .number("90 %"), .number("95 %"), .number("99 %"), .number("99.9 %"))
+    var table = TextTable(
+      .name("block"), .number("targets"), .number("norm"), .number("all"), .number("50 %"), .number("90 %"),
+      .number("95 %"), .number("99 %"), .number("99.9 %"))
     func add(_ name: String, _ targets: Int, _ norm: Double, _ all: Int, _ ranks: [String: Int]) {
       table.add(
-        name, String(targets), Numbers.short(norm), String(all), String(ranks["0.5"]!), String(ranks["0.9"]!), String(ranks["0.95"]!),
+        name, String(targets), Numbers.short(norm), String(all), String(ranks["0.5"]!), String(ranks["0.9"]!),
+        String(ranks["0.95"]!),
         String(ranks["0.99"]!), String(ranks["0.999"]!))
     }
     for block in blocks { add(block.name, block.targets, block.norm, block.components, block.energyRank) }
@@ -85,7 +95,9 @@ public struct SpectrumReport: JSONReport {
   }
 
   private var targetTable: TextTable {
-    var table = TextTable(.name("target"), .number("rank"), .number("norm"), .number("σ₁"), .number("effective"), .number("stable"), .number("90 %"), .number("95 %"), .number("99 %"))
+    var table = TextTable(
+      .name("target"), .number("rank"), .number("norm"), .number("σ₁"), .number("effective"), .number("stable"),
+      .number("90 %"), .number("95 %"), .number("99 %"))
     for target in targets {
       table.add(
         target.name, String(target.rank), Numbers.short(target.norm), Numbers.short(target.singularValues.first ?? 0),
@@ -117,10 +129,12 @@ public struct SpectrumReport: JSONReport {
       let values = zip(targets, blockNames).filter { $0.1 == block.name }.flatMap(\.0.singularValues).sorted(by: >)
       let total = values.reduce(0) { $0 + $1 * $1 }
       var sum = 0.0
-      let points = [(x: 0.0, y: 0.0)] + values.enumerated().map { index, value in
-        sum += value * value
-        return (x: 100 * Double(index + 1) / Double(values.count), y: total > 0 ? 100 * sum / total : 0)
-      }
+      let points =
+        [(x: 0.0, y: 0.0)]
+        + values.enumerated().map { index, value in
+          sum += value * value
+          return (x: 100 * Double(index + 1) / Double(values.count), y: total > 0 ? 100 * sum / total : 0)
+        }
       return LinePlot.Curve(name: block.name, points: points)
     }
     return LinePlot(

@@ -74,16 +74,21 @@ struct HeaderParser {
   private mutating func parseEntry(named name: String) throws(SafetensorsError) {
     var dtype: DType?, extents: [Int]?, offsets: [Int]?
     skipSpace()
-    guard peek() == UInt8(ascii: "{") else { throw entryFault(name, "expected an object with dtype, shape and data_offsets") }
+    guard peek() == UInt8(ascii: "{") else {
+      throw entryFault(name, "expected an object with dtype, shape and data_offsets")
+    }
     try parseObject { (parser, field) throws(SafetensorsError) in
       parser.skipSpace()
-      let isRepeated = field == "dtype" ? dtype != nil : field == "shape" ? extents != nil : field == "data_offsets" && offsets != nil
+      let isRepeated =
+        field == "dtype" ? dtype != nil : field == "shape" ? extents != nil : field == "data_offsets" && offsets != nil
       guard !isRepeated else { throw parser.entryFault(name, "\(field): expected one field, found two") }
       switch field {
       case "dtype":
         guard parser.peek() == UInt8(ascii: "\"") else { throw parser.entryFault(name, "dtype: expected a string") }
         let text = try parser.parseString()
-        guard let known = DType(rawValue: text) else { throw parser.entryFault(name, "dtype: expected a known format, found \(text)") }
+        guard let known = DType(rawValue: text) else {
+          throw parser.entryFault(name, "dtype: expected a known format, found \(text)")
+        }
         dtype = known
       case "shape": extents = try parser.parseExtents(of: name, field: field)
       case "data_offsets": offsets = try parser.parseExtents(of: name, field: field)

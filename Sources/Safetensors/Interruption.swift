@@ -1,9 +1,10 @@
+import Synchronization
+
 #if canImport(Glibc)
   import Glibc
 #else
   import Darwin
 #endif
-import Synchronization
 
 /// Removes unfinished files when the process is told to stop (Ctrl-C, `kill`, a closed terminal).
 enum Interruption {

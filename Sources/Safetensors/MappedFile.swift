@@ -1,9 +1,10 @@
+public import Tensors
+
 #if canImport(Glibc)
   import Glibc
 #else
   import Darwin
 #endif
-public import Tensors
 
 /// A whole file mapped read-only into memory. Pages are read when touched, and the system may drop them again.
 public final class MappedFile: @unchecked Sendable {
@@ -16,7 +17,8 @@ public final class MappedFile: @unchecked Sendable {
   public init(path: String) throws(SafetensorsError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else {
-      throw SafetensorsError(errno == ENOENT ? .missing : .system(operation: "open", reason: systemReason()), path: path)
+      throw SafetensorsError(
+        errno == ENOENT ? .missing : .system(operation: "open", reason: systemReason()), path: path)
     }
     defer { close(descriptor) }
     var status = stat()

@@ -89,10 +89,15 @@ public struct SafetensorsFile: Sendable {
         case let (bits, overflow) = count.multipliedReportingOverflow(by: entry.dtype.bits), !overflow
       else { throw fault(.entry(tensor: entry.name, reason: "shape: the number of elements is too large")) }
       guard bits % 8 == 0 else {
-        throw fault(.entry(tensor: entry.name, reason: "shape: expected whole bytes of \(entry.dtype.rawValue), found \(bits) bits"))
+        throw fault(
+          .entry(
+            tensor: entry.name, reason: "shape: expected whole bytes of \(entry.dtype.rawValue), found \(bits) bits"))
       }
       guard entry.begin <= entry.end else {
-        throw fault(.entry(tensor: entry.name, reason: "data_offsets: expected begin before end, found [\(entry.begin), \(entry.end)]"))
+        throw fault(
+          .entry(
+            tensor: entry.name, reason: "data_offsets: expected begin before end, found [\(entry.begin), \(entry.end)]")
+        )
       }
       guard entry.end - entry.begin == bits / 8 else {
         throw fault(.byteCount(tensor: entry.name, expected: bits / 8, found: entry.end - entry.begin))
@@ -101,7 +106,9 @@ public struct SafetensorsFile: Sendable {
         Entry(name: entry.name, dtype: entry.dtype, shape: Shape(entry.extents), range: entry.begin..<entry.end))
     }
     var end = 0, last = ""
-    for entry in entries.sorted(by: { ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound) }) {
+    for entry in entries.sorted(by: {
+      ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
+    }) {
       if entry.range.lowerBound < end { throw fault(.overlap(tensor: entry.name, other: last)) }
       guard entry.range.lowerBound == end else {
         throw fault(.gap(tensor: entry.name, expected: end, found: entry.range.lowerBound))

@@ -51,7 +51,8 @@ public struct Comparison: Sendable {
     ) { index, workspace in
       let group = groups[index]
       let files = [a.path, b.path], factors = [strengths.a, strengths.b]
-      let delta = try DeltaSum(group.members.map { .init($0.target, of: files[$0.adapter], strength: factors[$0.adapter]) })
+      let delta = try DeltaSum(
+        group.members.map { .init($0.target, of: files[$0.adapter], strength: factors[$0.adapter]) })
       let core = try delta.core(in: workspace)
       let cores = delta.terms.indices.map { delta.terms[$0].strength * core.core(weights: delta.weights(ofTerm: $0)) }
       let zero = 0.0 * cores[0]
@@ -65,9 +66,12 @@ public struct Comparison: Sendable {
         normA: coreA.frobeniusNorm, normB: coreB.frobeniusNorm, difference: difference.frobeniusNorm,
         inner: coreA.inner(coreB), spectralA: try SingularValues.values(of: coreA).first ?? 0,
         spectralDifference: try SingularValues.values(of: difference).first ?? 0,
-        upCosines: both ? try PrincipalAngles.cosines(core.upCoordinates(of: delta.ranges[0]), core.upCoordinates(of: delta.ranges[1])) : [],
+        upCosines: both
+          ? try PrincipalAngles.cosines(
+            core.upCoordinates(of: delta.ranges[0]), core.upCoordinates(of: delta.ranges[1])) : [],
         downCosines: both
-          ? try PrincipalAngles.cosines(core.downCoordinates(of: delta.ranges[0]), core.downCoordinates(of: delta.ranges[1])) : [])
+          ? try PrincipalAngles.cosines(
+            core.downCoordinates(of: delta.ranges[0]), core.downCoordinates(of: delta.ranges[1])) : [])
     }
   }
 
@@ -83,7 +87,9 @@ public struct Comparison: Sendable {
     guard normA > 0, normB > 0 else { return nil }
     let factor = inner / (normA * normA)
     // ‖B − cA‖² = Σ ‖B_t‖² − 2c⟨A_t, B_t⟩ + c²‖A_t‖².
-    let square = entries.reduce(0) { $0 + $1.normB * $1.normB - 2 * factor * $1.inner + factor * factor * $1.normA * $1.normA }
+    let square = entries.reduce(0) {
+      $0 + $1.normB * $1.normB - 2 * factor * $1.inner + factor * factor * $1.normA * $1.normA
+    }
     return (factor, max(0, square).squareRoot() / normB)
   }
 

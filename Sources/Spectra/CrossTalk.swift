@@ -52,7 +52,9 @@ public struct CrossTalk: Sendable {
 
   /// - Parameter strengths: multiply the deltas beforehand: cross-talk of a stack as it is used.
   /// - Throws: `AdapterError` for factors that are not finite or whose shapes disagree.
-  public init(_ adapters: [Adapter], strengths: [Double], threads: Int, progress: (@Sendable (Int) -> Void)? = nil) throws {
+  public init(_ adapters: [Adapter], strengths: [Double], threads: Int, progress: (@Sendable (Int) -> Void)? = nil)
+    throws
+  {
     precondition(adapters.count == strengths.count, "one strength for each adapter")
     let groups = TargetPairing(adapters).groups, count = adapters.count
     let parts = try concurrentMap(
@@ -99,7 +101,8 @@ public struct CrossTalk: Sendable {
           sums.input = square(cores[i].timesTransposed(cores[j]))
           let (a, b) = (delta.ranges[i], delta.ranges[j])
           sums.outputOverlap = mean(try PrincipalAngles.cosines(core.upCoordinates(of: a), core.upCoordinates(of: b)))
-          sums.inputOverlap = mean(try PrincipalAngles.cosines(core.downCoordinates(of: a), core.downCoordinates(of: b)))
+          sums.inputOverlap = mean(
+            try PrincipalAngles.cosines(core.downCoordinates(of: a), core.downCoordinates(of: b)))
           // Of random spaces, the smaller's directions fall into the larger by chance.
           sums.randomOutput = min(1, Double(max(a.count, b.count)) / Double(delta.rows))
           sums.randomInput = min(1, Double(max(a.count, b.count)) / Double(delta.columns))

@@ -31,7 +31,8 @@ public struct DeltaSum: Sendable {
     self.terms = terms
     let first = terms[0].target
     (rows, columns) = (first.rows, first.columns)
-    for term in terms where (term.target.rows, term.target.columns, term.target.isTransposed) != (rows, columns, first.isTransposed) {
+    for term in terms
+    where (term.target.rows, term.target.columns, term.target.isTransposed) != (rows, columns, first.isTransposed) {
       throw AdapterError(
         .problem(
           AdapterProblem(
@@ -90,7 +91,8 @@ public struct DeltaSum: Sendable {
       for (factor, tensor) in [("up", term.target.up), ("down", term.target.down), ("mid", term.target.mid)] {
         let count = tensor?.doubles().count { !$0.isFinite } ?? 0
         guard count > 0 else { continue }
-        return AdapterError(.problem(AdapterProblem(.notFinite(factor: factor, count: count), target: term.target.name)), path: term.file)
+        return AdapterError(
+          .problem(AdapterProblem(.notFinite(factor: factor, count: count), target: term.target.name)), path: term.file)
       }
     }
     return error

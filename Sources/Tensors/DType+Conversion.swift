@@ -72,7 +72,9 @@ extension DType {
     for i in source.indices {
       let rounded = source[i].rounded(.toNearestOrEven)
       let value: Integer =
-        if rounded.isNaN { 0 } else if rounded >= Double(Integer.max) { .max } else if rounded <= Double(Integer.min) { .min } else { Integer(rounded) }
+        if rounded.isNaN { 0 } else if rounded >= Double(Integer.max) { .max } else if rounded <= Double(Integer.min) {
+          .min
+        } else { Integer(rounded) }
       target.storeBytes(of: value.littleEndian, toByteOffset: i * MemoryLayout<Integer>.size, as: type)
     }
   }

@@ -38,7 +38,8 @@ struct MiniFloat {
     // Counting in units of the last place makes the code of the rounded value a plain sum: a carry out of
     // the fraction moves into the exponent by itself.
     let exponent = max(Int(magnitude.exponent), 1 - bias)
-    let units = (magnitude * Double(sign: .plus, exponent: fractionBits - exponent, significand: 1)).rounded(.toNearestOrEven)
+    let units = (magnitude * Double(sign: .plus, exponent: fractionBits - exponent, significand: 1)).rounded(
+      .toNearestOrEven)
     let code = (exponent + bias - 1) << fractionBits + Int(units)
     guard code <= Int(largestFinite) else { return sign | (hasInfinity ? infinity : nan) }
     return sign | UInt8(code)

@@ -92,7 +92,9 @@ struct PickleMachine {
         let module = try line(), name = try line()
         push(try global(module: module, name: name))
       case 0x93:
-        guard case .string(let name) = try pop(), case .string(let module) = try pop() else { throw fault("expected a name") }
+        guard case .string(let name) = try pop(), case .string(let module) = try pop() else {
+          throw fault("expected a name")
+        }
         push(try global(module: module, name: name))
       case UInt8(ascii: "R"), 0x81:
         let arguments = try pop(), function = try pop()
@@ -113,7 +115,9 @@ struct PickleMachine {
     "os", "posix", "nt", "subprocess", "sys", "socket", "shutil", "runpy", "importlib", "pty", "ctypes", "webbrowser",
     "code", "timeit", "multiprocessing", "asyncio", "pickle", "_pickle", "operator",
   ]
-  private static let harmlessBuiltins: Set<String> = ["set", "frozenset", "list", "dict", "tuple", "int", "float", "bool", "str", "bytes", "complex", "slice", "object"]
+  private static let harmlessBuiltins: Set<String> = [
+    "set", "frozenset", "list", "dict", "tuple", "int", "float", "bool", "str", "bytes", "complex", "slice", "object",
+  ]
 
   private func global(module: String, name: String) throws(TorchPickleError) -> PickleValue {
     let root = String(module.prefix { $0 != "." })
@@ -125,7 +129,9 @@ struct PickleMachine {
   }
 
   private func call(_ function: PickleValue, _ arguments: PickleValue) throws(TorchPickleError) -> PickleValue {
-    guard case .global(let module, let name) = function, case .tuple(let tuple) = arguments else { return .opaque("call") }
+    guard case .global(let module, let name) = function, case .tuple(let tuple) = arguments else {
+      return .opaque("call")
+    }
     let items = tuple.value
     switch (module, name) {
     case ("torch._utils", "_rebuild_tensor_v2"), ("torch._utils", "_rebuild_tensor"):
@@ -242,5 +248,7 @@ struct PickleMachine {
     return result
   }
 
-  private func fault(_ reason: String) -> TorchPickleError { TorchPickleError(.pickle(reason: reason, offset: position), path: path) }
+  private func fault(_ reason: String) -> TorchPickleError {
+    TorchPickleError(.pickle(reason: reason, offset: position), path: path)
+  }
 }

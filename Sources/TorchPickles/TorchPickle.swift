@@ -36,7 +36,9 @@ public struct TorchPickle: Sendable {
     }
     let root = String(program.dropLast("data.pkl".count))
     if archive.names.contains(root + "byteorder") {
-      let order = try archive.contents(of: root + "byteorder", limit: 16).withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+      let order = try archive.contents(of: root + "byteorder", limit: 16).withUnsafeBytes {
+        String(decoding: $0, as: UTF8.self)
+      }
       guard order == "little" else {
         throw TorchPickleError(.entry(name: "byteorder", reason: "expected little, found \(order)"), path: path)
       }
@@ -65,13 +67,18 @@ public struct TorchPickle: Sendable {
     case .dictionary(let items):
       // Once only: a dictionary may contain itself.
       for wrapper in isUnwrapped ? [] : ["state_dict", "model", "module", "params", "params_ema", "ema"] {
-        for case (.string(wrapper), .dictionary(let inner)) in items.value where inner.value.contains(where: { $0.value.isTensor }) {
+        for case (.string(wrapper), .dictionary(let inner)) in items.value
+        where inner.value.contains(where: { $0.value.isTensor }) {
           return try contents(of: .dictionary(inner), isUnwrapped: true, with: &builder)
         }
       }
       var tensors: [(String, Tensor)] = [], ignored: [String] = []
       for case (.string(let name), let item) in items.value {
-        if case .tensor(let view) = item { tensors.append((name, try builder.tensor(view))) } else { ignored.append(name) }
+        if case .tensor(let view) = item {
+          tensors.append((name, try builder.tensor(view)))
+        } else {
+          ignored.append(name)
+        }
       }
       guard !tensors.isEmpty else { throw TorchPickleError(.noTensors, path: builder.path) }
       return (.dictionary(tensors), ignored)
@@ -94,7 +101,9 @@ public struct TorchPickle: Sendable {
       func fault(_ reason: String) -> TorchPickleError {
         TorchPickleError(.entry(name: view.storage.key, reason: reason), path: path)
       }
-      guard let dtype = Self.dtypes[view.storage.type] else { throw fault("expected a known storage type, found \(view.storage.type)") }
+      guard let dtype = Self.dtypes[view.storage.type] else {
+        throw fault("expected a known storage type, found \(view.storage.type)")
+      }
       let size = dtype.bits / 8
       let storage = try bytes(of: view.storage)
       guard storage.count / size >= view.storage.count else {
@@ -108,7 +117,9 @@ public struct TorchPickle: Sendable {
       var last = view.offset
       for (extent, stride) in zip(view.extents, view.strides) {
         let (reach, overflow) = (extent - 1).multipliedReportingOverflow(by: stride)
-        guard stride >= 0, !overflow, last >= 0, reach < .max - last else { throw fault("expected strides inside the storage") }
+        guard stride >= 0, !overflow, last >= 0, reach < .max - last else {
+          throw fault("expected strides inside the storage")
+        }
         last += reach
       }
       guard view.offset >= 0, last < view.storage.count else { throw fault("expected a view inside the storage") }
@@ -126,7 +137,8 @@ public struct TorchPickle: Sendable {
       return Tensor(dtype: dtype, shape: shape, bytes: gather(view, from: storage, count: count, elementSize: size))
     }
 
-    private func gather(_ view: PickleValue.StoredView, from storage: Bytes, count: Int, elementSize size: Int) -> Bytes {
+    private func gather(_ view: PickleValue.StoredView, from storage: Bytes, count: Int, elementSize size: Int) -> Bytes
+    {
       Bytes(count: count * size) { target in
         storage.withUnsafeBytes { source in
           var index = [Int](repeating: 0, count: view.extents.count)

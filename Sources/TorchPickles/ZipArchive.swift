@@ -30,7 +30,9 @@ final class ZipArchive {
   deinit { zip_discard(handle) }
 
   var names: [String] {
-    (0..<zip_get_num_entries(handle, 0)).compactMap { zip_get_name(handle, zip_uint64_t($0), 0).map { String(cString: $0) } }
+    (0..<zip_get_num_entries(handle, 0)).compactMap {
+      zip_get_name(handle, zip_uint64_t($0), 0).map { String(cString: $0) }
+    }
   }
 
   /// The contents of the entry called `name`.
@@ -42,8 +44,11 @@ final class ZipArchive {
     guard zip_stat(handle, name, 0, &status) == 0 else { throw TorchPickleError(.missingEntry(name), path: path) }
     // What the directory claims must fit into the file: deflate packs at most 1032 bytes into one, storing packs none.
     let packed = min(status.comp_size, byteCount)
-    let possible = status.comp_method == ZIP_CM_STORE ? packed : packed.multipliedReportingOverflow(by: 1032).partialValue
-    guard status.size <= min(limit, possible) else { throw TorchPickleError(.tooLarge(entry: name, bytes: status.size), path: path) }
+    let possible =
+      status.comp_method == ZIP_CM_STORE ? packed : packed.multipliedReportingOverflow(by: 1032).partialValue
+    guard status.size <= min(limit, possible) else {
+      throw TorchPickleError(.tooLarge(entry: name, bytes: status.size), path: path)
+    }
     guard let entry = zip_fopen(handle, name, 0) else {
       throw TorchPickleError(.entry(name: name, reason: String(cString: zip_strerror(handle))), path: path)
     }

@@ -33,7 +33,9 @@ import Testing
     let folder = try TemporaryFolder()
     let output = folder.file(golden.arguments.contains("gpt2_peft_rank8") ? "out" : "out.safetensors")
     var arguments = golden.arguments.map { $0 == "OUT" ? output : $0 }
-    for (index, argument) in arguments.enumerated() where argument.hasPrefix("dialects/") { arguments[index] = Goldens.path(argument) }
+    for (index, argument) in arguments.enumerated() where argument.hasPrefix("dialects/") {
+      arguments[index] = Goldens.path(argument)
+    }
     for (index, argument) in arguments.enumerated() where argument.hasPrefix("sd15_") || argument.hasPrefix("gpt2_") {
       guard let real = sharedAdapters else {
         print("skipped \(golden.name): the real adapters are not here")
@@ -65,6 +67,7 @@ import Testing
     let columns = target.isTransposed ? target.rows : target.columns
     let (first, second) = (place / columns, place % columns)
     let (row, column) = target.isTransposed ? (second, first) : (first, second)
-    return target.scale * (0..<target.rank).reduce(0) { $0 + up[row * target.rank + $1] * down[$1 * target.columns + column] }
+    return target.scale
+      * (0..<target.rank).reduce(0) { $0 + up[row * target.rank + $1] * down[$1 * target.columns + column] }
   }
 }

@@ -19,7 +19,8 @@ import Testing
     try writeAdapter(to: input, tensors: tensors, metadata: [])
     let streams = try TemporaryFolder()
     let process = try Tool.start(
-      ["resize", input, "-o", output, "--rank", "100", "--threads", "1"], output: streams.file("o"), errors: streams.file("e"))
+      ["resize", input, "-o", output, "--rank", "100", "--threads", "1"], output: streams.file("o"),
+      errors: streams.file("e"))
     // The unfinished file shows that writing has begun.
     while process.isRunning, try folder.names == ["large.safetensors"] { usleep(500) }
     kill(process.processIdentifier, signal)

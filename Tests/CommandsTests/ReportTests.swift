@@ -39,7 +39,8 @@ import Testing
     #expect((run.json["problems"] as? [String])?.isEmpty == true)
     #expect((first(run.json, "tags") as? [String: Any])?["tag"] as? String == "smile")
     let target = first(run.json, "targets")
-    #expect(keys(target).isSuperset(of: ["name", "base_key", "kind", "shape", "rank", "alpha", "scale", "dtype", "norm"]))
+    #expect(
+      keys(target).isSuperset(of: ["name", "base_key", "kind", "shape", "rank", "alpha", "scale", "dtype", "norm"]))
     #expect((target as? [String: Any])?["base_key"] is NSNull)
     #expect((target as? [String: Any])?["scale"] as? Double == 0.5)
   }
@@ -59,7 +60,10 @@ import Testing
     #expect(run.json["schema"] as? String == "lathe.spectrum/1")
     #expect(keys(run.json["energy_rank"]) == ["0.5", "0.9", "0.95", "0.99", "0.999"])
     let target = first(run.json, "targets") as? [String: Any]
-    #expect(keys(target).isSuperset(of: ["name", "rank", "norm", "singular_values", "effective_rank", "stable_rank", "energy_rank"]))
+    #expect(
+      keys(target).isSuperset(of: [
+        "name", "rank", "norm", "singular_values", "effective_rank", "stable_rank", "energy_rank",
+      ]))
     #expect((target?["singular_values"] as? [Double])?.count == 4)
     let lines = try String(contentsOfFile: csv, encoding: .utf8).split(separator: "\n")
     #expect(lines.count == 1 + 3 * 4)
@@ -84,7 +88,8 @@ import Testing
   @Test("a strength multiplies: twice the strength is an error of one")
   func strength() throws {
     let run = try Tool.run(["compare", "--json", style, style + "@2"])
-    let error = run.json["relative_error"] as? Double ?? .nan, factor = (run.json["best_fit"] as? [String: Double])?["factor"] ?? .nan
+    let error = run.json["relative_error"] as? Double ?? .nan,
+      factor = (run.json["best_fit"] as? [String: Double])?["factor"] ?? .nan
     #expect(abs(error - 1) <= 1e-12)
     #expect(abs(factor - 2) <= 1e-12)
   }
@@ -111,7 +116,10 @@ import Testing
   func sizes() throws {
     let run = try Tool.run(["resize", "--json", style, "-o", folder.file("s-{size}.safetensors"), "--size", "6kB,9kB"])
     #expect(run.status == 0)
-    #expect((run.json["outputs"] as? [[String: Any]])?.compactMap { $0["output"] as? String } == [folder.file("s-6kB.safetensors"), folder.file("s-9kB.safetensors")])
+    #expect(
+      (run.json["outputs"] as? [[String: Any]])?.compactMap { $0["output"] as? String } == [
+        folder.file("s-6kB.safetensors"), folder.file("s-9kB.safetensors"),
+      ])
     #expect(try folder.names.filter { $0.hasPrefix("s-") } == ["s-6kB.safetensors", "s-9kB.safetensors"])
   }
 
@@ -130,7 +138,8 @@ import Testing
   func curve() throws {
     let run = try Tool.run(["resize", "--json", style, "--curve"])
     let points = run.json["points"] as? [[String: Any]] ?? []
-    let bytes = points.compactMap { $0["bytes"] as? Int }, errors = points.compactMap { $0["relative_error"] as? Double }
+    let bytes = points.compactMap { $0["bytes"] as? Int },
+      errors = points.compactMap { $0["relative_error"] as? Double }
     #expect(bytes == bytes.sorted() && bytes.count > 5)
     #expect(errors == errors.sorted(by: >) && errors.last == 0)
   }
@@ -150,7 +159,8 @@ import Testing
 
   @Test("a recipe file gives the same bytes as the same options")
   func recipe() throws {
-    let text = "adapters:\n  - file: style.safetensors\n    strength: 0.7\n  - file: other.safetensors\n    strength: -0.3\nrank: 3\n"
+    let text =
+      "adapters:\n  - file: style.safetensors\n    strength: 0.7\n  - file: other.safetensors\n    strength: -0.3\nrank: 3\n"
     try folder.write(Array(text.utf8), to: "merge.yaml")
     let byRecipe = folder.file("a.safetensors"), byOptions = folder.file("b.safetensors")
     #expect(try Tool.run(["merge", "--recipe", folder.file("merge.yaml"), "-o", byRecipe]).status == 0)
@@ -163,14 +173,21 @@ import Testing
     let strange = folder.file("strange.safetensors")
     try writeAdapter(
       to: strange,
-      tensors: [("lora_unet_a.lora_up.weight", [2, 1], .f32, [1, 2]), ("lora_unet_a.lora_down.weight", [1, 2], .f32, [3, 4]), ("what.is.this", [1], .f32, [0])],
+      tensors: [
+        ("lora_unet_a.lora_up.weight", [2, 1], .f32, [1, 2]), ("lora_unet_a.lora_down.weight", [1, 2], .f32, [3, 4]),
+        ("what.is.this", [1], .f32, [0]),
+      ],
       metadata: [])
-    let run = try Tool.run(["resize", "--json", strange, "-o", folder.file("o.safetensors"), "--rank", "1", "--allow-unknown"])
+    let run = try Tool.run([
+      "resize", "--json", strange, "-o", folder.file("o.safetensors"), "--rank", "1", "--allow-unknown",
+    ])
     #expect(run.status == 2)
     #expect(run.json["skipped"] as? [String] == ["\(strange): what.is.this"])
   }
 
-  @Test("text reports keep standard error empty when nothing is wrong", arguments: [["inspect"], ["spectrum"], ["spectrum", "--targets"]])
+  @Test(
+    "text reports keep standard error empty when nothing is wrong",
+    arguments: [["inspect"], ["spectrum"], ["spectrum", "--targets"]])
   func text(_ arguments: [String]) throws {
     let run = try Tool.run(arguments + [style])
     #expect(run.status == 0)

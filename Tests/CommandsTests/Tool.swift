@@ -18,7 +18,8 @@ enum Tool {
   /// Beside the test program, or where `LATHE` says.
   static let path: String = {
     if let path = ProcessInfo.processInfo.environment["LATHE"] { return path }
-    let program = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+    let program =
+      (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
     return (program as NSString).deletingLastPathComponent + "/lathe"
   }()
 
@@ -28,9 +29,12 @@ enum Tool {
     let output = standardOutput ?? streams.file("output"), errors = streams.file("errors")
     let process = try start(arguments, output: output, errors: errors, in: folder)
     process.waitUntilExit()
-    func text(_ path: String) throws -> String { String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self) }
+    func text(_ path: String) throws -> String {
+      String(decoding: try Data(contentsOf: URL(filePath: path)), as: UTF8.self)
+    }
     return Run(
-      status: process.terminationStatus, output: standardOutput == nil ? try text(output) : "", errors: try text(errors))
+      status: process.terminationStatus, output: standardOutput == nil ? try text(output) : "", errors: try text(errors)
+    )
   }
 
   static func start(_ arguments: [String], output: String, errors: String, in folder: String? = nil) throws -> Process {
@@ -52,7 +56,9 @@ enum Tool {
 /// Small adapters for command tests.
 enum Fixture {
   /// An SD1.5-like adapter with kohya's names: two linear targets and a convolution, rank 4, alpha 2.
-  static func adapter(in folder: TemporaryFolder, _ name: String = "style.safetensors", seed: UInt64 = 1) throws -> String {
+  static func adapter(in folder: TemporaryFolder, _ name: String = "style.safetensors", seed: UInt64 = 1) throws
+    -> String
+  {
     var noise = SplitMix64(seed: seed)
     let prefix = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_"
     var tensors: [(name: String, shape: [Int], dtype: DType, values: [Double])] = []
@@ -67,7 +73,10 @@ enum Fixture {
     let path = folder.file(name)
     try writeAdapter(
       to: path, tensors: tensors,
-      metadata: [("ss_network_dim", "4"), ("ss_network_alpha", "2"), ("ss_base_model_version", "sd_v1"), ("ss_tag_frequency", #"{"a":{"blue hair":3,"smile":9}}"#)])
+      metadata: [
+        ("ss_network_dim", "4"), ("ss_network_alpha", "2"), ("ss_base_model_version", "sd_v1"),
+        ("ss_tag_frequency", #"{"a":{"blue hair":3,"smile":9}}"#),
+      ])
     return path
   }
 }

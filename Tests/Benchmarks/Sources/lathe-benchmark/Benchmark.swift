@@ -35,26 +35,35 @@ struct Benchmark: ParsableCommand {
     let cases = [
       Case(name: "inspect", arguments: ["inspect", inputs[0]], reads: [], writes: 0, check: { _ in nil }),
       Case(
-        name: "inspect --json --no-hashes", arguments: ["inspect", "--json", "--no-hashes", inputs[0]], reads: [], writes: 0,
+        name: "inspect --json --no-hashes", arguments: ["inspect", "--json", "--no-hashes", inputs[0]], reads: [],
+        writes: 0,
         check: { ($0["targets"] as? [Any])?.count == 794 ? nil : "expected 794 targets" }),
       Case(
         name: "spectrum", arguments: ["spectrum", "--json", "--quiet", inputs[0]], reads: [inputs[0]], writes: 0,
         check: { report in
           let targets = report["targets"] as? [[String: Any]] ?? []
           let norms = targets.compactMap { $0["norm"] as? Double }
-          return targets.count == 794 && norms.allSatisfy { $0 > 0 && $0.isFinite } ? nil : "expected 794 positive norms"
+          return targets.count == 794 && norms.allSatisfy { $0 > 0 && $0.isFinite }
+            ? nil : "expected 794 positive norms"
         }),
       Case(
-        name: "resize to 85 MB", arguments: ["resize", "--json", "--quiet", "--force", inputs[0], "-o", output, "--size", "85MB"],
+        name: "resize to 85 MB",
+        arguments: ["resize", "--json", "--quiet", "--force", inputs[0], "-o", output, "--size", "85MB"],
         reads: [inputs[0]], writes: 85_000_000,
         check: { Self.checkSize($0, output, limit: 85_000_000) }),
       Case(
         name: "merge 3, cut to 85 MB",
-        arguments: ["merge", "--json", "--quiet", "--force", inputs[0] + "@0.7", inputs[1] + "@0.5", inputs[2] + "@-0.3", "-o", output, "--size", "85MB"],
+        arguments: [
+          "merge", "--json", "--quiet", "--force", inputs[0] + "@0.7", inputs[1] + "@0.5", inputs[2] + "@-0.3", "-o",
+          output, "--size", "85MB",
+        ],
         reads: inputs, writes: 85_000_000, check: { Self.checkSize($0, output, limit: 85_000_000) }),
       Case(
         name: "merge 3, exact",
-        arguments: ["merge", "--json", "--quiet", "--force", inputs[0] + "@0.7", inputs[1] + "@0.5", inputs[2] + "@-0.3", "-o", output],
+        arguments: [
+          "merge", "--json", "--quiet", "--force", inputs[0] + "@0.7", inputs[1] + "@0.5", inputs[2] + "@-0.3", "-o",
+          output,
+        ],
         reads: inputs, writes: 1_140_000_000,
         check: { ($0["relative_error"] as? Double ?? 1) < 1e-3 ? nil : "expected an exact sum" }),
     ].filter { only.isEmpty || $0.name.contains(only) }
@@ -73,14 +82,19 @@ struct Benchmark: ParsableCommand {
     work = Measurement()
     for _ in 0..<runs {
       try work.run([tool] + item.arguments)
-      if !item.reads.isEmpty { try copy.seconds.append(Self.plainCopy(item.reads, writing: item.writes, to: folder + "/copy")) }
+      if !item.reads.isEmpty {
+        try copy.seconds.append(Self.plainCopy(item.reads, writing: item.writes, to: folder + "/copy"))
+      }
     }
     let baseline = copy.seconds.isEmpty ? nil : copy.median
-    func field(_ text: String, _ width: Int) -> String { String(repeating: " ", count: max(0, width - text.count)) + text }
+    func field(_ text: String, _ width: Int) -> String {
+      String(repeating: " ", count: max(0, width - text.count)) + text
+    }
     print(
       item.name.padding(toLength: 28, withPad: " ", startingAt: 0), field(String(format: "%.3f", work.median), 9),
       field(String(format: "%.3f", work.fastest), 8), field(baseline.map { String(format: "%.3f", $0) } ?? "–", 8),
-      field(baseline.map { String(format: "%.2f", work.median / $0) } ?? "–", 7), field("\(work.peakBytes / 1_000_000)", 9))
+      field(baseline.map { String(format: "%.2f", work.median / $0) } ?? "–", 7),
+      field("\(work.peakBytes / 1_000_000)", 9))
   }
 
   /// Reads all of the files and writes and syncs so many bytes of them: what no tool can be faster than.
@@ -107,8 +121,12 @@ struct Benchmark: ParsableCommand {
 
   private static func checkSize(_ report: [String: Any], _ output: String, limit: Int) -> String? {
     let size = (try? FileManager.default.attributesOfItem(atPath: output)[.size] as? Int) ?? 0
-    guard size <= limit, size > limit - 100_000 else { return "expected a file just below \(limit) bytes, found \(size)" }
-    guard let error = report["relative_error"] as? Double, let bound = report["lower_bound"] as? Double, error >= bound, error < bound + 0.01 else {
+    guard size <= limit, size > limit - 100_000 else {
+      return "expected a file just below \(limit) bytes, found \(size)"
+    }
+    guard let error = report["relative_error"] as? Double, let bound = report["lower_bound"] as? Double, error >= bound,
+      error < bound + 0.01
+    else {
       return "expected an error close to its lower bound"
     }
     return nil
@@ -116,7 +134,9 @@ struct Benchmark: ParsableCommand {
 
   private func adapter(_ index: Int) throws -> String {
     let path = "\(folder)/sdxl-rank64-\(index).safetensors"
-    if !FileManager.default.fileExists(atPath: path) { try SDXLAdapter(rank: 64, seed: UInt64(1000 * (index + 1))).write(to: path) }
+    if !FileManager.default.fileExists(atPath: path) {
+      try SDXLAdapter(rank: 64, seed: UInt64(1000 * (index + 1))).write(to: path)
+    }
     return path
   }
 }

@@ -25,7 +25,9 @@ struct Measurement {
     defer { for word in words { free(word) } }
     var child = pid_t()
     let start = DispatchTime.now().uptimeNanoseconds
-    guard posix_spawn(&child, arguments[0], &actions, nil, &words, environ) == 0 else { throw Failure(message: "cannot start \(arguments[0])") }
+    guard posix_spawn(&child, arguments[0], &actions, nil, &words, environ) == 0 else {
+      throw Failure(message: "cannot start \(arguments[0])")
+    }
     var status: Int32 = 0, usage = rusage()
     wait4(child, &status, 0, &usage)
     seconds.append(Double(DispatchTime.now().uptimeNanoseconds - start) * 1e-9)

@@ -21,7 +21,10 @@ struct SDXLAdapter {
   private static var unetTargets: [Target] {
     // (block, attentions in it, transformer depth, channels), as sgm numbers them.
     let attentions: [(block: String, depth: Int, channels: Int)] =
-      [("input_blocks_4_1", 2, 640), ("input_blocks_5_1", 2, 640), ("input_blocks_7_1", 10, 1280), ("input_blocks_8_1", 10, 1280)]
+      [
+        ("input_blocks_4_1", 2, 640), ("input_blocks_5_1", 2, 640), ("input_blocks_7_1", 10, 1280),
+        ("input_blocks_8_1", 10, 1280),
+      ]
       + [("middle_block_1", 10, 1280)]
       + (0..<3).map { ("output_blocks_\($0)_1", 10, 1280) } + (3..<6).map { ("output_blocks_\($0)_1", 2, 640) }
     return attentions.flatMap { attention -> [Target] in
@@ -31,7 +34,10 @@ struct SDXLAdapter {
         return ["to_q", "to_k", "to_v", "to_out_0"].map { Target(name: "\(block)attn1_\($0)", rows: c, columns: c) }
           + ["to_q", "to_out_0"].map { Target(name: "\(block)attn2_\($0)", rows: c, columns: c) }
           + ["to_k", "to_v"].map { Target(name: "\(block)attn2_\($0)", rows: c, columns: 2048) }
-          + [Target(name: "\(block)ff_net_0_proj", rows: 8 * c, columns: c), Target(name: "\(block)ff_net_2", rows: c, columns: 4 * c)]
+          + [
+            Target(name: "\(block)ff_net_0_proj", rows: 8 * c, columns: c),
+            Target(name: "\(block)ff_net_2", rows: c, columns: 4 * c),
+          ]
       }
       return layers + ["proj_in", "proj_out"].map { Target(name: prefix + $0, rows: c, columns: c) }
     }
@@ -41,7 +47,10 @@ struct SDXLAdapter {
     (0..<12).flatMap { layer -> [Target] in
       let prefix = "lora_te1_text_model_encoder_layers_\(layer)_"
       return ["q", "k", "v", "out"].map { Target(name: "\(prefix)self_attn_\($0)_proj", rows: 768, columns: 768) }
-        + [Target(name: prefix + "mlp_fc1", rows: 3072, columns: 768), Target(name: prefix + "mlp_fc2", rows: 768, columns: 3072)]
+        + [
+          Target(name: prefix + "mlp_fc1", rows: 3072, columns: 768),
+          Target(name: prefix + "mlp_fc2", rows: 768, columns: 3072),
+        ]
     }
   }
 
@@ -54,9 +63,13 @@ struct SDXLAdapter {
         SafetensorsLayout.Item(name: target.name + ".alpha", dtype: .f16, shape: []),
       ]
     }
-    let metadata = [("ss_network_dim", "\(rank)"), ("ss_network_alpha", "\(rank / 2)"), ("ss_base_model_version", "sdxl_base_v1-0"), ("ss_network_module", "networks.lora")]
+    let metadata = [
+      ("ss_network_dim", "\(rank)"), ("ss_network_alpha", "\(rank / 2)"), ("ss_base_model_version", "sdxl_base_v1-0"),
+      ("ss_network_module", "networks.lora"),
+    ]
     let writer = try SafetensorsWriter(
-      layout: SafetensorsLayout(items, metadata: metadata.map { (key: $0.0, value: $0.1) }), destination: path, overwriting: true)
+      layout: SafetensorsLayout(items, metadata: metadata.map { (key: $0.0, value: $0.1) }), destination: path,
+      overwriting: true)
     let alpha = Tensor([Double(rank) / 2], shape: [], dtype: .f16)
     _ = try concurrentMap(count: Self.targets.count, threads: 2, workspace: {}) { index, _ in
       let target = Self.targets[index]
