@@ -6,6 +6,8 @@ source Tests/prepare.sh
 require_swift
 install_libraries
 
+swift format lint --strict -p -r Sources Tests Examples
+
 # Imports must go down only, as Package.swift says; and the compiler must have nothing to say.
 flags=(-c release -Xswiftc -enable-testing -Xswiftc -warnings-as-errors --explicit-target-dependency-import-check error)
 swift build --build-tests "${flags[@]}"

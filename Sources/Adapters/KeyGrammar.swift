@@ -23,7 +23,7 @@ enum KeyGrammar {
   static func parse(_ key: String) -> ParsedKey? {
     if let parsed = parseCloneofsimo(key) ?? parseXLabs(key) { return parsed }
     for (suffix, role) in suffixes where key.hasSuffix(suffix) && key.utf8.count > suffix.utf8.count {
-      return ParsedKey(module: String(key.dropLast(suffix.count)), role: role)
+      return ParsedKey(module: key.dropping(suffix: suffix), role: role)
     }
     return parseNamedAdapter(key)
   }
@@ -74,7 +74,7 @@ enum KeyGrammar {
   private static func parseXLabs(_ key: String) -> ParsedKey? {
     guard key.includes(".processor.qkv_lora") || key.includes(".processor.proj_lora") else { return nil }
     for (suffix, role) in [(".down.weight", Role.down), (".up.weight", .up)] where key.hasSuffix(suffix) {
-      return ParsedKey(module: String(key.dropLast(suffix.count)), role: role)
+      return ParsedKey(module: key.dropping(suffix: suffix), role: role)
     }
     return nil
   }

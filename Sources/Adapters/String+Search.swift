@@ -18,6 +18,10 @@ extension String {
     }
   }
 
+  /// The text without the given beginning or end, counted in bytes: counting characters is slow.
+  func dropping(prefix: String) -> String { String(utf8.dropFirst(prefix.utf8.count)) ?? self }
+  func dropping(suffix: String) -> String { String(utf8.dropLast(suffix.utf8.count)) ?? self }
+
   /// The text with dots as underscores.
   var underscored: String {
     String(decoding: utf8.map { $0 == UInt8(ascii: ".") ? UInt8(ascii: "_") : $0 }, as: UTF8.self)

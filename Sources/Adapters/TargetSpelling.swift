@@ -23,7 +23,7 @@ enum TargetSpelling {
 
   private static func flatKey(_ module: String) -> TargetKey {
     for (prefix, component) in flatPrefixes where module.hasPrefix(prefix) {
-      return TargetKey(component, canonicalPath(String(module.dropFirst(prefix.count)), component))
+      return TargetKey(component, canonicalPath(module.dropping(prefix: prefix), component))
     }
     return TargetKey(.denoiser, module)
   }
@@ -83,7 +83,7 @@ enum TargetSpelling {
   /// encoders without the level that newer transformers dropped.
   private static func canonicalPath(_ path: String, _ component: TargetKey.Component) -> String {
     if component.isTextEncoder {
-      return path.hasPrefix("text_model_") ? String(path.dropFirst("text_model_".count)) : path
+      return path.hasPrefix("text_model_") ? path.dropping(prefix: "text_model_") : path
     }
     return UNetNames.diffusersPath(ofLDM: path) ?? path
   }

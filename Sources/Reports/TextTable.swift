@@ -32,9 +32,14 @@ struct TextTable {
   /// Lines of at most `width` characters, with a title line; columns that must not shrink can force more.
   func lines(width: Int) -> [String] {
     var widths = columns.indices.map { i in ([columns[i].title] + rows.map { $0[i] }).map(\.count).max()! }
-    let excess = widths.reduce(0, +) + Self.gap * (columns.count - 1) - width
-    if excess > 0, let widest = columns.indices.filter({ columns[$0].mayShrink }).max(by: { widths[$0] < widths[$1] }) {
-      widths[widest] = max(Self.narrowest, widths[widest] - excess)
+    var excess = widths.reduce(0, +) + Self.gap * (columns.count - 1) - width
+    // The widest column that may gives way, character by character, until the row fits or none is left to give.
+    while excess > 0,
+      let widest = columns.indices.filter({ columns[$0].mayShrink && widths[$0] > Self.narrowest })
+        .max(by: { widths[$0] < widths[$1] })
+    {
+      widths[widest] -= 1
+      excess -= 1
     }
     return ([columns.map(\.title)] + rows).map { row in
       let cells = columns.indices.map { i -> String in

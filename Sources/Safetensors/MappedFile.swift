@@ -12,6 +12,7 @@ public final class MappedFile: @unchecked Sendable {
   public let path: String
   public let count: Int
   private let base: UnsafeMutableRawPointer?
+  private let descriptor: Int32
 
   /// - Throws: `SafetensorsError`: `missing`, `notAFile` or `system`.
   public init(path: String) throws(SafetensorsError) {
@@ -20,12 +21,17 @@ public final class MappedFile: @unchecked Sendable {
       throw SafetensorsError(
         errno == ENOENT ? .missing : .system(operation: "open", reason: systemReason()), path: path)
     }
-    defer { close(descriptor) }
     var status = stat()
     guard fstat(descriptor, &status) == 0 else {
-      throw SafetensorsError(.system(operation: "read", reason: systemReason()), path: path)
+      let reason = systemReason()
+      close(descriptor)
+      throw SafetensorsError(.system(operation: "read", reason: reason), path: path)
     }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw SafetensorsError(.notAFile, path: path) }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      close(descriptor)
+      throw SafetensorsError(.notAFile, path: path)
+    }
+    self.descriptor = descriptor
     self.path = path
     count = Int(status.st_size)
     guard count > 0 else {
@@ -33,14 +39,26 @@ public final class MappedFile: @unchecked Sendable {
       return
     }
     guard let mapping = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), mapping != MAP_FAILED else {
-      throw SafetensorsError(.system(operation: "map", reason: systemReason()), path: path)
+      let reason = systemReason()
+      close(descriptor)
+      throw SafetensorsError(.system(operation: "map", reason: reason), path: path)
     }
     base = mapping
   }
 
-  deinit { if let base { munmap(base, count) } }
+  deinit {
+    if let base { munmap(base, count) }
+    close(descriptor)
+  }
 
   public var bytes: Bytes { Bytes(UnsafeRawBufferPointer(start: base, count: count), keeping: self) }
+}
+
+extension MappedFile: DirectReading {
+  public func read(_ part: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) -> Bool {
+    guard let base, let start = part.baseAddress else { return part.isEmpty }
+    return pread(descriptor, target.baseAddress, target.count, off_t(start - UnsafeRawPointer(base))) == target.count
+  }
 }
 
 /// The system's words for the last failed call.

@@ -36,9 +36,28 @@ public struct Bytes: @unchecked Sendable {
     try withExtendedLifetime(owner) { try body(base) }
   }
 
+  /// A copy of a few bytes. From a mapped file it costs one read instead of mapping pages, which is twenty times as
+  /// fast for scattered scalars.
+  func smallCopy() -> [UInt8] {
+    guard let source = owner as? any DirectReading else { return withUnsafeBytes(Array.init) }
+    return [UInt8](unsafeUninitializedCapacity: base.count) { buffer, count in
+      let target = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<base.count])
+      if !source.read(base, into: target) { target.copyMemory(from: base) }
+      count = base.count
+    }
+  }
+
   private final class Block {
     let buffer: UnsafeMutableRawBufferPointer
     init(count: Int) { buffer = .allocate(byteCount: count, alignment: 64) }
     deinit { buffer.deallocate() }
   }
+}
+
+/// An owner of memory that can copy parts of it without the memory being touched.
+public protocol DirectReading: AnyObject {
+  /// Copies `part` of the owner's memory to `target`, which has the same size.
+  ///
+  /// - Returns: whether it could be read this way.
+  func read(_ part: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) -> Bool
 }

@@ -68,5 +68,14 @@ public struct Tensor: Sendable {
   }
 
   /// The only element of a one-element tensor (of any rank), or `nil`.
-  public var scalar: Double? { elementCount == 1 && dtype.isReadable ? doubles()[0] : nil }
+  public var scalar: Double? {
+    guard elementCount == 1, dtype.isReadable else { return nil }
+    var value = 0.0
+    bytes.smallCopy().withUnsafeBytes { stored in
+      withUnsafeMutablePointer(to: &value) {
+        dtype.decode(stored, into: UnsafeMutableBufferPointer(start: $0, count: 1))
+      }
+    }
+    return value
+  }
 }

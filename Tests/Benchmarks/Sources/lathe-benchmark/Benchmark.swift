@@ -10,6 +10,12 @@ struct Benchmark: ParsableCommand {
   @Argument(help: "The lathe program to measure.")
   var tool: String
 
+  @Option(help: .hidden)
+  var make: String?
+
+  @Option(help: .hidden)
+  var seed: UInt64 = 0
+
   @Option(help: "Where inputs and outputs go; made if missing.")
   var folder = NSTemporaryDirectory() + "lathe-benchmark"
 
@@ -29,6 +35,7 @@ struct Benchmark: ParsableCommand {
   }
 
   func run() throws {
+    if let make { return try SDXLAdapter(rank: 64, seed: seed).write(to: make) }
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let inputs = try (0..<3).map { try adapter($0) }
     let output = folder + "/output.safetensors"
@@ -102,7 +109,7 @@ struct Benchmark: ParsableCommand {
     let start = DispatchTime.now().uptimeNanoseconds
     var sum: UInt8 = 0
     var left = count
-    FileManager.default.createFile(atPath: path, contents: nil)
+    try Data().write(to: URL(fileURLWithPath: path))
     let handle = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
     for file in files {
       let input = try FileHandle(forReadingFrom: URL(fileURLWithPath: file))
@@ -134,8 +141,10 @@ struct Benchmark: ParsableCommand {
 
   private func adapter(_ index: Int) throws -> String {
     let path = "\(folder)/sdxl-rank64-\(index).safetensors"
+    // In a process of its own: the peak memory of children would otherwise begin at this one's.
     if !FileManager.default.fileExists(atPath: path) {
-      try SDXLAdapter(rank: 64, seed: UInt64(1000 * (index + 1))).write(to: path)
+      var making = Measurement()
+      try making.run([CommandLine.arguments[0], tool, "--make", path, "--seed", String(1000 * (index + 1))])
     }
     return path
   }
