@@ -140,7 +140,7 @@ extension DecomposedPlan {
       var kept = 0.0, own = 0.0
       for (index, target) in plan.targets.enumerated() {
         for (place, term) in target.delta.terms.enumerated()
-        where term.file == plan.adapters[adapter].path && term.strength != 0 {
+        where target.sources[place] == adapter && term.strength != 0 {
           kept += inners[index][place] / term.strength
           own += targets[index].terms[place].energy
         }

@@ -49,8 +49,8 @@ struct OutputNaming {
   }
 
   private func kohyaModule(_ key: TargetKey) -> String? {
-    // A cloneofsimo number that could not be given a name.
-    guard !key.path.contains(":") else { return nil }
+    // A cloneofsimo number that could not be given a name, or a part of a target's rows.
+    guard !key.path.contains(":"), !key.path.hasSuffix("_qkv_rows") else { return nil }
     switch key.component {
     case .denoiser: return "lora_unet_" + (family == .sdxl ? key.ldmPath ?? key.path : key.path)
     case .denoiser2: return nil

@@ -16,7 +16,7 @@ struct OutputPlace {
   private let folder: String?
 
   init(_ output: String, plan: RefactorPlan, ranks: [(name: String, rank: Int)]) throws {
-    guard plan.writesFolder, let source = plan.adapters.first(where: { $0.configuration != nil }) else {
+    guard plan.writesFolder else {
       (tensorFile, configuration, folder) = (output, nil, nil)
       return
     }
@@ -24,7 +24,12 @@ struct OutputPlace {
     let folder = output.hasSuffix("/") ? String(output.dropLast()) : output
     self.folder = folder
     tensorFile = folder + "/adapter_model.safetensors"
-    configuration = .object(Self.configuration(source.configuration!, ranks: ranks))
+    var fields = plan.adapters.lazy.compactMap(\.configuration).first ?? Self.plainConfiguration
+    // A merge may have targets that no single configuration names.
+    if plan.recipe.operation == .merge {
+      fields["target_modules"] = .array(ranks.map { .string(Self.module($0.name)) })
+    }
+    configuration = .object(Self.configuration(fields, ranks: ranks))
   }
 
   /// The source's configuration with the new ranks. Scales are in the factors, so every alpha equals its rank.
@@ -34,9 +39,7 @@ struct OutputPlace {
     var fields = fields
     let largest = ranks.map(\.rank).max()!
     let others = ranks.filter { $0.rank != largest }.map { entry -> (String, JSONValue) in
-      var module = entry.name
-      while module.hasPrefix("base_model.model.") { module.removeFirst("base_model.model.".count) }
-      return (module.replacing(".", with: "\\."), .int(entry.rank))
+      (Self.module(entry.name).replacing(".", with: "\\."), .int(entry.rank))
     }
     let patterns = JSONValue.object(Dictionary(uniqueKeysWithValues: others))
     fields["r"] = .int(largest)
@@ -45,6 +48,19 @@ struct OutputPlace {
     fields["rank_pattern"] = patterns
     fields["alpha_pattern"] = patterns
     return fields
+  }
+
+  /// For adapters that come from formats without a configuration.
+  private static let plainConfiguration: [String: JSONValue] = [
+    "peft_type": .string("LORA"), "base_model_name_or_path": .null, "task_type": .null, "inference_mode": .bool(true),
+    "bias": .string("none"), "fan_in_fan_out": .bool(false), "lora_dropout": .number(0),
+  ]
+
+  /// The module's name as a configuration spells it.
+  private static func module(_ name: String) -> String {
+    var module = name
+    while module.hasPrefix("base_model.model.") { module.removeFirst("base_model.model.".count) }
+    return module
   }
 
   /// Gives all files their names.

@@ -10,6 +10,8 @@ public struct OutputTarget: Sendable {
   public let name: String
   let names: Target.TensorNames
   let delta: DeltaSum
+  /// For each term of the delta, which of the recipe's inputs it is from.
+  let sources: [Int]
   public let dtype: DType
   let kernel: [Int]
   let inputs: Int

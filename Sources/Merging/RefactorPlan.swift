@@ -19,7 +19,9 @@ public struct RefactorPlan: Sendable {
   public let skipped: [String]
 
   /// Whether the output is a folder with a configuration rather than one file.
-  public var writesFolder: Bool { format == .peft && adapters.contains { $0.configuration != nil } }
+  public var writesFolder: Bool {
+    format == .peft && (recipe.operation == .merge || adapters.contains { $0.configuration != nil })
+  }
 
   let passedThrough: [(name: String, tensor: Tensor)]
 
@@ -79,7 +81,7 @@ public struct RefactorPlan: Sendable {
       let isPointwise = first.down.shape.rank == 4 && first.kernel.allSatisfy { $0 == 1 }
       func make(_ name: String, _ names: Target.TensorNames, _ scaling: OutputTarget.Scaling) -> OutputTarget {
         OutputTarget(
-          key: group.key, name: name, names: names, delta: delta, dtype: dtype,
+          key: group.key, name: name, names: names, delta: delta, sources: group.members.map(\.adapter), dtype: dtype,
           kernel: isPointwise ? [1, 1] : first.kernel,
           inputs: first.inputs, isPointwise: isPointwise, scaling: scaling)
       }
