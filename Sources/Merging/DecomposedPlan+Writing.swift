@@ -55,8 +55,15 @@ extension DecomposedPlan {
         legacyHash: Self.legacyHash(items, metadata: layout.metadata, data: data))
     }
     try verify(writer.temporaryPath, scales: outcomes.map(\.scale), allocation, destination)
+    let result = result(
+      allocation, output: output, errors: outcomes.map(\.error), inners: outcomes.map(\.inners))
+    if case .maxError(let limit) = plan.recipe.rule, !(result.relativeError <= limit) {
+      // Factors whose rounding is worse than usual; nothing has its name yet.
+      throw MergingError(
+        .unreachableError(limit: limit, smallest: result.relativeError, dtype: roundingError.dtype), path: output)
+    }
     try destination.commit(writer, overwriting: overwriting)
-    return result(allocation, output: output, errors: outcomes.map(\.error), inners: outcomes.map(\.inners))
+    return result
   }
 
   private struct Outcome: Sendable {

@@ -98,7 +98,7 @@ public struct DecomposedPlan: Sendable {
 
   /// What rounding the factors can add to the relative error: √2 times the format's typical relative rounding error,
   /// with a margin.
-  private var roundingError: (error: Double, dtype: DType) {
+  var roundingError: (error: Double, dtype: DType) {
     let widest = plan.targets.map(\.dtype).max { ($0.unitRoundoff ?? 0) < ($1.unitRoundoff ?? 0) } ?? .f32
     return ((widest.unitRoundoff ?? 0) * 0.7, widest)
   }
