@@ -9,6 +9,8 @@ public struct Decomposition: Sendable {
   let upMap: Matrix
   /// downMap · down = Σ·Vᵀ; values × components.
   let downMap: Matrix
+  /// As `ProductCore.largestComponent(weights:)`.
+  let largestComponent: Double
 
   /// ⟨D', uᵢ·vᵢᵀ⟩ for each singular pair, where `core` is the core of another product D' in the same coordinates.
   public func projections(of core: Matrix) -> [Double] {
@@ -28,17 +30,20 @@ public struct Decomposition: Sendable {
       down: downMap.selecting(rows: 0..<rank).scalingRows(by: roots))
   }
 
-  /// The number of singular values above the level where rounding alone makes them: max(m, n)·u·σ₁.
+  /// The number of singular values above the level where rounding alone makes them: max(m, n)·u times σ₁ or, where
+  /// components cancel, the largest component.
   public func numericalRank(rows: Int, columns: Int) -> Int {
-    values.numericalRank(rows: rows, columns: columns)
+    values.numericalRank(rows: rows, columns: columns, size: largestComponent)
   }
 }
 
 extension [Double] {
   /// For descending singular values of an m × n matrix: how many are above max(m, n)·u·σ₁.
-  public func numericalRank(rows: Int, columns: Int) -> Int {
+  ///
+  /// - Parameter size: of what the matrix was computed from, where that is larger than σ₁.
+  public func numericalRank(rows: Int, columns: Int, size: Double = 0) -> Int {
     guard let largest = first, largest > 0 else { return 0 }
-    let level = Double(Swift.max(rows, columns)) * 0x1p-53 * largest
+    let level = Double(Swift.max(rows, columns)) * 0x1p-53 * Swift.max(largest, size)
     return prefix { $0 > level }.count
   }
 }

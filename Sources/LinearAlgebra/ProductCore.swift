@@ -72,6 +72,14 @@ public struct ProductCore: Sendable {
     return upTriangle.scalingColumns(by: order.map { weights[$0] }).timesTransposed(downTriangle)
   }
 
+  /// The largest |wᵢ|·‖upᵢ‖·‖downᵢ‖. Where components cancel, rounding errors are relative to this and not to σ₁.
+  public func largestComponent(weights: [Double]) -> Double {
+    order.indices.reduce(0) { largest, place in
+      let lengths = [upTriangle, downTriangle].map { $0.selecting(columns: [place]).frobeniusNorm }
+      return max(largest, weights[order[place]].magnitude * lengths[0] * lengths[1])
+    }
+  }
+
   /// The coordinates of the chosen columns of `up` in an orthonormal basis shared by all columns: inner products,
   /// norms and angles between them are those of the columns themselves.
   public func upCoordinates(of components: Range<Int>) -> Matrix {
@@ -91,7 +99,8 @@ public struct ProductCore: Sendable {
     let upMap = (svd.vt * downTriangle).scalingColumns(by: zip(kept, gauges).map { $0 * $1 })
     let downMap = svd.u.transposedTimes(upTriangle).scalingColumns(by: zip(kept, gauges).map { $0 / $1 })
     return Decomposition(
-      values: svd.values, u: svd.u, vt: svd.vt, upMap: spread(upMap).transposed, downMap: spread(downMap))
+      values: svd.values, u: svd.u, vt: svd.vt, upMap: spread(upMap).transposed, downMap: spread(downMap),
+      largestComponent: largestComponent(weights: weights))
   }
 
   /// As `decomposed(weights:)`, for the product projected on chosen subspaces: P_left · D · P_right.
@@ -109,7 +118,8 @@ public struct ProductCore: Sendable {
     let downMap = try Self.solve(downTriangle, vt.transposed.scalingColumns(by: inner.values)).transposed
       .scalingColumns(by: gauges.map { 1 / $0 })
     return Decomposition(
-      values: inner.values, u: u, vt: vt, upMap: spread(upMap).transposed, downMap: spread(downMap))
+      values: inner.values, u: u, vt: vt, upMap: spread(upMap).transposed, downMap: spread(downMap),
+      largestComponent: largestComponent(weights: weights))
   }
 
   /// The least-squares solution of triangle · x = b with the smallest norm.

@@ -27,6 +27,7 @@ extension DecomposedPlan {
     let hashes = InBackground { try self.plan.adapters.map(Self.contentHash) }
     let ranks = allocation.ranks, targets = plan.targets
     guard ranks.contains(where: { $0 > 0 }) else { throw MergingError(.nothingLeft, path: plan.adapters[0].path) }
+    let metadata = metadata(for: allocation.rule ?? plan.recipe.rule)
     let written = targets.indices.filter { ranks[$0] > 0 }
     let rankList = written.map { (name: targets[$0].name, rank: ranks[$0]) }
     let items =
@@ -90,14 +91,13 @@ extension DecomposedPlan {
       return Outcome(error: 0, scale: scale, inners: target.delta.terms.map { _ in 0 })
     }
     let isProjection = plan.recipe.isFair && rank < available && target.delta.terms.count > 1
+    let fair = isProjection ? try fairMaps(target.delta, rank: rank, encoder.factors) : nil
     let (maps, inners) =
-      isProjection
-      ? try fairMaps(target.delta, rank: rank, encoder.factors)
-      : (
-        try decomposed.maps ?? recomputedMaps(target.delta, rank: rank, encoder.factors), decomposed.inners(rank: rank)
+      try fair ?? (
+        decomposed.maps ?? recomputedMaps(target.delta, rank: rank, encoder.factors), decomposed.inners(rank: rank)
       )
     let encoded = try encoder.encode(
-      target, alpha: sharedAlpha, maps: maps.prefix(rank), spectrum: spectrum, isTruncation: !isProjection, path: path)
+      target, alpha: sharedAlpha, maps: maps.prefix(rank), spectrum: spectrum, isTruncation: fair == nil, path: path)
     try encoded.up.withUnsafeBytes { try writer.write($0, of: target.names.up) }
     try encoded.down.withUnsafeBytes { try writer.write($0, of: target.names.down) }
     try writeAlpha(of: target, scale: encoded.scale, rank: rank, to: writer)
@@ -114,16 +114,20 @@ extension DecomposedPlan {
     try delta.core(in: workspace).decomposed(weights: delta.weights).factorMaps(rank: rank)
   }
 
-  private func fairMaps(_ delta: DeltaSum, rank: Int, _ workspace: FactorWorkspace) throws -> (FactorMaps, [Double]) {
+  /// `nil` where the adapters' common directions cancel in the sum, so that its projection would not fill the rank.
+  private func fairMaps(
+    _ delta: DeltaSum, rank: Int, _ workspace: FactorWorkspace
+  ) throws -> (FactorMaps, [Double])? {
     let core = try delta.core(in: workspace)
     let own = delta.terms.indices.map { core.core(weights: delta.weights(ofTerm: $0)) }
-    let spaces = try FairProjection.spaces(for: own, rank: rank)
+    let heard = zip(own, delta.terms).filter { $0.1.strength != 0 }.map(\.0)
+    let spaces = try FairProjection.spaces(for: heard, rank: rank)
     let decomposition = try core.decomposed(weights: delta.weights, left: spaces.left, right: spaces.right)
-    let kept = decomposition.numericalRank(rows: delta.rows, columns: delta.columns)
+    guard decomposition.numericalRank(rows: delta.rows, columns: delta.columns) >= rank else { return nil }
     let inners = own.map { own in
       zip(decomposition.values, decomposition.projections(of: own)).reduce(0) { $0 + $1.0 * $1.1 }
     }
-    return (decomposition.factorMaps(rank: min(kept, rank)), inners)
+    return (decomposition.factorMaps(rank: rank), inners)
   }
 
   // MARK: Result

@@ -12,8 +12,6 @@ public struct DecomposedPlan: Sendable {
   let targets: [DecomposedTarget]
   /// The alpha of every target that has one.
   let sharedAlpha: Double
-  /// The rank to write down for the whole file: known beforehand only where every target gets the same.
-  let commonRank: Int?
 
   /// Factor maps beyond this many bytes are computed again when they are needed.
   static let mapBudget = 512 << 20
@@ -35,8 +33,8 @@ public struct DecomposedPlan: Sendable {
       try DecomposedTarget(targets[index].delta, keepingMaps: keepsMaps, workspace)
     }
     spectra = self.targets.map(\.spectrum)
-    commonRank = Self.commonRank(plan.recipe.rule, spectra)
-    sharedAlpha = SharedAlpha.value(for: plan, spectra: spectra, commonRank: commonRank)
+    sharedAlpha = SharedAlpha.value(
+      for: plan, spectra: spectra, commonRank: Self.commonRank(plan.recipe.rule, spectra))
   }
 
   /// The ranks that the recipe's rule gives.
@@ -44,8 +42,14 @@ public struct DecomposedPlan: Sendable {
   /// - Parameter rule: another rule than the recipe's.
   /// - Throws: `MergingError` when the rule cannot be met.
   public func allocation(rule: RankRule? = nil) throws -> RankAllocation {
-    let rule = rule ?? plan.recipe.rule, path = plan.adapters[0].path
-    let allocator = makeAllocator()
+    let rule = rule ?? plan.recipe.rule
+    var allocation = try allocation(rule, makeAllocator(rule))
+    allocation.rule = rule
+    return allocation
+  }
+
+  private func allocation(_ rule: RankRule, _ allocator: RankAllocator) throws -> RankAllocation {
+    let path = plan.adapters[0].path
     switch rule {
     case .size(let limit):
       guard let allocation = allocator.allocation(fitting: limit.bytes) else {
@@ -68,9 +72,10 @@ public struct DecomposedPlan: Sendable {
   }
 
   /// File size against relative error, from the smallest file to the full one.
-  public func curve(points: Int) -> [RankAllocation] { makeAllocator().curve(points: points) }
+  public func curve(points: Int) -> [RankAllocation] { makeAllocator(plan.recipe.rule).curve(points: points) }
 
-  private func makeAllocator() -> RankAllocator {
+  private func makeAllocator(_ rule: RankRule) -> RankAllocator {
+    let metadata = metadata(for: rule)
     let parts =
       plan.targets.enumerated().flatMap { $1.parts(index: $0) }
       + plan.passedThrough.map {
@@ -83,14 +88,17 @@ public struct DecomposedPlan: Sendable {
         parts: parts, metadata: metadata.entries(ranks: plan.targets.map { _ in 0 }), growth: metadata.growth))
   }
 
-  var metadata: OutputMetadata {
+  /// The metadata of an output whose ranks `rule` has chosen.
+  func metadata(for rule: RankRule) -> OutputMetadata {
     OutputMetadata(
-      plan: plan, commonRank: commonRank, alpha: plan.targets.contains(where: \.usesAlpha) ? sharedAlpha : nil)
+      plan: plan, rule: rule, commonRank: Self.commonRank(rule, spectra),
+      alpha: plan.targets.contains(where: \.usesAlpha) ? sharedAlpha : nil)
   }
 
   /// Formats that number their targets cannot leave one out.
   private var keepsAll: Bool { plan.recipe.keepsAllTargets || plan.format == .cloneofsimo }
 
+  /// The rank to write down for the whole file: known beforehand only where every target gets the same.
   private static func commonRank(_ rule: RankRule, _ spectra: [Spectrum]) -> Int? {
     guard case .rank(let rank, let conv) = rule, conv == nil || conv == rank else { return nil }
     return spectra.allSatisfy { $0.singularValues.count { $0 > 0 } >= rank } ? rank : nil

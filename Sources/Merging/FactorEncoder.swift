@@ -38,8 +38,8 @@ final class FactorEncoder {
     let scale = storableScale(target, alpha: alpha, rank: rank, gauge: gauge)
     // Both sides take an equal part of the scale, but for its sign and for what the gauge gives to each.
     let root = (scale.magnitude * gauge.up * gauge.down).squareRoot()
-    multiply(up, by: gauge.up / root * (scale < 0 ? -1 : 1))
-    multiply(down, by: gauge.down / root)
+    multiply(up, by: gauge.up / root)
+    multiply(down, by: gauge.down / root * (scale < 0 ? -1 : 1))
 
     let storedUp = storedUpMemory.room(for: up.count), storedDown = storedDownMemory.room(for: down.count)
     let upBytes = try round(up, to: target.dtype, readingInto: storedUp, target: target, path: path)

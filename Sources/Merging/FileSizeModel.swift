@@ -106,6 +106,10 @@ struct FileSizeModel {
     return result
   }
 
+  /// Bytes that a file can have less than its entries' lower limits say: padding, and commas that first items of lists
+  /// do not need.
+  var saving: Int { 8 + (growth.map { $0.listCount * Set($0.groups).count } ?? 0) }
+
   private static func digits(_ value: Int) -> Int {
     var count = 1, limit = 10
     while value >= limit {

@@ -44,6 +44,8 @@ public struct MergeRecipeFile: Sendable {
     "keep_all_targets",
   ]
 
+  private static let entryFields: Set = ["file", "strength", "text_encoder_strength"]
+
   /// - Throws: `SafetensorsError.missing`, or `MergingError.recipe` for anything that is not understood: an unknown field
   ///   is an error, because a misspelled one would otherwise be left out in silence.
   public init(path: String) throws {
@@ -52,10 +54,15 @@ public struct MergeRecipeFile: Sendable {
     func fault(_ reason: String) -> MergingError { MergingError(.recipe(reason: reason), path: path) }
     let document: Document
     do {
-      if let unknown = (try Yams.load(yaml: text) as? [String: Any])?.keys.sorted().first(where: {
-        !Self.fields.contains($0)
-      }) {
-        throw fault("expected a known field, found \(unknown)")
+      func unknown(_ map: Any?, _ known: Set<String>) -> String? {
+        (map as? [String: Any])?.keys.sorted().first { !known.contains($0) }
+      }
+      let yaml = try Yams.load(yaml: text)
+      if let field = unknown(yaml, Self.fields) { throw fault("expected a known field, found \(field)") }
+      for entry in (yaml as? [String: Any])?["adapters"] as? [Any] ?? [] {
+        if let field = unknown(entry, Self.entryFields) {
+          throw fault("adapters: expected a known field, found \(field)")
+        }
       }
       document = try YAMLDecoder().decode(Document.self, from: text)
     } catch let error as MergingError {
@@ -101,6 +108,9 @@ public struct MergeRecipeFile: Sendable {
 
   private static func rule(_ document: Document, _ fault: (String) -> MergingError) throws -> RankRule {
     var rules: [RankRule] = []
+    guard document.conv_rank == nil || document.rank != nil else {
+      throw fault("conv_rank: expected rank beside it, found none")
+    }
     if let rank = document.rank {
       guard rank >= 1, document.conv_rank ?? 1 >= 1 else {
         throw fault("rank: expected at least 1, found \(min(rank, document.conv_rank ?? rank))")
@@ -130,9 +140,21 @@ extension DecodingError {
     switch self {
     case .keyNotFound(let key, _): "expected the field \(key.stringValue), found none"
     case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
-      "\(context.codingPath.map(\.stringValue).joined(separator: ".")): expected \(type)"
+      "\(context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")): expected "
+        + Self.words(for: type)
     case .dataCorrupted(let context): context.debugDescription
     @unknown default: "it is not understood"
+    }
+  }
+
+  private static func words(for type: any Any.Type) -> String {
+    switch type {
+    case is Int.Type: "a whole number"
+    case is Double.Type: "a number"
+    case is Bool.Type: "true or false"
+    case is Node.Scalar.Type, is String.Type: "one value"
+    case is Node.Sequence.Type: "a list"
+    default: "fields"
     }
   }
 }

@@ -10,6 +10,8 @@ struct OutputMetadata {
   private static let unknownHash = String(repeating: "0", count: 64)
 
   private let plan: RefactorPlan
+  /// What the ranks were chosen by.
+  private let rule: RankRule
   /// The rank of all targets, when the rule says so beforehand.
   private let commonRank: Int?
   /// The alpha of all targets, where the format has one.
@@ -17,8 +19,8 @@ struct OutputMetadata {
   /// Where the format needs them to tell ranks apart.
   private let patterns: RankPatterns?
 
-  init(plan: RefactorPlan, commonRank: Int?, alpha: Double?) {
-    (self.plan, self.commonRank, self.alpha) = (plan, commonRank, alpha)
+  init(plan: RefactorPlan, rule: RankRule, commonRank: Int?, alpha: Double?) {
+    (self.plan, self.rule, self.commonRank, self.alpha) = (plan, rule, commonRank, alpha)
     patterns = plan.format == .diffusers && commonRank == nil ? RankPatterns(plan.targets) : nil
   }
 
@@ -103,7 +105,7 @@ struct OutputMetadata {
     }
     var fields: [String: JSONValue] = [
       "operation": .string(recipe.operation.rawValue), "inputs": .array(inputs),
-      "rule": .string(recipe.rule.description),
+      "rule": .string(rule.description),
       "weigh": .string(recipe.weighing.rawValue),
     ]
     if let dtype = recipe.dtype { fields["dtype"] = .string(dtype.rawValue) }

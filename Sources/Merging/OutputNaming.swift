@@ -25,10 +25,10 @@ struct OutputNaming {
       return (
         module, .init(up: "\(module).lora_up.weight", down: "\(module).lora_down.weight", alpha: "\(module).alpha")
       )
-    case .diffusers: return dotted(prefix: diffusersPrefix(key.component), target)
+    case .diffusers: return dotted(prefix: diffusersPrefix(key), target)
     case .peft: return dotted(prefix: "base_model.model.", target)
     case .native:
-      return dotted(prefix: key.component.isTextEncoder ? diffusersPrefix(key.component) : "diffusion_model.", target)
+      return dotted(prefix: key.component.isTextEncoder ? diffusersPrefix(key) : "diffusion_model.", target)
     case .xlabs, .cloneofsimo: return (target.name, .init(up: target.names.up, down: target.names.down))
     }
   }
@@ -38,9 +38,11 @@ struct OutputNaming {
     return (prefix + path, .init(up: prefix + path + ".lora_B.weight", down: prefix + path + ".lora_A.weight"))
   }
 
-  private func diffusersPrefix(_ component: TargetKey.Component) -> String {
-    switch component {
-    case .denoiser: [.sd1, .sd2, .sdxl, .sdxlRefiner].contains(family) ? "unet." : "transformer."
+  private func diffusersPrefix(_ key: TargetKey) -> String {
+    switch key.component {
+    case .denoiser:
+      [.sd1, .sd2, .sdxl, .sdxlRefiner].contains(family)
+        || ["down_blocks_", "mid_block_", "up_blocks_"].contains(where: key.path.hasPrefix) ? "unet." : "transformer."
     case .denoiser2: "transformer_2."
     case .textEncoder1: "text_encoder."
     case .textEncoder2: "text_encoder_2."

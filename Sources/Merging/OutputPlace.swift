@@ -14,14 +14,18 @@ struct OutputPlace {
   /// The configuration that belongs to the tensors; `nil` for formats without one.
   let configuration: JSONValue?
   private let folder: String?
+  /// Whether there is no folder of this name yet.
+  private let isNew: Bool
 
   init(_ output: String, plan: RefactorPlan, ranks: [(name: String, rank: Int)]) throws {
     guard plan.writesFolder else {
-      (tensorFile, configuration, folder) = (output, nil, nil)
+      (tensorFile, configuration, folder, isNew) = (output, nil, nil, false)
       return
     }
     guard !output.hasSuffix(".safetensors") else { throw MergingError(.needsFolder, path: output) }
     let folder = output.hasSuffix("/") ? String(output.dropLast()) : output
+    var isFolder = false
+    isNew = !(FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) && isFolder)
     self.folder = folder
     tensorFile = folder + "/adapter_model.safetensors"
     var fields = plan.adapters.lazy.compactMap(\.configuration).first ?? Self.plainConfiguration
@@ -72,24 +76,26 @@ struct OutputPlace {
     try file.commit()
   }
 
-  /// Fails early when one of the folder's files exists and may not be replaced.
+  /// Fails early when the folder cannot be made, or when one of its files exists and may not be replaced.
   func check(overwriting: Bool) throws {
-    guard let folder, FileManager.default.fileExists(atPath: folder) else { return }
+    guard let folder else { return }
+    if isNew { return try TemporaryFile.checkDestination(folder, overwriting: false) }
     for file in [tensorFile, folder + "/adapter_config.json"] {
       try TemporaryFile.checkDestination(file, overwriting: overwriting)
     }
   }
 
-  /// Makes the folder, if the output is one, before anything is written to it.
+  /// Makes the folder, if the output is one, before anything is written to it. As with files, the folder above it must
+  /// be there.
   func prepare() throws {
-    guard let folder else { return }
-    guard (try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)) != nil else {
-      throw SafetensorsError(.notWritable(reason: "the folder could not be made"), path: folder)
+    guard let folder, isNew else { return }
+    guard mkdir(folder, 0o777) == 0 else {
+      throw SafetensorsError(.notWritable(reason: String(cString: strerror(errno))), path: folder)
     }
   }
 
-  /// Takes back a folder in which nothing came to be.
+  /// Takes back a folder that `prepare` made and in which nothing came to be.
   func removeFolderIfEmpty() {
-    if let folder { rmdir(folder) }
+    if let folder, isNew { rmdir(folder) }
   }
 }

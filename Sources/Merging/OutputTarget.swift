@@ -13,10 +13,9 @@ public struct OutputTarget: Sendable {
   /// For each term of the delta, which of the recipe's inputs it is from.
   let sources: [Int]
   public let dtype: DType
+  /// Kernel extents of both factors; empty for factors stored as matrices.
   let kernel: [Int]
   let inputs: Int
-  /// Whether factors of linear targets are stored as 1 × 1 convolutions.
-  let isPointwise: Bool
   let scaling: Scaling
 
   /// What the product of the written factors is multiplied by.
@@ -37,11 +36,11 @@ public struct OutputTarget: Sendable {
   var isConvolution: Bool { kernel.contains { $0 > 1 } }
 
   func upShape(rank: Int) -> Shape {
-    Shape([delta.rows, rank] + Array(repeating: 1, count: isPointwise || !kernel.isEmpty ? max(kernel.count, 2) : 0))
+    Shape([delta.rows, rank] + kernel.map { _ in 1 })
   }
 
   func downShape(rank: Int) -> Shape {
-    Shape([rank, inputs] + (kernel.isEmpty && isPointwise ? [1, 1] : kernel))
+    Shape([rank, inputs] + kernel)
   }
 
   /// The tensors at the given rank, as the layout wants them.

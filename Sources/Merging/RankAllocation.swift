@@ -10,6 +10,8 @@ public struct RankAllocation: Sendable {
   public let relativeError: Double
   /// No choice of ranks within the allowed bytes has a smaller relative error than this; only for limits in bytes.
   public let lowerBound: Double?
+  /// The rule they were chosen by; `nil` where nobody asked for one.
+  public internal(set) var rule: RankRule?
 }
 
 /// Divides a budget of bytes or of error among the components of all targets.
@@ -62,15 +64,21 @@ struct RankAllocator {
     guard smallestSize <= budget else { return nil }
     let entries = model.entryBytes(targetCount: gains.count, largestOffset: budget)
     var ranks = minimum, used = smallestSize + 8
-    var isClosed = [Bool](repeating: false, count: gains.count)
+    var isClosed = [Bool](repeating: false, count: gains.count), taken: [Segment] = []
     for segment in segments(gains, entryBytes: entries) where !isClosed[segment.target] {
-      if used + segment.bytes <= budget {
-        used += segment.bytes
-        ranks[segment.target] += segment.count
+      used += segment.bytes
+      ranks[segment.target] += segment.count
+      // The count is a little too high: near the limit the exact size decides.
+      if used <= budget || model.fileSize(ranks: ranks) <= budget {
+        taken.append(segment)
       } else {
+        used -= segment.bytes
+        ranks[segment.target] -= segment.count
         isClosed[segment.target] = true
       }
     }
+    // Digits that entries of tensors outside the choice gain are not in the count.
+    while model.fileSize(ranks: ranks) > budget, let last = taken.popLast() { ranks[last.target] -= last.count }
     fill(&ranks, budget: budget)
     return RankAllocation(
       ranks: ranks, bytes: model.fileSize(ranks: ranks), relativeError: relativeError(ranks),
@@ -94,9 +102,13 @@ struct RankAllocator {
     // The running difference drifts; count what is lost anew, and add what drift may have hidden.
     while relativeError(ranks) > limit, let target = bestNext(ranks) { ranks[target] += 1 }
     // The last segment may have overshot: give back what is not needed, poorest gain first.
-    for segment in order.reversed() where ranks[segment.target] > minimum[segment.target] {
-      ranks[segment.target] -= 1
-      if relativeError(ranks) > limit { ranks[segment.target] += 1 }
+    for segment in order.reversed() {
+      while ranks[segment.target] > minimum[segment.target] {
+        ranks[segment.target] -= 1
+        guard relativeError(ranks) > limit else { continue }
+        ranks[segment.target] += 1
+        break
+      }
     }
     return allocation(ranks: ranks)
   }
@@ -184,8 +196,7 @@ struct RankAllocator {
   /// The relaxation's relative error with unweighted gains and the least that headers can cost.
   private func lowerBound(fitting budget: Int) -> Double {
     let entries = model.entryBytes(targetCount: squares.count, largestOffset: nil)
-    // Alignment of the header can save up to seven bytes against this count.
-    var room = Double(budget - smallestSize + 8)
+    var room = Double(budget - smallestSize + model.saving)
     var lost = zip(squares, minimum).reduce(0) { $0 + $1.0.dropFirst($1.1).reduce(0, +) }
     for segment in segments(squares, entryBytes: entries) {
       let share = min(1, room / Double(segment.bytes))
@@ -193,6 +204,8 @@ struct RankAllocator {
       room -= share * Double(segment.bytes)
       guard share == 1 else { break }
     }
+    // What subtracting has rounded must not raise a bound.
+    lost -= total * Double(squares.reduce(0) { $0 + $1.count }) * 0x1p-53
     return total > 0 ? (max(0, lost) / total).squareRoot() : 0
   }
 

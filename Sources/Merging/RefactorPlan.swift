@@ -37,6 +37,7 @@ public struct RefactorPlan: Sendable {
     family = adapters.map(\.family).first { $0 != .unknown } ?? .unknown
     format = recipe.operation == .resize ? adapters[0].format : recipe.format ?? Self.commonFormat(of: adapters)
     targets = try Self.targets(adapters, recipe, OutputNaming(format: format, family: family, adapters: adapters))
+    try Self.checkNames(targets, format, adapters)
     if recipe.dtype?.bits == 8, targets.contains(where: { $0.names.alpha == nil }) {
       throw MergingError(.noAlpha(dtype: recipe.dtype!, format: format), path: adapters[0].path)
     }
@@ -78,12 +79,10 @@ public struct RefactorPlan: Sendable {
       let first = group.members[0].target
       let dtypes = Set(group.members.map(\.target.dtype))
       let dtype = recipe.dtype ?? (dtypes.count == 1 ? writable(dtypes.first!) : .f32)
-      let isPointwise = first.down.shape.rank == 4 && first.kernel.allSatisfy { $0 == 1 }
       func make(_ name: String, _ names: Target.TensorNames, _ scaling: OutputTarget.Scaling) -> OutputTarget {
         OutputTarget(
           key: group.key, name: name, names: names, delta: delta, sources: group.members.map(\.adapter), dtype: dtype,
-          kernel: isPointwise ? [1, 1] : first.kernel,
-          inputs: first.inputs, isPointwise: isPointwise, scaling: scaling)
+          kernel: first.kernel, inputs: first.inputs, scaling: scaling)
       }
       if recipe.operation == .resize, !modernises {
         var names = first.names
@@ -107,6 +106,16 @@ public struct RefactorPlan: Sendable {
       && adapter.targets.contains {
         $0.name.contains(".processor.") && !$0.name.hasPrefix("unet.") && !$0.name.hasPrefix("text_encoder")
       }
+  }
+
+  /// Refuses a format that spells two targets alike: the two denoisers of two-stage models in the checkpoint's own names.
+  private static func checkNames(
+    _ targets: [OutputTarget], _ format: AdapterFormat, _ adapters: [Adapter]
+  ) throws(MergingError) {
+    var seen: Set<String> = []
+    for target in targets where !seen.insert(target.names.up).inserted {
+      throw MergingError(.noName(target: target.name, format: format), path: adapters[target.sources[0]].path)
+    }
   }
 
   /// Formats that can be read but not written become single precision.

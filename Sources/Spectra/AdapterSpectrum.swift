@@ -37,7 +37,8 @@ public struct AdapterSpectrum: Sendable {
       let core = try delta.core(in: workspace)
       let values = try SingularValues.values(of: core.core(weights: delta.weights))
       // Values that only rounding made are exact zeros of the delta.
-      let rank = values.numericalRank(rows: delta.rows, columns: delta.columns)
+      let rank = values.numericalRank(
+        rows: delta.rows, columns: delta.columns, size: core.largestComponent(weights: delta.weights))
       let count = min(delta.componentCount, delta.rows, delta.columns)
       return Spectrum(Array(values.prefix(rank)) + Array(repeating: 0, count: count - rank))
     }

@@ -31,8 +31,7 @@ public struct DeltaSum: Sendable {
     self.terms = terms
     let first = terms[0].target
     (rows, columns) = (first.rows, first.columns)
-    for term in terms
-    where (term.target.rows, term.target.columns, term.target.isTransposed) != (rows, columns, first.isTransposed) {
+    for term in terms where term.target.extents != first.extents {
       throw AdapterError(
         .problem(
           AdapterProblem(

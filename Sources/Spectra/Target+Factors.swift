@@ -3,6 +3,10 @@ import LinearAlgebra
 import Tensors
 
 extension Target {
+  /// What targets of one base weight have in common. A kernel of one point is none: 1 × 1 convolutions and linear
+  /// targets are alike.
+  var extents: [[Int]] { [[rows, inputs, isTransposed ? 1 : 0], kernel.contains { $0 > 1 } ? kernel : []] }
+
   /// Reads the up factor into its columns of a wider row-major matrix.
   func loadUp(into workspace: FactorWorkspace, columns range: Range<Int>, of width: Int) {
     guard range.count < width else {
