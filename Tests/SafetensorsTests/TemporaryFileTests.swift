@@ -26,7 +26,8 @@ import Testing
     try write("world", to: file, at: 6)
     try write("hello ", to: file)
     let unfinished = try folder.names
-    #expect(unfinished.count == 1 && unfinished[0].hasPrefix(".out.\(getpid())-") && unfinished[0].hasSuffix(".partial"))
+    #expect(
+      unfinished.count == 1 && unfinished[0].hasPrefix(".out.\(getpid())-") && unfinished[0].hasSuffix(".partial"))
     try file.commit()
     #expect(try folder.names == ["out"])
     #expect(try folder.bytes(of: "out") == Array("hello world".utf8))
