@@ -22,7 +22,7 @@ public enum RankRule: Sendable, Equatable {
 
   /// The rank for one target, or `nil` for rules that look at the whole file.
   ///
-  /// - Parameter countsLikeKohya: keeps the one rank too many that kohya's resize script kept until 2026, and never all.
+  /// - Parameter countsLikeKohya: keeps the one rank too many that kohya's resize script kept until 2026.
   func rank(for spectrum: Spectrum, isConvolution: Bool, countsLikeKohya: Bool) -> Int? {
     let values = spectrum.singularValues
     let available = values.count { $0 > 0 }

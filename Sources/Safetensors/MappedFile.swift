@@ -51,7 +51,7 @@ public final class MappedFile: @unchecked Sendable {
     close(descriptor)
   }
 
-  public var bytes: Bytes { Bytes(UnsafeRawBufferPointer(start: base, count: count), keeping: self) }
+  public var bytes: Bytes { Bytes(UnsafeRawBufferPointer(start: base, count: count), keeping: self, reader: self) }
 }
 
 extension MappedFile: DirectReading {

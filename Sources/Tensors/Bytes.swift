@@ -3,10 +3,14 @@ public struct Bytes: @unchecked Sendable {
   // Sendable: the memory is never written after this value exists, and `owner` is only held, never called.
   private let owner: AnyObject
   private let base: UnsafeRawBufferPointer
+  private let reader: (any DirectReading)?
 
   /// A view of `buffer`, which must stay valid and unchanged as long as `owner` lives.
-  public init(_ buffer: UnsafeRawBufferPointer, keeping owner: AnyObject) {
+  ///
+  /// - Parameter reader: the owner, if it can copy parts of the memory without touching it.
+  public init(_ buffer: UnsafeRawBufferPointer, keeping owner: AnyObject, reader: (any DirectReading)? = nil) {
     self.owner = owner
+    self.reader = reader
     base = buffer
   }
 
@@ -29,7 +33,7 @@ public struct Bytes: @unchecked Sendable {
   /// The part from `range.lowerBound` up to `range.upperBound`, sharing the same owner.
   public subscript(range: Range<Int>) -> Bytes {
     precondition(range.lowerBound >= 0 && range.upperBound <= base.count, "byte range outside the memory")
-    return Bytes(UnsafeRawBufferPointer(rebasing: base[range]), keeping: owner)
+    return Bytes(UnsafeRawBufferPointer(rebasing: base[range]), keeping: owner, reader: reader)
   }
 
   public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
@@ -39,10 +43,10 @@ public struct Bytes: @unchecked Sendable {
   /// A copy of a few bytes. From a mapped file it costs one read instead of mapping pages, which is twenty times as
   /// fast for scattered scalars.
   func smallCopy() -> [UInt8] {
-    guard let source = owner as? any DirectReading else { return withUnsafeBytes(Array.init) }
+    guard let reader else { return withUnsafeBytes(Array.init) }
     return [UInt8](unsafeUninitializedCapacity: base.count) { buffer, count in
       let target = UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<base.count])
-      if !source.read(base, into: target) { target.copyMemory(from: base) }
+      if !reader.read(base, into: target) { target.copyMemory(from: base) }
       count = base.count
     }
   }
