@@ -70,6 +70,13 @@ public struct Matrix: Equatable, Sendable {
   /// ‖A‖_F = √Σ aᵢⱼ². Accurate whatever the scale of the elements.
   public var frobeniusNorm: Double { elements.isEmpty ? 0 : BLAS.norm(elements) }
 
+  /// The Euclidean length of each column.
+  public var columnNorms: [Double] {
+    var squares = [Double](repeating: 0, count: columns)
+    for i in 0..<rows { for j in 0..<columns { squares[j] += elements[i * columns + j] * elements[i * columns + j] } }
+    return squares.map { $0.squareRoot() }
+  }
+
   /// ⟨A, B⟩ = Σ aᵢⱼ·bᵢⱼ.
   ///
   /// - Precondition: both have the same shape.

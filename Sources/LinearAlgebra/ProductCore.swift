@@ -74,10 +74,8 @@ public struct ProductCore: Sendable {
 
   /// The largest |wᵢ|·‖upᵢ‖·‖downᵢ‖. Where components cancel, rounding errors are relative to this and not to σ₁.
   public func largestComponent(weights: [Double]) -> Double {
-    order.indices.reduce(0) { largest, place in
-      let lengths = [upTriangle, downTriangle].map { $0.selecting(columns: [place]).frobeniusNorm }
-      return max(largest, weights[order[place]].magnitude * lengths[0] * lengths[1])
-    }
+    let sizes = zip(upTriangle.columnNorms, downTriangle.columnNorms).map(*)
+    return zip(order, sizes).reduce(0) { max($0, weights[$1.0].magnitude * $1.1) }
   }
 
   /// The coordinates of the chosen columns of `up` in an orthonormal basis shared by all columns: inner products,

@@ -1,3 +1,5 @@
+import Dispatch
+import Synchronization
 public import Tensors
 
 /// Writes a safetensors file whose layout is known beforehand, tensor by tensor, in any order, from any thread.
@@ -38,13 +40,25 @@ public final class SafetensorsWriter: Sendable {
   /// - Precondition: every tensor was written.
   /// - Throws: `SafetensorsError`: `verification` when the disk holds other bytes than were written, or a write error.
   public func seal(
-    metadata finalMetadata: ((_ data: Bytes) throws -> [(key: String, value: String)])? = nil
+    metadata finalMetadata: (@Sendable (_ data: Bytes) throws -> [(key: String, value: String)])? = nil
   ) throws {
     try layout.head().write(to: file)
     let data = try MappedFile(path: file.path).bytes[headCount..<headCount + layout.dataCount]
-    try digests.verify(layout, in: data, path: file.path)
-    guard let finalMetadata else { return }
-    let head = SafetensorsLayout(layout.places.map(\.item), metadata: try finalMetadata(data)).head()
+    // Reading back and hashing the whole take equally long: they run side by side.
+    let metadata = Mutex<Result<[(key: String, value: String)], any Error>?>(nil)
+    let verdict = Mutex<Result<Void, SafetensorsError>?>(nil)
+    DispatchQueue.concurrentPerform(iterations: 2) { turn in
+      if turn == 0 {
+        let outcome = Result { () throws(SafetensorsError) in try digests.verify(layout, in: data, path: file.path) }
+        verdict.withLock { $0 = outcome }
+      } else if let finalMetadata {
+        let outcome = Result { try finalMetadata(data) }
+        metadata.withLock { $0 = outcome }
+      }
+    }
+    try verdict.withLock { $0! }.get()
+    guard let final = try metadata.withLock({ $0 })?.get() else { return }
+    let head = SafetensorsLayout(layout.places.map(\.item), metadata: final).head()
     precondition(head.count == headCount, "final metadata must keep the header's length")
     try head.write(to: file)
   }
