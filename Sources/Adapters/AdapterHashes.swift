@@ -17,6 +17,11 @@ public struct AdapterHashes: Sendable {
     content = adapter.data.map { ContentHash.sha256($0) }
   }
 
+  /// SHA-256 of the tensors' bytes; for files that are not safetensors, of the whole file.
+  public static func contentHash(of adapter: Adapter) throws -> String {
+    try ContentHash.sha256(adapter.data ?? MappedFile(path: adapter.tensorFile).bytes)
+  }
+
   /// The problem of a stored hash that no longer fits the tensors.
   public func staleHash(in adapter: Adapter) -> AdapterProblem? {
     guard let content, var stored = adapter[metadata: "sshs_model_hash"]?.lowercased(), !stored.isEmpty else {

@@ -34,6 +34,9 @@ struct Compare: LatheCommand {
     guard all ? adapters.count >= 2 : adapters.count == 2 else {
       throw ValidationError("expected \(all ? "two or more" : "two") adapters, found \(adapters.count)")
     }
+    for input in adapters.map(\.input) where input.textEncoderStrength != input.strength {
+      throw ValidationError("\(input.path): expected one strength for the whole adapter, found two")
+    }
   }
 
   func execute() throws -> Outcome {

@@ -1,4 +1,5 @@
 public import ArgumentParser
+import Merging
 
 /// The root of the command line.
 public struct Lathe: ParsableCommand {
@@ -12,7 +13,7 @@ public struct Lathe: ParsableCommand {
       Exit codes: 0 done, 2 done with something skipped, 64 usage, 65 bad data, 66 input missing,
       73 cannot create output, 74 input/output error.
       """,
-    version: "0.1.0",
+    version: ToolVersion.current,
     subcommands: [Inspect.self, SpectrumCommand.self, Compare.self, Resize.self, Merge.self])
 
   public init() {}

@@ -1,8 +1,6 @@
-import Adapters
 import ArgumentParser
 import Merging
 import Safetensors
-import TorchPickles
 
 /// What a command did, apart from its report.
 enum Outcome {

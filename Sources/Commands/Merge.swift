@@ -1,6 +1,5 @@
 import Adapters
 import ArgumentParser
-import Foundation
 import Merging
 import Reports
 import Safetensors
@@ -73,7 +72,7 @@ struct Merge: LatheCommand {
   func execute() throws -> Outcome {
     let plan = try RefactorPlan(try resolvedRecipe())
     let output = try writer.requiredOutput()
-    if !writer.dryRun { try OutputCheck.check(output, plan, overwriting: writer.force) }
+    if !writer.dryRun { try plan.checkDestination(output, overwriting: writer.force) }
     let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
       try DecomposedPlan(plan, threads: common.threads, progress: $0)
     }

@@ -1,5 +1,4 @@
 public import ArgumentParser
-import Dispatch
 import Foundation
 public import Merging
 import Reports

@@ -22,11 +22,3 @@ struct RefactorRun {
     return report
   }
 }
-
-/// Fails before the work when an output could not be written after it.
-enum OutputCheck {
-  static func check(_ output: String, _ plan: RefactorPlan, overwriting: Bool) throws {
-    if plan.writesFolder { return try plan.checkFolder(output, overwriting: overwriting) }
-    try TemporaryFile.checkDestination(output, overwriting: overwriting)
-  }
-}

@@ -1,5 +1,4 @@
 import ArgumentParser
-import Foundation
 import Merging
 import Reports
 import Safetensors
@@ -64,7 +63,7 @@ struct Resize: LatheCommand {
         keepsAllTargets: rules.keepAllTargets, allowsUnknown: allowUnknown, countsLikeKohya: compat == .kohya))
     let outputs = try self.outputs
     if !writer.dryRun, !curve {
-      for output in outputs { try OutputCheck.check(output.path, plan, overwriting: writer.force) }
+      for output in outputs { try plan.checkDestination(output.path, overwriting: writer.force) }
     }
     let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
       try DecomposedPlan(plan, threads: common.threads, progress: $0)

@@ -24,7 +24,7 @@ extension DecomposedPlan {
     _ allocation: RankAllocation, to output: String, overwriting: Bool, threads: Int,
     progress: (@Sendable (Int) -> Void)? = nil
   ) throws -> RefactorResult {
-    let hashes = InBackground { try self.plan.adapters.map(Self.contentHash) }
+    let hashes = InBackground { try self.plan.adapters.map(AdapterHashes.contentHash(of:)) }
     let ranks = allocation.ranks, targets = plan.targets
     guard ranks.contains(where: { $0 > 0 }) else { throw MergingError(.nothingLeft, path: plan.adapters[0].path) }
     let metadata = metadata(for: allocation.rule ?? plan.recipe.rule)
@@ -187,11 +187,6 @@ extension DecomposedPlan {
           target.name, "shape", "\(target.delta.rows) × \(target.delta.columns)", "\(reread.rows) × \(reread.columns)")
       }
     }
-  }
-
-  private static func contentHash(_ adapter: Adapter) throws -> String {
-    if let data = adapter.data { return ContentHash.sha256(data) }
-    return ContentHash.sha256(try MappedFile(path: adapter.tensorFile).bytes)
   }
 
   /// Kohya's old short hash: of 64 KiB from the file's second mebibyte on, were its metadata only the training's.

@@ -4,9 +4,6 @@ import Tensors
 
 /// The metadata of the adapter to be written: the training's own, brought up to date, and the recipe.
 struct OutputMetadata {
-  /// The version that outputs carry.
-  static let toolVersion = "0.1.0"
-
   private static let unknownHash = String(repeating: "0", count: 64)
 
   private let plan: RefactorPlan
@@ -79,7 +76,7 @@ struct OutputMetadata {
       for (target, rank) in zip(plan.targets, ranks) where rank > 0 { set("\(target.name):rank", String(rank)) }
     }
     if let patterns { set("lora_adapter_metadata", patterns.text(ranks: ranks)) }
-    set("lathe.version", Self.toolVersion)
+    set("lathe.version", ToolVersion.current)
     set("lathe.recipe", recipeText(inputHashes: inputHashes))
     return entries
   }

@@ -76,9 +76,9 @@ struct OutputPlace {
     try file.commit()
   }
 
-  /// Fails early when the folder cannot be made, or when one of its files exists and may not be replaced.
+  /// Fails early when a file or the folder cannot be made, or when one of the files exists and may not be replaced.
   func check(overwriting: Bool) throws {
-    guard let folder else { return }
+    guard let folder else { return try TemporaryFile.checkDestination(tensorFile, overwriting: overwriting) }
     if isNew { return try TemporaryFile.checkDestination(folder, overwriting: false) }
     for file in [tensorFile, folder + "/adapter_config.json"] {
       try TemporaryFile.checkDestination(file, overwriting: overwriting)

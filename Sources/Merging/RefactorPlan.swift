@@ -155,10 +155,8 @@ public struct RefactorPlan: Sendable {
 }
 
 extension RefactorPlan {
-  /// Fails early when `output`, a folder, cannot be written after the work.
-  ///
-  /// - Precondition: `writesFolder`.
-  public func checkFolder(_ output: String, overwriting: Bool) throws {
+  /// Fails early, before any work, when `output` could not be written after it.
+  public func checkDestination(_ output: String, overwriting: Bool) throws {
     try OutputPlace(output, plan: self, ranks: targets.map { ($0.name, 1) }).check(overwriting: overwriting)
   }
 }

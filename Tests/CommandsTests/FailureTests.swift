@@ -79,6 +79,9 @@ import Testing
       name: "one adapter to compare", arguments: ["compare", "STYLE"], status: 64,
       message: "expected two adapters, found 1\n"),
     Case(
+      name: "two strengths to compare", arguments: ["compare", "STYLE@1,0.5", "STYLE"], status: 64,
+      message: "STYLE: expected one strength for the whole adapter, found two\n"),
+    Case(
       name: "a strength that is not finite", arguments: ["merge", "STYLE@inf", "-o", "OUT"], status: 64,
       message: "The value 'STYLE@inf' is invalid"),
     Case(

@@ -84,8 +84,8 @@ import Testing
     try folder.write([7], to: "out/\(name)")
     let plan = try RefactorPlan(.resize(path, .exact))
     let message = "\(output)/\(name): exists already; hint: --force overwrites it"
-    #expect(error { try plan.checkFolder(output, overwriting: false) } == message)
-    #expect(error { try plan.checkFolder(output, overwriting: true) } == "nothing was refused")
+    #expect(error { try plan.checkDestination(output, overwriting: false) } == message)
+    #expect(error { try plan.checkDestination(output, overwriting: true) } == "nothing was refused")
     #expect(error { _ = try Refactoring(.resize(path, .exact), to: output) } == message)
     #expect(try FileManager.default.contentsOfDirectory(atPath: output) == [name])
     #expect(try folder.bytes(of: "out/\(name)") == [7])

@@ -32,7 +32,7 @@ import Testing
     #expect(output[metadata: "ss_network_dim"] == "3")
     #expect(output[metadata: "ss_network_alpha"] == "1.5")
     #expect(output[metadata: "ss_network_module"] == "networks.lora")
-    #expect(output[metadata: "lathe.version"] == OutputMetadata.toolVersion)
+    #expect(output[metadata: "lathe.version"] == ToolVersion.current)
     #expect(Set(output.metadata.map(\.key)).count == output.metadata.count)
 
     let hash = ContentHash.sha256(try #require(output.data))

@@ -1,0 +1,4 @@
+/// The version of Lathe, as `lathe --version` prints it and outputs carry it.
+public enum ToolVersion {
+  public static let current = "0.1.0"
+}
