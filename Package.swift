@@ -10,7 +10,7 @@ let settings: [SwiftSetting] = [
 struct Room {
   let name: String
   var dependencies: [Target.Dependency] = []
-  var tested = true
+  var resources: [Resource] = []
 }
 
 let rooms: [Room] = [
@@ -20,22 +20,24 @@ let rooms: [Room] = [
   // Hall
   Room(name: "Safetensors", dependencies: ["Tensors", .product(name: "Crypto", package: "swift-crypto")]),
   Room(name: "TorchPickles", dependencies: ["Tensors", "CZip"]),
+  Room(name: "Checkpoints", dependencies: ["Tensors", "Safetensors"], resources: [.embedInCode("Names")]),
   // Workshop
-  Room(name: "Adapters", dependencies: ["Tensors", "Safetensors", "TorchPickles"]),
-  Room(name: "Spectra", dependencies: ["Tensors", "LinearAlgebra", "Adapters"]),
+  Room(name: "Adapters", dependencies: ["Tensors", "Safetensors", "TorchPickles", "Checkpoints"]),
+  Room(name: "Spectra", dependencies: ["Tensors", "LinearAlgebra", "Checkpoints", "Adapters"]),
   Room(
     name: "Merging",
     dependencies: [
-      "Tensors", "LinearAlgebra", "Safetensors", "Adapters", "Spectra",
+      "Tensors", "LinearAlgebra", "Safetensors", "Checkpoints", "Adapters", "Spectra",
       .product(name: "Yams", package: "Yams"),
     ]),
   // Study
-  Room(name: "Reports", dependencies: ["Tensors", "Adapters", "Spectra", "Merging"]),
+  Room(name: "Reports", dependencies: ["Tensors", "Checkpoints", "Adapters", "Spectra", "Merging"]),
   // Desk
   Room(
     name: "Commands",
     dependencies: [
-      "Tensors", "LinearAlgebra", "Safetensors", "TorchPickles", "Adapters", "Spectra", "Merging", "Reports",
+      "Tensors", "LinearAlgebra", "Safetensors", "TorchPickles", "Checkpoints", "Adapters", "Spectra", "Merging",
+      "Reports",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
 ]
@@ -63,8 +65,10 @@ let package = Package(
       path: "Examples/MakeAdapter",
       swiftSettings: settings),
   ]
-    + rooms.map { .target(name: $0.name, dependencies: $0.dependencies, swiftSettings: settings) }
-    + rooms.filter(\.tested).map {
+    + rooms.map {
+      .target(name: $0.name, dependencies: $0.dependencies, resources: $0.resources, swiftSettings: settings)
+    }
+    + rooms.map {
       .testTarget(
         name: "\($0.name)Tests",
         dependencies: [.target(name: $0.name)] + $0.dependencies + ["TestSupport"],

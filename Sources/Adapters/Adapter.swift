@@ -1,3 +1,4 @@
+public import Checkpoints
 public import Tensors
 
 /// An adapter file, read: its targets with their factors, and an account of every tensor in it.

@@ -1,3 +1,4 @@
+public import Checkpoints
 import FoundationEssentials
 import Safetensors
 import Tensors

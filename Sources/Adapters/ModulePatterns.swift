@@ -1,3 +1,5 @@
+import Checkpoints
+
 /// Values for modules by patterns of their names, as PEFT's `rank_pattern` and `alpha_pattern` have them.
 ///
 /// A key is a regular expression that must match the end of the name, from the beginning or behind a dot. The first

@@ -1,3 +1,5 @@
+import Checkpoints
+
 /// The fields of a PEFT LoRA configuration that decide what its tensors mean.
 struct PEFTConfig {
   let fields: [String: JSONValue]

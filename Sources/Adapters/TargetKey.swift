@@ -1,18 +1,8 @@
+public import Checkpoints
+
 /// The identity of a target that all dialects share: which network it is in, and its module's name with dots written
 /// as underscores (kohya's names have lost the dots, so no other spelling can be common to all).
 public struct TargetKey: Hashable, Sendable, Comparable, CustomStringConvertible {
-  public enum Component: String, Sendable, Comparable {
-    /// The UNet or transformer that predicts noise; also the only network of other models.
-    case denoiser
-    /// The second transformer of two-stage models.
-    case denoiser2
-    case textEncoder1, textEncoder2, textEncoder3
-
-    public var isTextEncoder: Bool { self == .textEncoder1 || self == .textEncoder2 || self == .textEncoder3 }
-
-    public static func < (a: Component, b: Component) -> Bool { a.rawValue < b.rawValue }
-  }
-
   public let component: Component
   public let path: String
 
@@ -34,7 +24,7 @@ public struct TargetKey: Hashable, Sendable, Comparable, CustomStringConvertible
     case .textEncoder1: return "text encoder 1"
     case .textEncoder2: return "text encoder 2"
     case .textEncoder3: return "text encoder 3"
-    case .denoiser, .denoiser2: break
+    case .denoiser, .denoiser2, .vae, .other: break
     }
     for middle in ["mid_block", "middle_block"] where path.hasPrefix(middle) { return middle }
     // Up to the first number: `down_blocks_1_attentions_…` is block down_blocks.1.

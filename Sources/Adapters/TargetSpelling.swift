@@ -1,3 +1,5 @@
+import Checkpoints
+
 /// From a target's name in a file to its identity, and back to kohya's and diffusers' names.
 enum TargetSpelling {
   /// - Parameter module: a tensor name less its suffix.
@@ -9,7 +11,7 @@ enum TargetSpelling {
     }
   }
 
-  private static let flatPrefixes: [(String, TargetKey.Component)] = [
+  private static let flatPrefixes: [(String, Component)] = [
     ("lora_unet__", .denoiser), ("lora_unet_", .denoiser), ("lora_te1_", .textEncoder1), ("lora_te2_", .textEncoder2),
     ("lora_te3_", .textEncoder3), ("lora_te_", .textEncoder1), ("lora_transformer_", .denoiser),
     ("lora_prior_unet_", .denoiser), ("lora_prior_te_", .textEncoder1), ("lycoris_", .denoiser),
@@ -28,7 +30,7 @@ enum TargetSpelling {
     return TargetKey(.denoiser, module)
   }
 
-  private static let dottedPrefixes: [(String, TargetKey.Component)] = [
+  private static let dottedPrefixes: [(String, Component)] = [
     ("unet.", .denoiser), ("transformer.single_", .denoiser), ("transformer.transformer_blocks.", .denoiser),
     ("transformer_2.", .denoiser2), ("text_encoders.clip_l.transformer.", .textEncoder1),
     ("text_encoders.clip_g.transformer.", .textEncoder2),
@@ -46,9 +48,9 @@ enum TargetSpelling {
   }
 
   /// The module's name in the base, with dots, as current diffusers spells it; and the network it is in.
-  static func dottedPath(of module: String) -> (component: TargetKey.Component, path: String) {
+  static func dottedPath(of module: String) -> (component: Component, path: String) {
     var path = module
-    var component = TargetKey.Component.denoiser
+    var component = Component.denoiser
     // Not so after a PEFT prefix, where "transformer." is a language model's own module.
     if path.hasPrefix("transformer."), !path.hasPrefix("transformer.h.") { path.removeFirst("transformer.".count) }
     var isStripping = true
@@ -81,7 +83,7 @@ enum TargetSpelling {
 
   /// Makes flattened spellings of one module equal: diffusers' block names for Stable Diffusion UNets, and text
   /// encoders without the level that newer transformers dropped.
-  private static func canonicalPath(_ path: String, _ component: TargetKey.Component) -> String {
+  private static func canonicalPath(_ path: String, _ component: Component) -> String {
     if component.isTextEncoder {
       return path.hasPrefix("text_model_") ? path.dropping(prefix: "text_model_") : path
     }

@@ -1,3 +1,5 @@
+import Checkpoints
+
 /// What a trainer wrote down about the training, in readable pieces.
 public struct TrainingMetadata: Sendable {
   /// Tags of the training captions with how often each was seen, most frequent first.

@@ -1,4 +1,5 @@
 public import Adapters
+public import Checkpoints
 public import Tensors
 
 /// Why adapters could not be resized or merged as asked.

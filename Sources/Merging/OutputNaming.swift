@@ -1,4 +1,5 @@
 import Adapters
+import Checkpoints
 
 /// How a merge spells its targets.
 struct OutputNaming {
@@ -47,6 +48,8 @@ struct OutputNaming {
     case .textEncoder1: "text_encoder."
     case .textEncoder2: "text_encoder_2."
     case .textEncoder3: "text_encoder_3."
+    case .vae: "vae."
+    case .other: ""
     }
   }
 
@@ -55,7 +58,7 @@ struct OutputNaming {
     guard !key.path.contains(":"), !key.path.hasSuffix("_qkv_rows") else { return nil }
     switch key.component {
     case .denoiser: return "lora_unet_" + (family == .sdxl ? key.ldmPath ?? key.path : key.path)
-    case .denoiser2: return nil
+    case .denoiser2, .vae, .other: return nil
     case .textEncoder1: return (hasOneTextEncoder ? "lora_te_" : "lora_te1_") + textEncoderPath(key.path)
     case .textEncoder2: return "lora_te2_" + textEncoderPath(key.path)
     case .textEncoder3: return "lora_te3_" + key.path

@@ -1,4 +1,5 @@
 import Adapters
+import Checkpoints
 
 /// The metadata entry `lora_adapter_metadata` by which diffusers learns of different ranks.
 ///

@@ -1,4 +1,5 @@
 public import Adapters
+public import Checkpoints
 import Safetensors
 import Spectra
 import Tensors

@@ -1,4 +1,5 @@
 public import Adapters
+import Checkpoints
 public import Tensors
 
 /// What the user wants: adapters with their strengths, and how their sum is to be written.
@@ -24,7 +25,7 @@ public struct RefactorRecipe: Sendable {
     }
 
     /// The strength for a target of the given component.
-    func strength(for component: TargetKey.Component) -> Double {
+    func strength(for component: Component) -> Double {
       component.isTextEncoder ? textEncoderStrength : strength
     }
   }

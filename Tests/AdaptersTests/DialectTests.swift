@@ -1,4 +1,5 @@
 import Adapters
+import Checkpoints
 import TestSupport
 import Testing
 
@@ -82,7 +83,7 @@ import Testing
         #expect(target.key == TargetKey(.denoiser, "single_blocks_0_linear1_qkv_rows"))
         continue
       }
-      let (component, path): (TargetKey.Component, String) =
+      let (component, path): (Component, String) =
         if base.hasPrefix("unet.") {
           (.denoiser, String(base.dropFirst(5)))
         } else if base.hasPrefix("text_encoder.text_model.") { (.textEncoder1, String(base.dropFirst(24))) } else {

@@ -1,3 +1,4 @@
+import Checkpoints
 import Testing
 
 @testable import Adapters
@@ -7,7 +8,7 @@ import Testing
   private static let block = "down_blocks_1_attentions_0_transformer_blocks_"
 
   /// Targets by key path, with the width of their inputs.
-  static let cases: [(String, [(TargetKey.Component, String, Int)], Family)] = [
+  static let cases: [(String, [(Component, String, Int)], Family)] = [
     ("context 768", [(.denoiser, block + "0_attn2_to_k", 768)], .sd1),
     ("context 1024", [(.denoiser, block + "0_attn2_to_v", 1024)], .sd2),
     ("context 1280", [(.denoiser, block + "0_attn2_to_k", 1280)], .sdxlRefiner),

@@ -1,3 +1,4 @@
+import Checkpoints
 import Testing
 
 @testable import Adapters
@@ -31,14 +32,14 @@ import Testing
   func textEncoders() {
     let path = "encoder_layers_3_self_attn_q_proj"
     for (prefix, component) in [
-      ("lora_te_", TargetKey.Component.textEncoder1), ("lora_te1_", .textEncoder1), ("lora_te2_", .textEncoder2),
+      ("lora_te_", Component.textEncoder1), ("lora_te1_", .textEncoder1), ("lora_te2_", .textEncoder2),
       ("lora_te3_", .textEncoder3),
     ] {
       #expect(TargetSpelling.key(of: prefix + "text_model_" + path, format: .kohya) == TargetKey(component, path))
       #expect(TargetSpelling.key(of: prefix + path, format: .kohya) == TargetKey(component, path))
     }
     for (prefix, component) in [
-      ("text_encoder.", TargetKey.Component.textEncoder1), ("text_encoder_2.", .textEncoder2),
+      ("text_encoder.", Component.textEncoder1), ("text_encoder_2.", .textEncoder2),
       ("text_encoder_3.", .textEncoder3),
     ] {
       for name in [

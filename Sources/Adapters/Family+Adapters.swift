@@ -1,23 +1,7 @@
-/// The kind of base checkpoint that an adapter belongs to.
-public enum Family: String, Sendable {
-  case sd1 = "SD1.x"
-  case sd2 = "SD2.x"
-  case sdxl = "SDXL"
-  case sdxlRefiner = "SDXL refiner"
-  case sd3 = "SD3"
-  case flux1 = "Flux.1"
-  case flux2 = "Flux.2"
-  case hunyuanVideo = "HunyuanVideo"
-  case wan = "Wan"
-  case qwenImage = "Qwen-Image"
-  case zImage = "Z-Image"
-  case lumina2 = "Lumina2"
-  case ltx = "LTX-Video"
-  case pixart = "PixArt"
-  case cosmos = "Cosmos-Predict2"
-  case languageModel = "language model"
-  case unknown
+import Checkpoints
+import Tensors
 
+extension Family {
   /// Works out the family from names and input widths; shapes decide, metadata never does.
   ///
   /// Source: the evidence that ComfyUI and kohya's loaders use, in the order of how sure it is.
@@ -59,7 +43,7 @@ public enum Family: String, Sendable {
   }
 
   private static func stableDiffusion(
-    _ components: Set<TargetKey.Component>, _ denoiser: [(key: TargetKey, inputs: Int)]
+    _ components: Set<Component>, _ denoiser: [(key: TargetKey, inputs: Int)]
   ) -> Family {
     if components.contains(.textEncoder2) { return .sdxl }
     let context = Set(
@@ -78,7 +62,7 @@ public enum Family: String, Sendable {
   }
 
   private static func textEncodersOnly(
-    _ targets: [(key: TargetKey, inputs: Int)], _ components: Set<TargetKey.Component>
+    _ targets: [(key: TargetKey, inputs: Int)], _ components: Set<Component>
   ) -> Family {
     if components.contains(.textEncoder2) { return .sdxl }
     let widths = Set(targets.map(\.inputs))

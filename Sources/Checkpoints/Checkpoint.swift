@@ -1,0 +1,168 @@
+public import Safetensors
+public import Tensors
+
+/// A base checkpoint: a model's weights in one file, in several shards, or in the folders of a pipeline.
+///
+/// Opening reads headers and configurations only.
+public struct Checkpoint: Sendable {
+  /// A file with weights.
+  public struct File: Sendable {
+    public let contents: SafetensorsFile
+    /// Its place in the folder; the file's own name for a checkpoint of one file.
+    public let relativePath: String
+  }
+
+  /// A tensor of the checkpoint.
+  public struct Weight: Sendable {
+    /// Index into `files`.
+    public let file: Int
+    public let entry: SafetensorsFile.Entry
+    public let component: Component
+    /// The name inside the component, without the prefix of a single file.
+    public let name: String
+  }
+
+  public let path: String
+  /// Whether `path` is a folder.
+  public let isFolder: Bool
+  public let family: Family
+  public let files: [File]
+  /// All tensors of all files, in the files' order.
+  public let weights: [Weight]
+  /// Files without weights that belong to the folder, as relative paths: configurations, tokenizers.
+  public let companions: [String]
+  /// Files of the folder that hold the same weights again, in another format or precision.
+  public let duplicates: [String]
+  public let warnings: [String]
+  /// Of the configuration of a language model.
+  let model: LanguageModelConfiguration?
+  private let namespaces: [Component: [Namespace]]
+  private let flat: [Component: [String: NamedWeight]]
+
+  public func tensor(_ weight: Weight) -> Tensor { files[weight.file].contents.tensor(weight.entry) }
+
+  /// The size of all files with weights in bytes.
+  public var byteCount: Int { files.reduce(0) { $0 + $1.contents.byteCount } }
+
+  public func weights(of component: Component) -> [Weight] { weights.filter { $0.component == component } }
+
+  /// Opens the checkpoint at `path`: a safetensors file, an index of shards, or a folder.
+  ///
+  /// - Throws: `SafetensorsError` or `CheckpointError`.
+  public init(path: String) throws {
+    let source = try CheckpointFolder.isFolder(path) ? CheckpointFolder(path: path) : CheckpointFolder(file: path)
+    var weights: [Weight] = []
+    for (index, file) in source.files.enumerated() {
+      let prefixes = ComponentPrefix(soleNetwork: source.soleNetwork, names: file.contents.entries.map(\.name))
+      for entry in file.contents.entries {
+        let (component, name) =
+          file.component.map { ($0, entry.name) } ?? prefixes.place(of: entry.name)
+        weights.append(Weight(file: index, entry: entry, component: component, name: name))
+      }
+    }
+    let shapes = Dictionary(
+      weights.filter { $0.component == .denoiser }.map { ($0.name, $0.entry.shape) }, uniquingKeysWith: { a, _ in a })
+    let detected = Family.detect(
+      shapes: shapes, className: source.denoiserClass,
+      encoders: weights.filter { $0.component.isTextEncoder }.map(\.entry.name))
+    self.path = path
+    isFolder = source.isFolder
+    family = detected == .unknown && source.languageModel != nil ? .languageModel : detected
+    files = source.files.map { File(contents: $0.contents, relativePath: $0.relativePath) }
+    self.weights = weights
+    companions = source.companions
+    duplicates = source.duplicates
+    warnings = source.warnings
+    model = source.languageModel
+    guard !weights.isEmpty else { throw CheckpointError(.notACheckpoint(reason: "found no tensors"), path: path) }
+    namespaces = Self.namespaces(weights, family)
+    flat = namespaces.mapValues { Self.flattened($0) }
+    if let (tensor, scheme) = quantisation {
+      throw CheckpointError(.quantised(tensor: tensor, scheme: scheme), path: path)
+    }
+  }
+
+  // MARK: Names
+
+  /// The weights of each component under its own names, then diffusers' names, then all others.
+  private static func namespaces(_ weights: [Weight], _ family: Family) -> [Component: [Namespace]] {
+    var own: [Component: Namespace] = [:]
+    for (index, weight) in weights.enumerated() where weight.component != .other {
+      own[weight.component, default: Namespace()].add(
+        weight.name, NamedWeight(stored: index, shape: weight.entry.shape))
+    }
+    return own.reduce(into: [:]) { result, entry in
+      let (component, stored) = entry, maps = family.maps(of: component)
+      let counts = maps.map { stored.count(of: $0) }
+      let best = counts.indices.max { counts[$0].left < counts[$1].left }
+      let isLeft = best.map { counts[$0].left > counts[$0].right } ?? false
+      let right = isLeft ? stored.translatedToRight(maps[best!]) : stored
+      result[component] =
+        [stored, right] + maps.indices.filter { !isLeft || $0 != best }.map { right.translatedToLeft(maps[$0]) }
+    }
+  }
+
+  private static func flattened(_ namespaces: [Namespace]) -> [String: NamedWeight] {
+    var result: [String: NamedWeight] = [:]
+    for namespace in namespaces {
+      for (name, weight) in namespace.weights {
+        let key = name.underscored
+        if result[key] == nil { result[key] = weight }
+        // Some writers drop this level of Hugging Face's text encoders.
+        let short = key.dropping(prefix: "text_model_")
+        if key.hasPrefix("text_model_"), result[short] == nil { result[short] = weight }
+      }
+    }
+    return result
+  }
+
+  /// The weight called `name` in diffusers' (Hugging Face's) dialect, with dots: `down_blocks.0.resnets.0.conv1.weight`.
+  public func weight(named name: WeightName) -> NamedWeight? {
+    namespaces[name.component]?[1].weights[name.path]
+  }
+
+  /// All names of a component in diffusers' dialect.
+  public func names(of component: Component) -> [String] { namespaces[component]?[1].names ?? [] }
+
+  /// The weight called `flatName` in any dialect, with underscores for dots: `down_blocks_0_resnets_0_conv1_weight`.
+  public func weight(flatName: String, in component: Component) -> NamedWeight? {
+    for candidate in candidates(for: component) {
+      if let weight = flat[candidate]?[flatName] { return weight }
+    }
+    guard family == .languageModel || family == .unknown, let names = flat[component] else { return nil }
+    return model?.weight(flatName: flatName, in: names)
+      ?? LanguageModelConfiguration.weight(flatName: flatName, in: names)
+  }
+
+  /// Networks that a name may speak of: T5 is the second or the third text encoder of Flux, by trainer, and a refiner's
+  /// only one is counted first or second. Their names do not collide.
+  private func candidates(for component: Component) -> [Component] {
+    guard component.isTextEncoder, family == .flux1 || family == .sdxlRefiner else { return [component] }
+    return [component] + [.textEncoder1, .textEncoder2, .textEncoder3].filter { $0 != component }
+  }
+
+  /// The factor by which a weight's stored numbers are multiplied, where an 8-bit checkpoint has one: a scalar, or one
+  /// for each row.
+  public func scaleWeight(of weight: Weight) -> Weight? {
+    guard weight.entry.name.hasSuffix(".weight"), weight.entry.dtype.bits == 8 else { return nil }
+    let name = weight.entry.name.dropping(suffix: "weight") + "scale_weight"
+    return weights.first { $0.file == weight.file && $0.entry.name == name }
+  }
+
+  private var quantisation: (String, String)? {
+    for weight in weights {
+      for (suffix, scheme) in Self.quantisedSuffixes where weight.entry.name.hasSuffix(suffix) {
+        return (weight.entry.name, scheme)
+      }
+    }
+    return nil
+  }
+
+  private static let quantisedSuffixes = [
+    (".comfy_quant", "a quantisation of ComfyUI"), (".weight_scale", "weights with separate quantisation scales"),
+    (".quant_state.bitsandbytes__nf4", "NF4 of bitsandbytes"),
+    (".quant_state.bitsandbytes__fp4", "FP4 of bitsandbytes"),
+    (".quant_map", "8-bit weights of bitsandbytes"), (".SCB", "8-bit weights of bitsandbytes"),
+    (".qweight", "packed integer weights (GPTQ, AWQ or SVDQuant)"), (".wscales", "packed weights of SVDQuant"),
+  ]
+}

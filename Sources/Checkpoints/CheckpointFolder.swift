@@ -1,0 +1,259 @@
+import FoundationEssentials
+import Safetensors
+import Tensors
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// The files of a base checkpoint: which hold its weights, and what else belongs to it.
+struct CheckpointFolder {
+  struct WeightFile {
+    let contents: SafetensorsFile
+    let relativePath: String
+    /// The network in the file, where its folder tells.
+    let component: Component?
+  }
+
+  let isFolder: Bool
+  private(set) var files: [WeightFile] = []
+  private(set) var companions: [String] = []
+  private(set) var duplicates: [String] = []
+  private(set) var warnings: [String] = []
+  /// What tensors without a telling name belong to.
+  private(set) var soleNetwork = Component.denoiser
+  private(set) var denoiserClass: String?
+  private(set) var languageModel: LanguageModelConfiguration?
+
+  private let root: String
+
+  static func isFolder(_ path: String) -> Bool {
+    var isFolder = false
+    return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder
+  }
+
+  // MARK: One file
+
+  /// - Throws: `CheckpointError` for a file that is only a part, `SafetensorsError`.
+  init(file path: String) throws {
+    let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+    let name = String(parts.last!)
+    let folder = parts.count > 1 ? parts.dropLast().joined(separator: "/") : "."
+    if name.hasSuffix(".index.json") || name.includes(".safetensors.index.") {
+      // An index stands for its shards.
+      isFolder = true
+      root = folder
+      let shards = try Self.shards(index: name, in: folder, root: folder, warnings: &warnings)
+      for shard in shards {
+        files.append(
+          WeightFile(contents: try SafetensorsFile(path: "\(folder)/\(shard)"), relativePath: shard, component: nil))
+      }
+      companions = [name]
+      try readConfiguration(ofFolder: folder)
+      return
+    }
+    isFolder = false
+    root = folder
+    if Self.isShard(name) { throw CheckpointError(.shard, path: path) }
+    files = [WeightFile(contents: try SafetensorsFile(path: path), relativePath: name, component: nil)]
+    // A lone file may lie in its own folder with its configuration, as `model.safetensors` does.
+    if ["model.safetensors", "diffusion_pytorch_model.safetensors"].contains(name) {
+      try readConfiguration(ofFolder: folder)
+    }
+  }
+
+  /// `model-00001-of-00005.safetensors`
+  private static func isShard(_ name: String) -> Bool {
+    guard name.hasSuffix(".safetensors") else { return false }
+    let words = name.dropping(suffix: ".safetensors").split(separator: "-")
+    guard words.count >= 4, words[words.count - 2] == "of", let count = Int(words.last!) else { return false }
+    return Int(words[words.count - 3]) != nil && count > 1
+  }
+
+  // MARK: Folders
+
+  private static let components: [(folder: String, component: Component)] = [
+    ("unet", .denoiser), ("transformer", .denoiser), ("prior", .denoiser), ("transformer_2", .denoiser2),
+    ("text_encoder", .textEncoder1), ("text_encoder_2", .textEncoder2), ("text_encoder_3", .textEncoder3),
+    ("vae", .vae),
+  ]
+
+  /// A pipeline's folder, or the folder of one model.
+  init(path: String) throws {
+    isFolder = true
+    root = path.hasSuffix("/") && path.utf8.count > 1 ? String(path.dropLast()) : path
+    let all = try Self.filesBelow(root)
+    for file in all where !Self.isInside(root, file) {
+      throw CheckpointError(.outsideFolder(file), path: root)
+    }
+    let folders = Self.components.filter { entry in all.contains { $0.hasPrefix(entry.folder + "/") } }
+    var claimed: Set<String> = []
+    if folders.isEmpty || all.contains(where: { Self.stems.contains($0.dropping(suffix: ".safetensors")) }) {
+      try readConfiguration(ofFolder: root)
+      try addWeights(in: "", component: nil, all: all, claimed: &claimed)
+    } else {
+      for (folder, component) in folders {
+        if component == .denoiser {
+          denoiserClass = try Self.configuration("\(root)/\(folder)")?["_class_name"]?.string
+        }
+        try addWeights(in: folder + "/", component: component, all: all, claimed: &claimed)
+      }
+    }
+    guard !files.isEmpty else {
+      let isTorch = all.contains { $0.hasSuffix(".bin") || $0.hasSuffix(".ckpt") || $0.hasSuffix(".pt") }
+      throw CheckpointError(
+        .notACheckpoint(
+          reason: isTorch
+            ? "found only torch pickles; hint: save it as safetensors first"
+            : "found a folder without diffusion_pytorch_model.safetensors or model.safetensors"), path: root)
+    }
+    let networks = Set(folders.map { $0.folder + "/" })
+    for file in all where !claimed.contains(file) {
+      let folder = networks.first { file.hasPrefix($0) }
+      // Beside weights that were read, other weights of the same network are the same again.
+      if Self.holdsWeights(file), folder != nil || !file.contains("/") {
+        duplicates.append(file)
+      } else {
+        companions.append(file)
+      }
+    }
+  }
+
+  private static let stems = ["diffusion_pytorch_model", "model"]
+
+  private static func holdsWeights(_ name: String) -> Bool {
+    [".safetensors", ".bin", ".ckpt", ".pt", ".pth", ".msgpack", ".h5", ".onnx", ".gguf"].contains {
+      name.hasSuffix($0)
+    }
+      || name.includes(".safetensors.index") || name.hasSuffix(".bin.index.json")
+  }
+
+  /// Adds what a loader would read from a folder: an index, or else a file of one of the usual names.
+  private mutating func addWeights(
+    in folder: String, component: Component?, all: [String], claimed: inout Set<String>
+  ) throws {
+    for stem in Self.stems {
+      let own = all.filter { $0.hasPrefix(folder + stem + ".") && !$0.dropFirst(folder.count).contains("/") }
+      let index =
+        own.first { $0 == "\(folder)\(stem).safetensors.index.json" }
+        ?? own.first { $0.includes(".safetensors.index.") && $0.hasSuffix(".json") }
+      let plain = own.first { $0 == "\(folder)\(stem).safetensors" }
+      let variant = own.first { $0.hasSuffix(".safetensors") }
+      let isIndexed = index.map { !$0.includes(".index.fp") || plain == nil } ?? false
+      if let index, isIndexed {
+        let name = index.dropping(prefix: folder)
+        claimed.insert(index)
+        companions.append(index)
+        for shard in try Self.shards(index: name, in: "\(root)/\(folder)", root: root, warnings: &warnings) {
+          try add(folder + shard, component: component, claimed: &claimed)
+        }
+        return
+      }
+      if let file = plain ?? variant {
+        try add(file, component: component, claimed: &claimed)
+        return
+      }
+    }
+  }
+
+  private mutating func add(_ relativePath: String, component: Component?, claimed: inout Set<String>) throws {
+    guard claimed.insert(relativePath).inserted else { return }
+    files.append(
+      WeightFile(
+        contents: try SafetensorsFile(path: "\(root)/\(relativePath)"), relativePath: relativePath, component: component
+      ))
+  }
+
+  /// All regular files below a folder, sorted, as relative paths.
+  private static func filesBelow(_ root: String) throws -> [String] {
+    let manager = FileManager.default
+    return try manager.subpathsOfDirectory(atPath: root).filter { path in
+      var isFolder = false
+      return manager.fileExists(atPath: "\(root)/\(path)", isDirectory: &isFolder) && !isFolder
+    }.sorted()
+  }
+
+  /// Whether a file really lies in the folder. The hub's cache is the exception: its snapshots link to the blobs beside.
+  private static func isInside(_ root: String, _ path: String) -> Bool {
+    guard let folder = real(root), let file = real("\(root)/\(path)") else { return true }
+    if file.hasPrefix(folder + "/") { return true }
+    guard folder.includes("/snapshots/") else { return false }
+    return file.hasPrefix(folder.prefix(folder.offset(of: "/snapshots/", after: 0)) + "/blobs/")
+  }
+
+  private static func real(_ path: String) -> String? {
+    guard let resolved = realpath(path, nil) else { return nil }
+    defer { free(resolved) }
+    return String(cString: resolved)
+  }
+
+  // MARK: Shards
+
+  /// The names of the shards that an index lists, in order, after checking that all tensors are where it says.
+  private static func shards(
+    index: String, in folder: String, root: String, warnings: inout [String]
+  ) throws -> [String] {
+    let folder = folder.hasSuffix("/") ? String(folder.dropLast()) : folder
+    let path = "\(folder)/\(index)"
+    guard let map = try object(path)?["weight_map"]?.object else {
+      throw CheckpointError(.index(reason: "expected a weight_map, found none"), path: path)
+    }
+    var places: [String: String] = [:]
+    for (tensor, place) in map {
+      guard let shard = place.string else {
+        throw CheckpointError(.index(reason: "\(tensor): expected a file's name"), path: path)
+      }
+      guard !shard.hasPrefix("/"), !shard.split(separator: "/").contains("..") else {
+        throw CheckpointError(.outsideFolder(shard), path: path)
+      }
+      places[tensor] = shard
+    }
+    let shards = Set(places.values).sorted()
+    guard !shards.isEmpty else { throw CheckpointError(.index(reason: "found no shards in it"), path: path) }
+    for shard in shards {
+      guard access("\(folder)/\(shard)", F_OK) == 0 else { throw CheckpointError(.missingShard(shard), path: path) }
+      guard isInside(folder, shard) || isInside(root, shard) else {
+        throw CheckpointError(.outsideFolder(shard), path: path)
+      }
+      let names = Set(try SafetensorsFile(path: "\(folder)/\(shard)").entries.map(\.name))
+      if let missing = places.filter({ $0.value == shard && !names.contains($0.key) }).keys.min() {
+        throw CheckpointError(.missingTensor(name: missing, shard: shard), path: path)
+      }
+      let extra = names.filter { places[$0] != shard }
+      if let first = extra.min() {
+        warnings.append(
+          "\(folder)/\(shard): \(first)\(extra.count > 1 ? " and \(extra.count - 1) more" : ""): not in the index; kept as it is"
+        )
+      }
+    }
+    return shards
+  }
+
+  // MARK: Configurations
+
+  private mutating func readConfiguration(ofFolder folder: String) throws {
+    guard let fields = try Self.configuration(folder) else { return }
+    denoiserClass = fields["_class_name"]?.string
+    guard denoiserClass == nil else {
+      if denoiserClass == "AutoencoderKL" { soleNetwork = .vae }
+      return
+    }
+    languageModel = LanguageModelConfiguration(fields)
+    if languageModel?.isTextEncoder == true { soleNetwork = .textEncoder1 }
+  }
+
+  private static func configuration(_ folder: String) throws -> [String: JSONValue]? {
+    try object("\(folder)/config.json")
+  }
+
+  /// The JSON object in a file; `nil` when there is no file.
+  private static func object(_ path: String) throws -> [String: JSONValue]? {
+    guard let data = FileManager.default.contents(atPath: path) else { return nil }
+    guard let text = String(data: data, encoding: .utf8), let fields = JSONValue(parsing: text)?.object else {
+      throw CheckpointError(.configuration(file: "content", reason: "expected a JSON object"), path: path)
+    }
+    return fields
+  }
+}

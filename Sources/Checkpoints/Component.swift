@@ -1,0 +1,29 @@
+/// One network of a model.
+public enum Component: String, Sendable, Comparable, CaseIterable {
+  /// The UNet or transformer that predicts noise; also the only network of other models.
+  case denoiser
+  /// The second transformer of two-stage models.
+  case denoiser2
+  case textEncoder1, textEncoder2, textEncoder3
+  /// The autoencoder between pictures and latents.
+  case vae
+  /// What no adapter speaks about: averages for training, image encoders, tables of constants.
+  case other
+
+  public var isTextEncoder: Bool { self == .textEncoder1 || self == .textEncoder2 || self == .textEncoder3 }
+
+  /// For people: `UNet or transformer`, `text encoder 2`.
+  public var title: String {
+    switch self {
+    case .denoiser: "UNet or transformer"
+    case .denoiser2: "second transformer"
+    case .textEncoder1: "text encoder 1"
+    case .textEncoder2: "text encoder 2"
+    case .textEncoder3: "text encoder 3"
+    case .vae: "VAE"
+    case .other: "other tensors"
+    }
+  }
+
+  public static func < (a: Component, b: Component) -> Bool { a.rawValue < b.rawValue }
+}
