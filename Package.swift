@@ -15,8 +15,8 @@ struct Room {
 
 let rooms: [Room] = [
   // Ground floor
-  Room(name: "Tensors", dependencies: ["CConversions"]),
-  Room(name: "LinearAlgebra", dependencies: ["Tensors", "COpenBLAS"]),
+  Room(name: "Tensors", dependencies: ["CArithmetic"]),
+  Room(name: "LinearAlgebra", dependencies: ["Tensors", "CArithmetic", "COpenBLAS"]),
   // Hall
   Room(name: "Safetensors", dependencies: ["Tensors", .product(name: "Crypto", package: "swift-crypto")]),
   Room(name: "TorchPickles", dependencies: ["Tensors", "CZip"]),
@@ -30,14 +30,19 @@ let rooms: [Room] = [
       "Tensors", "LinearAlgebra", "Safetensors", "Checkpoints", "Adapters", "Spectra",
       .product(name: "Yams", package: "Yams"),
     ]),
+  Room(
+    name: "Baking",
+    dependencies: [
+      "Tensors", "LinearAlgebra", "Safetensors", "Checkpoints", "Adapters", "Spectra", "Merging", "CZstd",
+    ]),
   // Study
-  Room(name: "Reports", dependencies: ["Tensors", "Checkpoints", "Adapters", "Spectra", "Merging"]),
+  Room(name: "Reports", dependencies: ["Tensors", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking"]),
   // Desk
   Room(
     name: "Commands",
     dependencies: [
       "Tensors", "LinearAlgebra", "Safetensors", "TorchPickles", "Checkpoints", "Adapters", "Spectra", "Merging",
-      "Reports",
+      "Baking", "Reports",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
 ]
@@ -55,7 +60,8 @@ let package = Package(
   targets: [
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
     .systemLibrary(name: "CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
-    .target(name: "CConversions", cSettings: [.define("NDEBUG")]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .target(name: "CArithmetic", cSettings: [.define("NDEBUG")]),
     .executableTarget(name: "lathe", dependencies: ["Commands"], swiftSettings: settings),
     .executableTarget(
       name: "make-adapter",

@@ -37,11 +37,14 @@ public struct Adapter: Sendable {
 
   /// Refuses an adapter that cannot be worked on as a whole.
   ///
-  /// - Parameter allowingUnknown: whether unknown tensors may be left out.
+  /// - Parameters:
+  ///   - allowingUnknown: whether unknown tensors may be left out.
+  ///   - allowingUnsupported: whether targets of algorithms that cannot be worked on may be left out.
   /// - Throws: `AdapterError` for the first fatal problem.
-  public func requireWorkable(allowingUnknown: Bool) throws(AdapterError) {
+  public func requireWorkable(allowingUnknown: Bool, allowingUnsupported: Bool = false) throws(AdapterError) {
     for problem in problems where problem.isFatal {
       if allowingUnknown, problem.kind == .unknownTensor { continue }
+      if allowingUnsupported, case .unsupported = problem.kind { continue }
       throw AdapterError(.problem(problem), path: path)
     }
     guard !targets.isEmpty else { throw AdapterError(.notAnAdapter(reason: "found no targets in it"), path: path) }

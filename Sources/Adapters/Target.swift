@@ -42,6 +42,15 @@ public struct Target: Sendable {
   /// Whether the base weight is stored (in, out), so that the delta is the transposed product (`fan_in_fan_out`).
   public let isTransposed: Bool
 
+  package init(
+    name: String, key: TargetKey, kind: Kind, up: Tensor, down: Tensor, mid: Tensor?, names: TensorNames,
+    alpha: Double?, scale: Double, isTransposed: Bool
+  ) {
+    (self.name, self.key, self.kind) = (name, key, kind)
+    (self.up, self.down, self.mid) = (up, down, mid)
+    (self.names, self.alpha, self.scale, self.isTransposed) = (names, alpha, scale, isTransposed)
+  }
+
   /// The number of components: rows of `up` seen as matrix columns.
   public var rank: Int { up.shape[1] }
 

@@ -41,6 +41,12 @@ public struct Checkpoint: Sendable {
 
   public func tensor(_ weight: Weight) -> Tensor { files[weight.file].contents.tensor(weight.entry) }
 
+  /// The folder that the files lie in.
+  public var folder: String {
+    isFolder && CheckpointFolder.isFolder(path)
+      ? path : path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
+  }
+
   /// The size of all files with weights in bytes.
   public var byteCount: Int { files.reduce(0) { $0 + $1.contents.byteCount } }
 
@@ -139,6 +145,21 @@ public struct Checkpoint: Sendable {
   private func candidates(for component: Component) -> [Component] {
     guard component.isTextEncoder, family == .flux1 || family == .sdxlRefiner else { return [component] }
     return [component] + [.textEncoder1, .textEncoder2, .textEncoder3].filter { $0 != component }
+  }
+
+  /// Whether a name of the component can be found at all.
+  public func hasWeights(for component: Component) -> Bool { candidates(for: component).contains { flat[$0] != nil } }
+
+  /// Whether the matrix of a module is stored as (inputs, outputs), as GPT-2 does.
+  public func storesTransposed(flatName: String) -> Bool { model?.storesTransposed(flatName) ?? false }
+
+  /// A note about a weight that stands for another one too, because the model ties them.
+  public func tieNote(flatName: String, in component: Component) -> String? {
+    guard let model, model.tiesEmbeddings, let names = flat[component],
+      let weight = model.weight(flatName: flatName, in: names)
+    else { return nil }
+    let stored = weights[weight.pieces[0].stored].entry.name
+    return "\(flatName.dropping(suffix: "_weight")) is tied to \(stored): a change to one is a change to both"
   }
 
   /// The factor by which a weight's stored numbers are multiplied, where an 8-bit checkpoint has one: a scalar, or one

@@ -5,7 +5,7 @@ import Merging
 public struct Lathe: ParsableCommand {
   public static let configuration = CommandConfiguration(
     commandName: "lathe",
-    abstract: "Inspects, measures, shrinks and merges LoRA adapters, with exact errors.",
+    abstract: "Inspects, measures, shrinks, merges and bakes LoRA adapters, with exact errors.",
     discussion: """
       An adapter with its strength is written FILE@STRENGTH (style.safetensors@0.8; @0.8,0.5 = UNet, text encoder).
       The report goes to standard output; progress, warnings and errors go to standard error.
@@ -14,7 +14,10 @@ public struct Lathe: ParsableCommand {
       73 cannot create output, 74 input/output error.
       """,
     version: ToolVersion.current,
-    subcommands: [Inspect.self, SpectrumCommand.self, Compare.self, Resize.self, Merge.self])
+    subcommands: [
+      Inspect.self, SpectrumCommand.self, Compare.self, Check.self, Resize.self, Merge.self, Bake.self,
+      UnbakeCommand.self,
+    ])
 
   public init() {}
 }

@@ -1,4 +1,6 @@
 import ArgumentParser
+import Baking
+import Checkpoints
 import Merging
 import Safetensors
 
@@ -44,7 +46,7 @@ extension Error {
     case let error as SafetensorsError:
       switch error.kind {
       case .missing: 66
-      case .exists, .notWritable: 73
+      case .exists, .folderExists, .notWritable, .noSpace: 73
       case .system, .verification: 74
       default: 65
       }
@@ -52,6 +54,13 @@ extension Error {
       switch error.kind {
       case .tooSmall, .unreachableError, .needsFolder, .noAlpha, .noName: 64
       case .verification: 74
+      default: 65
+      }
+    case let error as CheckpointError:
+      if case .missingShard = error.kind { 66 } else { 65 }
+    case let error as BakingError:
+      switch error.kind {
+      case .baseIsOutput: 73
       default: 65
       }
     case is ConsoleError: 74

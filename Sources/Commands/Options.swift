@@ -25,6 +25,11 @@ struct CommonOptions: ParsableArguments {
     for warning in warnings { Console.complain("warning: \(warning)") }
   }
 
+  /// Tells a person at a terminal what is about to happen.
+  func announce(_ text: String) {
+    if !quiet, Console.showsProgress { Console.complain(text) }
+  }
+
   /// The report as JSON or text, as asked.
   func show(_ report: some JSONReport, text: @autoclosure () -> String) throws {
     try Console.report(json ? report.jsonText() : text())
@@ -74,10 +79,11 @@ extension ByteCount: ExpressibleByArgument {
 }
 
 extension Weighing: ExpressibleByArgument {}
+extension Rounding: ExpressibleByArgument {}
 
 /// An adapter with its strength: `FILE`, `FILE@0.8`, or `FILE@0.8,0.5` for UNet and text encoder.
 struct AdapterArgument: ExpressibleByArgument {
-  let input: RefactorRecipe.Input
+  let input: AdapterInput
 
   init?(argument: String) {
     guard !argument.isEmpty else { return nil }

@@ -1,12 +1,12 @@
-/// Memory for doubles that grows when needed and is kept, so that fresh pages are touched once and not for every use.
-public final class ReusableMemory {
-  private var memory = UnsafeMutableBufferPointer<Double>(start: nil, count: 0)
+/// Memory that grows when needed and is kept, so that fresh pages are touched once and not for every use.
+public final class ReusableMemory<Element: BitwiseCopyable & ExpressibleByIntegerLiteral> {
+  private var memory = UnsafeMutableBufferPointer<Element>(start: nil, count: 0)
 
   public init() {}
   deinit { memory.deallocate() }
 
   /// Room for `count` values with arbitrary contents, valid until the next call.
-  public func room(for count: Int) -> UnsafeMutableBufferPointer<Double> {
+  public func room(for count: Int) -> UnsafeMutableBufferPointer<Element> {
     if memory.count < count {
       memory.deallocate()
       memory = .allocate(capacity: count)

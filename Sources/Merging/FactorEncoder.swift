@@ -5,8 +5,8 @@ import Tensors
 /// Makes the stored factors of one target from its delta and measures what was really stored.
 final class FactorEncoder {
   let factors = FactorWorkspace()
-  private let upMemory = ReusableMemory(), downMemory = ReusableMemory()
-  private let storedUpMemory = ReusableMemory(), storedDownMemory = ReusableMemory()
+  private let upMemory = ReusableMemory<Double>(), downMemory = ReusableMemory<Double>()
+  private let storedUpMemory = ReusableMemory<Double>(), storedDownMemory = ReusableMemory<Double>()
 
   /// Encoded factors, with the scale that makes their product the delta.
   struct Encoded {

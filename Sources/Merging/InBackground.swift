@@ -2,11 +2,11 @@ import Dispatch
 import Synchronization
 
 /// A value that is computed on another thread while the caller goes on.
-final class InBackground<Value: Sendable>: Sendable {
+package final class InBackground<Value: Sendable>: Sendable {
   private let outcome = Mutex<Result<Value, any Error>?>(nil)
   private let group = DispatchGroup()
 
-  init(_ compute: @escaping @Sendable () throws -> Value) {
+  package init(_ compute: @escaping @Sendable () throws -> Value) {
     DispatchQueue.global().async(group: group) {
       let result = Result { try compute() }
       self.outcome.withLock { $0 = result }
@@ -14,7 +14,7 @@ final class InBackground<Value: Sendable>: Sendable {
   }
 
   /// Waits for the computation and returns its value or rethrows its error.
-  func value() throws -> Value {
+  package func value() throws -> Value {
     group.wait()
     return try outcome.withLock { $0! }.get()
   }

@@ -1,8 +1,5 @@
 import Adapters
-import FoundationEssentials
-import Safetensors
 import Tensors
-import Yams
 
 /// A merge written down in YAML.
 ///
@@ -20,13 +17,7 @@ public struct MergeRecipeFile: Sendable {
   public let recipe: RefactorRecipe
 
   private struct Document: Decodable {
-    struct Entry: Decodable {
-      var file: String
-      var strength: Double?
-      var text_encoder_strength: Double?
-    }
-
-    var adapters: [Entry]
+    var adapters: [RecipeEntry]
     var rank: Int?
     var conv_rank: Int?
     var energy: Double?
@@ -44,51 +35,13 @@ public struct MergeRecipeFile: Sendable {
     "keep_all_targets",
   ]
 
-  private static let entryFields: Set = ["file", "strength", "text_encoder_strength"]
-
   /// - Throws: `SafetensorsError.missing`, or `MergingError.recipe` for anything that is not understood: an unknown field
   ///   is an error, because a misspelled one would otherwise be left out in silence.
   public init(path: String) throws {
-    let bytes = try MappedFile(path: path).bytes
-    let text = bytes.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
-    func fault(_ reason: String) -> MergingError { MergingError(.recipe(reason: reason), path: path) }
-    let document: Document
-    do {
-      func unknown(_ map: Any?, _ known: Set<String>) -> String? {
-        (map as? [String: Any])?.keys.sorted().first { !known.contains($0) }
-      }
-      let yaml = try Yams.load(yaml: text)
-      if let field = unknown(yaml, Self.fields) { throw fault("expected a known field, found \(field)") }
-      for entry in (yaml as? [String: Any])?["adapters"] as? [Any] ?? [] {
-        if let field = unknown(entry, Self.entryFields) {
-          throw fault("adapters: expected a known field, found \(field)")
-        }
-      }
-      document = try YAMLDecoder().decode(Document.self, from: text)
-    } catch let error as MergingError {
-      throw error
-    } catch let error as DecodingError {
-      throw fault(error.shortReason)
-    } catch {
-      throw fault("\(error)".split(separator: "\n").joined(separator: " "))
-    }
-    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
-    let inputs = document.adapters.map { entry in
-      RefactorRecipe.Input(
-        path: entry.file.hasPrefix("/") ? entry.file : folder + entry.file, strength: entry.strength ?? 1,
-        textEncoderStrength: entry.text_encoder_strength)
-    }
-    guard !inputs.isEmpty else { throw fault("adapters: expected at least one, found none") }
-    guard inputs.allSatisfy({ $0.strength.isFinite && $0.textEncoderStrength.isFinite }) else {
-      throw fault("strength: expected a finite number")
-    }
+    let source = try RecipeSource<Document>(path: path, fields: Self.fields)
+    let document = source.document, fault = source.fault, inputs = try source.inputs(document.adapters)
     var recipe = RefactorRecipe(.merge, inputs: inputs, rule: try Self.rule(document, fault))
-    if let name = document.dtype {
-      guard let dtype = DType(rawValue: name.uppercased()), [.f32, .f16, .bf16, .f8e4m3].contains(dtype) else {
-        throw fault("dtype: expected f32, f16, bf16 or f8_e4m3, found \(name)")
-      }
-      recipe.dtype = dtype
-    }
+    recipe.dtype = try source.dtype(document.dtype)
     if let name = document.format {
       guard let format = AdapterFormat(rawValue: name) else {
         throw fault("format: expected kohya, diffusers, peft or native, found \(name)")
@@ -132,29 +85,5 @@ public struct MergeRecipeFile: Sendable {
       throw fault("expected one of rank, energy, max_error and size, found \(rules.count)")
     }
     return rules.first ?? .exact
-  }
-}
-
-extension DecodingError {
-  fileprivate var shortReason: String {
-    switch self {
-    case .keyNotFound(let key, _): "expected the field \(key.stringValue), found none"
-    case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
-      "\(context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")): expected "
-        + Self.words(for: type)
-    case .dataCorrupted(let context): context.debugDescription
-    @unknown default: "it is not understood"
-    }
-  }
-
-  private static func words(for type: any Any.Type) -> String {
-    switch type {
-    case is Int.Type: "a whole number"
-    case is Double.Type: "a number"
-    case is Bool.Type: "true or false"
-    case is Node.Scalar.Type, is String.Type: "one value"
-    case is Node.Sequence.Type: "a list"
-    default: "fields"
-    }
   }
 }

@@ -115,6 +115,6 @@ struct OutputMetadata {
 }
 
 /// The last part of a path: a stranger's machine is nobody's business.
-func fileName(_ path: String) -> String {
+package func fileName(_ path: String) -> String {
   path.split(separator: "/").last.map(String.init) ?? path
 }

@@ -75,7 +75,7 @@ public struct RefactorPlan: Sendable {
     return try groups.map { group in
       let delta = try DeltaSum(
         group.members.map { index, target in
-          .init(target, of: adapters[index].path, strength: recipe.inputs[index].strength(for: target.key.component))
+          .init(target, of: adapters[index].path, strength: recipe.inputs[index].strength(for: target.key))
         })
       let first = group.members[0].target
       let dtypes = Set(group.members.map(\.target.dtype))

@@ -1,5 +1,4 @@
 public import Adapters
-import Checkpoints
 public import Tensors
 
 /// What the user wants: adapters with their strengths, and how their sum is to be written.
@@ -11,24 +10,7 @@ public struct RefactorRecipe: Sendable {
     case merge
   }
 
-  /// An adapter file and how strongly it is used.
-  public struct Input: Sendable, Equatable {
-    public var path: String
-    public var strength: Double
-    /// For targets in text encoders.
-    public var textEncoderStrength: Double
-
-    public init(path: String, strength: Double = 1, textEncoderStrength: Double? = nil) {
-      self.path = path
-      self.strength = strength
-      self.textEncoderStrength = textEncoderStrength ?? strength
-    }
-
-    /// The strength for a target of the given component.
-    func strength(for component: Component) -> Double {
-      component.isTextEncoder ? textEncoderStrength : strength
-    }
-  }
+  public typealias Input = AdapterInput
 
   public var operation: Operation
   public var inputs: [Input]

@@ -2,27 +2,38 @@ import Dispatch
 import Synchronization
 import Tensors
 
-/// The digest of every tensor written so far.
+/// The digest of every part of the data section that was written so far.
 final class Digests: Sendable {
-  private let digests = Mutex<[String: String]>([:])
+  private let parts = Mutex<[(range: Range<Int>, digest: String)]>([])
 
-  func record(_ digest: String, for name: String) {
-    let previous = digests.withLock { $0.updateValue(digest, forKey: name) }
-    precondition(previous == nil, "\(name) was written twice")
-  }
+  func record(_ digest: String, for range: Range<Int>) { parts.withLock { $0.append((range, digest)) } }
 
   /// Compares what a file holds with what was handed over, on all cores.
   ///
+  /// - Precondition: every byte of the data section was written exactly once.
   /// - Throws: `SafetensorsError.verification` for the first tensor, in file order, that differs.
   func verify(_ layout: SafetensorsLayout, in data: Bytes, path: String) throws(SafetensorsError) {
-    let known = digests.withLock { $0 }
+    let known = parts.withLock { $0 }.sorted { $0.range.lowerBound < $1.range.lowerBound }
+    var end = 0
+    for (range, _) in known {
+      precondition(
+        range.lowerBound == end, "\(layout.name(at: min(end, range.lowerBound))) was not written exactly once")
+      end = range.upperBound
+    }
+    precondition(end == layout.dataCount, "\(layout.name(at: end)) was not written")
     let firstFault = Mutex<Int?>(nil)
-    DispatchQueue.concurrentPerform(iterations: layout.places.count) { index in
-      let (item, range) = layout.places[index]
-      guard known[item.name] != ContentHash.sha256(data[range]) else { return }
+    DispatchQueue.concurrentPerform(iterations: known.count) { index in
+      guard known[index].digest != ContentHash.sha256(data[known[index].range]) else { return }
       firstFault.withLock { $0 = min($0 ?? index, index) }
     }
     guard let index = firstFault.withLock({ $0 }) else { return }
-    throw SafetensorsError(.verification(tensor: layout.places[index].item.name), path: path)
+    throw SafetensorsError(.verification(tensor: layout.name(at: known[index].range.lowerBound)), path: path)
+  }
+}
+
+extension SafetensorsLayout {
+  /// The tensor that holds a byte of the data section.
+  fileprivate func name(at offset: Int) -> String {
+    places.first { $0.range.contains(offset) }?.item.name ?? "a tensor"
   }
 }

@@ -6,10 +6,10 @@ import Synchronization
   import Darwin
 #endif
 
-/// Removes unfinished files when the process is told to stop (Ctrl-C, `kill`, a closed terminal).
+/// Removes unfinished files and folders when the process is told to stop (Ctrl-C, `kill`, a closed terminal).
 enum Interruption {
-  private static let slotCount = 16
-  /// Paths of files in the making, as C strings. A signal handler may only touch plain memory, hence no array or lock.
+  private static let slotCount = 4096
+  /// Paths of files and folders in the making, as C strings, folders before what is in them. A signal handler may only touch plain memory, hence no array or lock.
   nonisolated(unsafe) private static let slots: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?> = {
     let slots = UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>.allocate(capacity: slotCount)
     slots.initialize(repeating: nil, count: slotCount)
@@ -27,7 +27,9 @@ enum Interruption {
       sigaction(number, nil, &current)
       if isIgnored(current) { continue }
       signal(number) { number in
-        for i in 0..<Interruption.slotCount { if let path = Interruption.slots[i] { unlink(path) } }
+        for i in stride(from: Interruption.slotCount - 1, through: 0, by: -1) {
+          if let path = Interruption.slots[i], unlink(path) != 0 { rmdir(path) }
+        }
         _exit(128 + number)
       }
       sigaddset(&stops, number)

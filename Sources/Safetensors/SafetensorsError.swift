@@ -1,3 +1,5 @@
+import Tensors
+
 /// What is wrong with a safetensors file, or why it could not be read or written.
 public struct SafetensorsError: Error, CustomStringConvertible {
   public enum Kind: Equatable, Sendable {
@@ -17,6 +19,8 @@ public struct SafetensorsError: Error, CustomStringConvertible {
     case dataLength(expected: Int, found: Int)
     case metadata(reason: String)
     case exists
+    case folderExists
+    case noSpace(needed: Int, available: Int)
     case notWritable(reason: String)
     case verification(tensor: String)
   }
@@ -59,6 +63,9 @@ public struct SafetensorsError: Error, CustomStringConvertible {
         : "data: expected \(expected) bytes, found \(found); the file has bytes after its last tensor"
     case .metadata(let reason): "__metadata__: \(reason)"
     case .exists: "exists already; hint: --force overwrites it"
+    case .folderExists: "exists already; hint: a folder is never replaced, give a new name"
+    case .noSpace(let needed, let available):
+      "disk: expected \(ByteCount(needed)) free, found \(ByteCount(available)); hint: free some or write elsewhere"
     case .notWritable(let reason): "cannot create: \(reason)"
     case .verification(let tensor): "\(tensor): the bytes on disk are not the bytes written; the output was removed"
     }

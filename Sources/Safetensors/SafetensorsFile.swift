@@ -59,6 +59,23 @@ public struct SafetensorsFile: Sendable {
     Tensor(dtype: entry.dtype, shape: entry.shape, bytes: data[entry.range])
   }
 
+  /// The bytes of the file before its data section: the length field and the header.
+  public var head: Bytes {
+    get throws(SafetensorsError) { try MappedFile(path: path).bytes[0..<byteCount - data.count] }
+  }
+
+  /// The entries of a file that begins with `head` and is otherwise not at hand.
+  ///
+  /// - Parameter path: for messages.
+  public static func entries(head: Bytes, path: String) throws(SafetensorsError) -> [Entry] {
+    let count = try headerLength(of: head, path: path)
+    let outcome = head[8..<8 + count].withUnsafeBytes { text in
+      Result { () throws(SafetensorsError) in try HeaderParser.parse(text, path: path) }
+    }
+    let raw = try outcome.get().entries
+    return try validated(raw, dataCount: raw.map(\.end).max() ?? 0, path: path)
+  }
+
   private static func headerLength(of bytes: Bytes, path: String) throws(SafetensorsError) -> Int {
     let beginning = bytes.withUnsafeBytes { Array($0.prefix(512)) }
     let words = String(decoding: beginning, as: UTF8.self).drop(while: \.isWhitespace).prefix(15).lowercased()

@@ -2,8 +2,8 @@ public import Tensors
 
 /// Where every byte of a safetensors file to be written goes: the header's text and each tensor's place.
 ///
-/// Tensors stand in the canonical order (dtype from widest to narrowest, then name), the data section begins at a
-/// multiple of eight. Equal tensors and metadata give equal bytes.
+/// Tensors stand in the canonical order (dtype from widest to narrowest, then name) unless another is given; the data
+/// section begins at a multiple of eight. Equal tensors and metadata give equal bytes.
 public struct SafetensorsLayout: Sendable {
   public struct Item: Sendable {
     public let name: String
@@ -39,8 +39,15 @@ public struct SafetensorsLayout: Sendable {
 
   /// - Precondition: no two items have the same name.
   public init(_ items: [Item], metadata: [(key: String, value: String)]) {
+    self.init(inOrder: items.sorted { $0.precedes($1) }, metadata: metadata)
+  }
+
+  /// A layout whose tensors stand as given rather than in the canonical order: for a file that is to look like another.
+  ///
+  /// - Precondition: no two items have the same name.
+  public init(inOrder items: [Item], metadata: [(key: String, value: String)]) {
     var offset = 0
-    places = items.sorted { $0.precedes($1) }.map { item in
+    places = items.map { item in
       defer { offset += item.byteCount }
       return (item, offset..<offset + item.byteCount)
     }

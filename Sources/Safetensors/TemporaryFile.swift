@@ -69,11 +69,16 @@ public final class TemporaryFile: @unchecked Sendable {
     }
   }
 
-  /// Syncs the file to the disk and gives it its name.
-  public func commit() throws(SafetensorsError) {
+  /// Waits until everything written so far is on the disk.
+  func sync() throws(SafetensorsError) {
     guard fsync(descriptor) == 0 else {
       throw SafetensorsError(.system(operation: "sync", reason: systemReason()), path: destination)
     }
+  }
+
+  /// Syncs the file to the disk and gives it its name.
+  public func commit() throws(SafetensorsError) {
+    try sync()
     // Another process may have made the file since the first look; a link never replaces one.
     if !overwrites, link(path, destination) != 0 {
       // Some file systems have no links; there a second look must do.

@@ -100,7 +100,8 @@ public struct DeltaSum: Sendable {
 
 /// Memory for the factors of one delta, made once for each thread and reused.
 public final class FactorWorkspace {
-  private let upMemory = ReusableMemory(), downMemory = ReusableMemory(), scratchMemory = ReusableMemory()
+  private let upMemory = ReusableMemory<Double>(), downMemory = ReusableMemory<Double>(),
+    scratchMemory = ReusableMemory<Double>()
   public private(set) var up = UnsafeMutableBufferPointer<Double>(start: nil, count: 0)
   public private(set) var down = UnsafeMutableBufferPointer<Double>(start: nil, count: 0)
 

@@ -51,6 +51,15 @@ public struct Bytes: @unchecked Sendable {
     }
   }
 
+  /// Copies all bytes to `target`. From a mapped file they are read without mapping pages, which is faster for memory that
+  /// is used again and again.
+  public func copy(to target: UnsafeMutableRawBufferPointer) {
+    precondition(target.count >= count, "room for \(target.count) of \(count) bytes")
+    let place = UnsafeMutableRawBufferPointer(rebasing: target[..<count])
+    if let reader, reader.read(base, into: place) { return }
+    withUnsafeBytes { place.copyMemory(from: $0) }
+  }
+
   private final class Block {
     let buffer: UnsafeMutableRawBufferPointer
     init(count: Int) { buffer = .allocate(byteCount: count, alignment: 64) }

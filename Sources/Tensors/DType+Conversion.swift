@@ -1,4 +1,4 @@
-import CConversions
+import CArithmetic
 
 extension DType {
   /// Widens stored elements to doubles.

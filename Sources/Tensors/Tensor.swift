@@ -1,4 +1,4 @@
-import CConversions
+import CArithmetic
 
 /// A named array's contents: a number format, a shape, and bytes in little-endian C order without padding.
 ///

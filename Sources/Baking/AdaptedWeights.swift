@@ -1,0 +1,71 @@
+public import Adapters
+public import Checkpoints
+import LinearAlgebra
+public import Merging
+import Spectra
+public import Tensors
+
+/// A base checkpoint with adapters added: W + Σ strength · delta, computed when asked for.
+///
+/// Sums are in single precision. The same weight has the same bits on every machine, and a bake to single precision
+/// stores these bits.
+public struct AdaptedWeights: Sendable {
+  /// A target's delta, and where it is added.
+  struct Addition: Sendable {
+    let target: Target
+    /// The file it came from, for messages.
+    let file: String
+    let strength: Double
+    let placement: AdapterFit.Placement
+  }
+
+  public let base: Checkpoint
+  /// What is added to each stored weight, by its index.
+  let additions: [Int: [Addition]]
+
+  /// - Parameter fits: each adapter's match with `base`, and how strongly it is used. Targets that do not fit are left out.
+  public init(base: Checkpoint, adapters: [(fit: AdapterFit, input: AdapterInput)]) {
+    var additions: [Int: [Addition]] = [:]
+    for (fit, input) in adapters {
+      for placement in fit.placements {
+        let target = fit.adapter.targets[placement.target], strength = input.strength(for: target.key)
+        guard strength != 0 else { continue }
+        additions[placement.stored, default: []].append(
+          Addition(target: target, file: fit.adapter.path, strength: strength, placement: placement))
+      }
+    }
+    self.init(base: base, additions: additions)
+  }
+
+  init(base: Checkpoint, additions: [Int: [Addition]]) {
+    self.base = base
+    self.additions = additions
+  }
+
+  /// A stored weight with everything added, as single precision in the stored tensor's shape.
+  func adapted(_ stored: Int, in workspace: AdditionWorkspace) throws -> Tensor {
+    let weight = base.weights[stored], tensor = base.tensor(weight)
+    guard let rounding = SumRounding(.f32), SumRounding(weight.entry.dtype) != nil else { return tensor }
+    return try Tensor(
+      dtype: .f32, shape: tensor.shape,
+      bytes: Bytes(count: 4 * tensor.elementCount) { target in
+        let tiles = try WeightTiles(self, stored: stored, in: workspace)
+        var unused = Survival()
+        try tiles.forEach { tile in
+          let place = target.baseAddress! + 4 * tile.rows.lowerBound * tiles.columns
+          rounding.roundNearest(
+            base: tile.base, delta: tile.delta, count: tile.rows.count * tiles.columns, into: place, counting: &unused)
+        }
+      })
+  }
+}
+
+extension AdaptedWeights: WeightSource {
+  /// A weight of the adapted model, as single precision.
+  ///
+  /// - Throws: `CheckpointError`: `unknownWeight` or `weightShape`.
+  public func weight(named name: WeightName, shape: Shape) throws -> Tensor {
+    let workspace = AdditionWorkspace()
+    return try base.read(named: name, shape: shape) { try adapted($0, in: workspace) }
+  }
+}

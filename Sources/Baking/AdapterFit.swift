@@ -1,0 +1,161 @@
+public import Adapters
+public import Checkpoints
+import Tensors
+
+/// How an adapter's targets match a base checkpoint's weights.
+public struct AdapterFit: Sendable {
+  public enum Finding: Sendable, Equatable {
+    case fits
+    /// The checkpoint has no weight of this name.
+    case missing(reason: String)
+    case shape(expected: String, found: String)
+    /// No delta of this kind can be computed.
+    case unsupported(Algorithm)
+    /// Another target of the same adapter changes the same rows and is used instead.
+    case overlapping(with: String)
+  }
+
+  public struct Entry: Sendable {
+    /// As the adapter spells it.
+    public let target: String
+    public let finding: Finding
+    /// The checkpoint's names of the weights that it changes.
+    public let weights: [String]
+  }
+
+  public let adapter: Adapter
+  public let base: Checkpoint
+  /// In the adapter's order; then targets of unsupported algorithms.
+  public let entries: [Entry]
+  /// What goes where, for the targets that fit.
+  let placements: [Placement]
+  /// Notes for the user about targets that fit.
+  public let notes: [String]
+
+  /// Some rows of a stored weight, and the target whose delta belongs there.
+  struct Placement: Sendable {
+    /// Index into the checkpoint's weights.
+    let stored: Int
+    let storedRows: Range<Int>
+    /// Index into the adapter's targets.
+    let target: Int
+    /// The delta's rows that belong there.
+    let deltaRows: Range<Int>
+    let swapsHalves: Bool
+    /// Whether the delta must be transposed to be added.
+    let isTransposed: Bool
+  }
+
+  public var fittingCount: Int { entries.count { $0.finding == .fits } }
+  public var isComplete: Bool { fittingCount == entries.count }
+
+  /// The sentence that explains an adapter for another kind of model; `nil` when the kinds agree or are not known.
+  public var familyMismatch: String? {
+    guard adapter.family != .unknown, base.family != .unknown, adapter.family != base.family else { return nil }
+    // Chroma is a Flux.1 without some layers, and takes its adapters.
+    if adapter.family == .flux1, base.family == .chroma { return nil }
+    return "this is \(adapter.family.withArticle) adapter; the checkpoint is \(base.family.rawValue)"
+  }
+
+  public init(_ adapter: Adapter, on base: Checkpoint) {
+    var entries: [Entry] = [], placements: [Placement] = [], notes: [String] = []
+    for (index, target) in adapter.targets.enumerated() {
+      let (finding, own, note) = Self.match(target, index: index, base)
+      placements += own
+      if let note, !notes.contains(note) { notes.append(note) }
+      entries.append(
+        Entry(target: target.name, finding: finding, weights: own.map { base.weights[$0.stored].entry.name }.unique))
+    }
+    for target in adapter.unsupported {
+      entries.append(Entry(target: target.name, finding: .unsupported(target.algorithm), weights: []))
+    }
+    (self.adapter, self.base) = (adapter, base)
+    (self.entries, self.placements) = Self.withoutOverlaps(entries, placements, adapter)
+    self.notes = notes
+  }
+
+  // MARK: One target
+
+  private static func match(
+    _ target: Target, index: Int, _ base: Checkpoint
+  ) -> (Finding, [Placement], note: String?) {
+    var path = target.key.path
+    // XLabs changes only the first rows of this weight.
+    let isPart = path.hasSuffix("_qkv_rows")
+    if isPart { path = path.dropping(suffix: "_qkv_rows") }
+    guard let weight = base.weight(flatName: path + "_weight", in: target.key.component) else {
+      return (.missing(reason: reason(target.key, base)), [], nil)
+    }
+    let isTransposed = target.isTransposed || base.storesTransposed(flatName: path)
+    let extents = weight.shape.extents
+    let isMatching =
+      isTransposed
+      ? extents == [target.inputs, target.rows]
+      : extents.count >= 2 && (isPart ? extents[0] >= target.rows : extents[0] == target.rows)
+        && extents[1] == target.inputs
+        && (target.columns == extents.dropFirst().reduce(1, *))
+        && (target.kernel.allSatisfy { $0 == 1 } || Array(extents.dropFirst(2)) == target.kernel)
+    guard isMatching else {
+      return (.shape(expected: "\(weight.shape)", found: "\(target.shape)"), [], nil)
+    }
+    let rows = isTransposed ? extents[0] : target.rows
+    let placements = weight.pieces.filter { $0.ownRows.lowerBound < rows }.map { piece in
+      let own = piece.ownRows.clamped(to: 0..<rows), first = piece.storedRows.lowerBound
+      return Placement(
+        stored: piece.stored, storedRows: piece.isTransposed ? piece.storedRows : first..<first + own.count,
+        target: index, deltaRows: own, swapsHalves: piece.swapsHalves, isTransposed: piece.isTransposed != isTransposed)
+    }
+    return (.fits, placements, base.tieNote(flatName: path + "_weight", in: target.key.component))
+  }
+
+  private static func reason(_ key: TargetKey, _ base: Checkpoint) -> String {
+    base.hasWeights(for: key.component)
+      ? "the checkpoint has no weight of this name" : "the checkpoint has no \(key.component.title)"
+  }
+
+  // MARK: Overlaps
+
+  /// Some files hold a fused projection and its parts too; the parts are what their trainer meant. Two other targets on
+  /// the same rows cannot both be right.
+  private static func withoutOverlaps(
+    _ entries: [Entry], _ placements: [Placement], _ adapter: Adapter
+  ) -> ([Entry], [Placement]) {
+    var dropped: [Int: Int] = [:]
+    for (_, group) in Dictionary(grouping: placements, by: \.stored) where group.count > 1 {
+      for a in group {
+        for b in group where b.target > a.target && a.storedRows.overlaps(b.storedRows) {
+          let isFirstLarger = adapter.targets[a.target].rows >= adapter.targets[b.target].rows
+          let loser = isFirstLarger ? a.target : b.target
+          dropped[loser] = isFirstLarger ? b.target : a.target
+        }
+      }
+    }
+    guard !dropped.isEmpty else { return (entries, placements) }
+    var entries = entries
+    for (loser, winner) in dropped {
+      entries[loser] = Entry(
+        target: entries[loser].target, finding: .overlapping(with: adapter.targets[winner].name), weights: [])
+    }
+    return (entries, placements.filter { dropped[$0.target] == nil })
+  }
+}
+
+extension AdapterFit.Finding: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .fits: "fits"
+    case .missing(let reason): "\(reason)"
+    case .shape(let expected, let found): "shape: expected \(expected), found \(found)"
+    case .unsupported(let algorithm): "this version cannot apply \(algorithm.rawValue)"
+    case .overlapping(let other): "changes the same rows as \(other), which is used"
+    }
+  }
+}
+
+extension [String] {
+  /// Each text once, in order.
+  fileprivate var unique: [String] {
+    var seen: Set<String> = []
+    return filter { seen.insert($0).inserted }
+  }
+}

@@ -1,0 +1,204 @@
+import Adapters
+import Checkpoints
+import Foundation
+import LinearAlgebra
+public import Merging
+import Safetensors
+import Synchronization
+import Tensors
+
+extension BakePlan {
+  /// What a bake would do, measured without writing anything.
+  ///
+  /// - Parameters:
+  ///   - threads: how many weights are worked on at once; the result does not depend on it.
+  ///   - progress: called with the number of weights done.
+  public func rehearsed(
+    output: String, threads: Int, progress: (@Sendable (Int) -> Void)? = nil
+  ) throws -> BakeResult {
+    let survivals = try run(WeightBaker(plan: self, write: nil, undo: nil), threads: threads, progress: progress)
+    return result(survivals, output: output, files: [], bytes: byteCount, undo: nil)
+  }
+
+  /// Fails early, before any work, when the output could not be written after it.
+  public func checkDestination(_ output: String, undo: String?, overwriting: Bool) throws {
+    if base.isFolder {
+      try StagedFolder.checkDestination(output)
+    } else {
+      try TemporaryFile.checkDestination(output, overwriting: overwriting)
+      if overwriting, base.files[0].contents.isSameFile(as: output) { throw BakingError(.baseIsOutput, path: output) }
+    }
+    if let undo { try TemporaryFile.checkDestination(undo, overwriting: overwriting) }
+    try DiskSpace.require(byteCount, for: output)
+  }
+
+  /// Bakes, reads everything back, and only then gives the output its name.
+  ///
+  /// - Parameters:
+  ///   - output: a file, or a new folder where the base is one.
+  ///   - undo: where the file goes that takes the bake back.
+  ///   - overwriting: whether existing files may be replaced.
+  ///   - threads: how many weights are worked on at once; the bytes do not depend on it.
+  ///   - progress: called with the number of weights done.
+  public func write(
+    to output: String, undo: String? = nil, overwriting: Bool, threads: Int,
+    progress: (@Sendable (Int) -> Void)? = nil
+  ) throws -> BakeResult {
+    try checkDestination(output, undo: undo, overwriting: overwriting)
+    let recorder = undo.map { _ in UndoRecorder(self) }
+    let adapterHashes = InBackground { try self.fits.map { try AdapterHashes.contentHash(of: $0.adapter) } }
+    let place = try CheckpointOutput(output, isFolder: base.isFolder, overwriting: overwriting)
+    let writers = try base.files.enumerated().map { index, file in
+      try place.writer(for: file.relativePath, layout: layout(ofFile: index))
+    }
+
+    // Work goes through the files in order, so that reading, hashing and writing follow each other through the disk.
+    let order = base.weights.indices.sorted {
+      (base.weights[$0].file, base.weights[$0].entry.range.lowerBound)
+        < (base.weights[$1].file, base.weights[$1].entry.range.lowerBound)
+    }
+    let position = ReadingPosition()
+    let baseHashes = InBackground {
+      self.base.files.enumerated().map { index, file in
+        ContentHash.sha256(streaming: file.contents.data) { position.wait(file: index, offset: $0) }
+      }
+    }
+    defer { position.release() }
+    let baker = WeightBaker(
+      plan: self,
+      write: { bytes, weight, offset in try writers[weight.file].write(bytes, of: weight.entry.name, at: offset) },
+      undo: recorder)
+    let survivals = try run(baker, threads: threads, order: order, position: position, progress: progress)
+    position.release()
+
+    let hashes = try baseHashes.value(), ownHashes = try adapterHashes.value()
+    for (index, writer) in writers.enumerated() {
+      try writer.seal { _ in metadata(ofFile: index, baseHash: hashes[index], adapterHashes: ownHashes) }
+    }
+    let undoWriter = try undo.map { try recorder!.write(to: $0, overwriting: overwriting, hashes: hashes) }
+    for companion in base.companions { try place.copy(companion, fromFolder: base.folder) }
+    // The way back stands before the way out: a bake without its undo file would be worse than none.
+    try undoWriter?.commit()
+    try place.commit { for writer in writers { try writer.commit() } }
+    let files = zip(base.files, writers).map {
+      BakeResult.File(path: place.finalPath(of: $0.relativePath), bytes: $1.layout.fileCount)
+    }
+    return result(
+      survivals, output: output, files: files, bytes: files.reduce(0) { $0 + $1.bytes },
+      undo: undoWriter.map { (undo!, $0.layout.fileCount) })
+  }
+
+  // MARK: The run
+
+  private func run(
+    _ baker: WeightBaker, threads: Int, order: [Int]? = nil, position: ReadingPosition? = nil,
+    progress: (@Sendable (Int) -> Void)?
+  ) throws -> [Survival?] {
+    try concurrentMap(
+      count: base.weights.count, threads: threads, order: order, progress: progress, workspace: AdditionWorkspace.init
+    ) { index, workspace in
+      let weight = base.weights[index]
+      position?.advance(file: weight.file, offset: weight.entry.range.lowerBound)
+      return try baker.bake(index, in: workspace)
+    }
+  }
+
+  private func result(
+    _ survivals: [Survival?], output: String, files: [BakeResult.File], bytes: Int, undo: (path: String, bytes: Int)?
+  ) -> BakeResult {
+    let entries = base.weights.indices.compactMap { index -> BakeResult.Entry? in
+      guard weights.additions[index] != nil, let survival = survivals[index] else { return nil }
+      let weight = base.weights[index]
+      return .init(name: weight.entry.name, block: weight.block, dtype: outputs[index]!, survival: survival)
+    }
+    return BakeResult(output: output, entries: entries, files: files, bytes: bytes, undo: undo)
+  }
+
+  // MARK: Files
+
+  private func layout(ofFile file: Int) -> SafetensorsLayout {
+    let own = base.weights.indices.filter { base.weights[$0].file == file && outputs[$0] != nil }.sorted {
+      base.weights[$0].entry.range.lowerBound < base.weights[$1].entry.range.lowerBound
+    }
+    let items = own.map { index in
+      SafetensorsLayout.Item(
+        name: base.weights[index].entry.name, dtype: outputs[index]!, shape: base.weights[index].entry.shape)
+    }
+    return SafetensorsLayout(inOrder: items, metadata: metadata(ofFile: file, baseHash: nil, adapterHashes: nil))
+  }
+
+  /// The base's own metadata without hashes of what changed, and the recipe.
+  private func metadata(
+    ofFile file: Int, baseHash: String?, adapterHashes: [String]?
+  ) -> [(key: String, value: String)] {
+    var entries = base.files[file].contents.metadata.filter { !Self.isStale($0.key) }
+    if entries.contains(where: { $0.key == "modelspec.sai_model_spec" }) {
+      let names = [base.path] + recipe.inputs.map(\.path)
+      entries.removeAll { $0.key == "modelspec.merged_from" }
+      entries.append(("modelspec.merged_from", names.map(fileName).joined(separator: ", ")))
+    }
+    entries.append(("lathe.version", ToolVersion.current))
+    entries.append(("lathe.recipe", recipeText(file: file, baseHash: baseHash, adapterHashes: adapterHashes)))
+    return entries
+  }
+
+  private static func isStale(_ key: String) -> Bool {
+    ["modelspec.hash_sha256", "sshs_model_hash", "sshs_legacy_hash"].contains(key) || key.hasPrefix("lathe.")
+  }
+
+  private func recipeText(file: Int, baseHash: String?, adapterHashes: [String]?) -> String {
+    let unknown = String(repeating: "0", count: 64)
+    let inputs = recipe.inputs.enumerated().map { index, input in
+      JSONValue.object([
+        "file": .string(fileName(input.path)), "content_sha256": .string(adapterHashes?[index] ?? unknown),
+        "strength": .number(input.strength), "text_encoder_strength": .number(input.textEncoderStrength),
+        "has_block_weights": .bool(input.blocks != nil),
+      ])
+    }
+    var fields: [String: JSONValue] = [
+      "operation": .string("bake"), "inputs": .array(inputs), "rounding": .string(recipe.rounding.rawValue),
+      "base": .object([
+        "file": .string(base.files[file].relativePath), "content_sha256": .string(baseHash ?? unknown),
+      ]),
+    ]
+    if recipe.rounding == .stochastic { fields["seed"] = .string(String(recipe.seed)) }
+    if let dtype = recipe.dtype { fields["dtype"] = .string(dtype.rawValue) }
+    return JSONValue.object(fields).compactText
+  }
+}
+
+/// How far the work has come through the base's files, for a reader that must not run far ahead of it.
+private final class ReadingPosition: Sendable {
+  private static let lead = 256 << 20
+  private struct Place {
+    var file = 0
+    var offset = 0
+    var isReleased = false
+  }
+
+  private let place = Mutex(Place())
+
+  func advance(file: Int, offset: Int) {
+    place.withLock { if (file, offset) > ($0.file, $0.offset) { ($0.file, $0.offset) = (file, offset) } }
+  }
+
+  func release() { place.withLock { $0.isReleased = true } }
+
+  func wait(file: Int, offset: Int) {
+    while place.withLock({ !$0.isReleased && (file > $0.file || file == $0.file && offset > $0.offset + Self.lead) }) {
+      usleep(2000)
+    }
+  }
+}
+
+extension SafetensorsFile {
+  fileprivate func isSameFile(as other: String) -> Bool {
+    func identity(_ path: String) -> [UInt64]? {
+      var status = stat()
+      guard stat(path, &status) == 0 else { return nil }
+      return [UInt64(status.st_dev), UInt64(status.st_ino)]
+    }
+    guard let own = identity(path) else { return false }
+    return own == identity(other)
+  }
+}

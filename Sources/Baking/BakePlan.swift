@@ -1,0 +1,138 @@
+public import Adapters
+public import Checkpoints
+public import Merging
+import Safetensors
+public import Tensors
+
+/// A bake resolved against the real files: what is added where, what comes out, and how large it is.
+///
+/// Only headers and alphas have been read.
+public struct BakePlan: Sendable {
+  public let recipe: BakeRecipe
+  public let base: Checkpoint
+  public let fits: [AdapterFit]
+  /// What the user should know before or instead of the work.
+  public let warnings: [String]
+  /// What is left out, because the user allowed it.
+  public let skipped: [String]
+  let weights: AdaptedWeights
+  /// What each of the base's tensors becomes; `nil` for one that the output does without.
+  let outputs: [DType?]
+  /// The changed 8-bit weights that have a scale, by the index of the scale's tensor.
+  let scaledWeights: [Int: Int]
+
+  /// Reads the headers and matches all targets.
+  ///
+  /// - Throws: an error of a file's room, or `BakingError` for what does not fit.
+  public init(_ recipe: BakeRecipe) throws {
+    let base = try Checkpoint(path: recipe.base)
+    let adapters = try recipe.inputs.map { try Adapter(path: $0.path) }
+    for adapter in adapters {
+      try adapter.requireWorkable(allowingUnknown: recipe.allowsUnknown, allowingUnsupported: recipe.allowsUnmatched)
+    }
+    let fits = adapters.map { AdapterFit($0, on: base) }
+    var skipped: [String] = []
+    for (fit, input) in zip(fits, recipe.inputs) {
+      skipped += try Self.leftOut(fit, input, allowing: recipe.allowsUnmatched)
+    }
+    self.recipe = recipe
+    self.base = base
+    self.fits = fits
+    self.skipped = skipped + adapters.flatMap { adapter in adapter.unknown.map { "\(adapter.path): \($0)" } }
+    weights = AdaptedWeights(base: base, adapters: Array(zip(fits, recipe.inputs)))
+    let outputs = base.weights.indices.map { Self.output($0, base, recipe.dtype) }
+    self.outputs = outputs
+    scaledWeights = Self.scaledWeights(base, changed: weights.additions.keys, outputs)
+    warnings =
+      base.warnings
+      + adapters.flatMap { adapter in
+        AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
+      } + fits.flatMap { fit in fit.notes.map { "\(fit.adapter.path): \($0)" } }
+      + base.duplicates.map { "\($0): left out, it holds the same weights again without the change" }
+    for index in weights.additions.keys {
+      let weight = base.weights[index]
+      guard SumRounding(weight.entry.dtype) != nil else {
+        throw BakingError(.format(weight: weight.entry.name, dtype: weight.entry.dtype.rawValue), path: base.path)
+      }
+    }
+  }
+
+  /// How many stored weights are changed.
+  public var changedCount: Int { weights.additions.count }
+
+  /// How many targets of all adapters are baked.
+  public var targetCount: Int { fits.reduce(0) { $0 + $1.fittingCount } }
+
+  /// Bytes of all weight files of the output, without the headers' few kilobytes.
+  public var byteCount: Int {
+    zip(base.weights, outputs).reduce(0) { sum, pair in
+      sum + (pair.1.map { pair.0.entry.shape.elementCount * $0.bits / 8 } ?? 0)
+    }
+  }
+
+  /// An upper bound of the memory that the work takes beside the system's cache of the files.
+  public func peakMemory(threads: Int) -> Int {
+    let largest =
+      weights.additions.map { index, additions in
+        let (rows, columns) = base.weights[index].entry.shape.flattened
+        let rank = additions.reduce(0) { $0 + $1.target.rank }
+        // Factors as doubles and as floats, once more while shaping.
+        let factors = (recipe.rounding == .shaped ? 28 : 12) * rank * (rows + columns)
+        return factors + 20 * max(1 << 18, 64 * columns)
+      }.max() ?? 0
+    return 40_000_000 + threads * max(largest, 16 << 20)
+  }
+
+  // MARK: What is left out
+
+  /// The targets of an adapter that are not baked.
+  ///
+  /// - Throws: `BakingError` for the first of them unless they are allowed.
+  private static func leftOut(
+    _ fit: AdapterFit, _ input: AdapterInput, allowing isAllowed: Bool
+  ) throws(BakingError) -> [String] {
+    let path = fit.adapter.path
+    // A part of an adapter that is used at strength 0 is left out by the user's own word.
+    let keys = fit.adapter.targets.map(\.key) + fit.adapter.unsupported.map(\.key)
+    let misfits = zip(fit.entries, keys).filter { $0.0.finding != .fits && input.strength(for: $0.1) != 0 }.map(\.0)
+    if !isAllowed, let first = misfits.first {
+      if let sentence = fit.familyMismatch { throw BakingError(.wrongFamily(sentence: sentence), path: path) }
+      throw BakingError(
+        .doesNotFit(target: first.target, finding: first.finding, others: misfits.count - 1), path: path)
+    }
+    let embeddings = fit.adapter.passedThrough.filter { !$0.name.contains("_aux.") }
+    if !isAllowed, let first = embeddings.first {
+      throw BakingError(.notBaked(tensor: first.name, others: embeddings.count - 1), path: path)
+    }
+    return misfits.map { "\(path): \($0.target): \($0.finding)" }
+      + embeddings.map { "\(path): \($0.name): an embedding" }
+  }
+
+  // MARK: Number formats
+
+  private static func scaledWeights(
+    _ base: Checkpoint, changed: some Collection<Int>, _ outputs: [DType?]
+  ) -> [Int: Int] {
+    var result: [Int: Int] = [:]
+    for index in changed {
+      guard let scale = base.scaleWeight(of: base.weights[index]),
+        let place = base.weights.firstIndex(where: { $0.file == scale.file && $0.entry.name == scale.entry.name }),
+        outputs[place] != nil
+      else { continue }
+      result[place] = index
+    }
+    return result
+  }
+
+  private static func output(_ index: Int, _ base: Checkpoint, _ dtype: DType?) -> DType? {
+    let weight = base.weights[index], stored = weight.entry.dtype
+    guard let dtype else { return stored }
+    // The scales of an 8-bit base are multiplied into weights that leave that format.
+    let isScale = weight.entry.name.hasSuffix(".scale_weight") || weight.entry.name.hasSuffix("scaled_fp8")
+    if isScale, dtype.bits > 8 { return nil }
+    guard weight.component != .other, stored.unitRoundoff != nil, stored != .f64, !isScale else { return stored }
+    if base.scaleWeight(of: weight) != nil, dtype.bits == 8 { return stored }
+    // Norms, biases and tables are small and need their digits.
+    return dtype.bits == 8 && weight.entry.shape.rank < 2 ? stored : dtype
+  }
+}

@@ -1,0 +1,54 @@
+public import Checkpoints
+public import Tensors
+
+/// What a bake did, measured on what was stored.
+public struct BakeResult: Sendable {
+  public struct Entry: Sendable {
+    /// The stored weight, by the checkpoint's own name.
+    public let name: String
+    /// The part of the network, for totals.
+    public let block: String
+    public let dtype: DType
+    public let survival: Survival
+  }
+
+  /// A file of the output.
+  public struct File: Sendable {
+    public let path: String
+    public let bytes: Int
+  }
+
+  public let output: String
+  /// The changed weights in the base's order.
+  public let entries: [Entry]
+  public let files: [File]
+  public let bytes: Int
+  /// The file that undoes the bake, and its size.
+  public let undo: (path: String, bytes: Int)?
+
+  /// Over all changed weights.
+  public var total: Survival { entries.reduce(into: Survival()) { $0 += $1.survival } }
+
+  /// By block, in the order of the first weight.
+  public var blocks: [(name: String, survival: Survival)] {
+    var order: [String] = [], sums: [String: Survival] = [:]
+    for entry in entries {
+      if sums[entry.block] == nil { order.append(entry.block) }
+      sums[entry.block, default: Survival()] += entry.survival
+    }
+    return order.map { ($0, sums[$0]!) }
+  }
+}
+
+extension Checkpoint.Weight {
+  /// The part of the network that the weight is in: `input_blocks.4`, `double_blocks.7`, `text encoder 1`.
+  var block: String {
+    guard !component.isTextEncoder else { return component.title }
+    var words: [Substring] = []
+    for word in name.split(separator: ".") {
+      guard Int(word) == nil else { return (words + [word]).joined(separator: ".") }
+      words.append(word)
+    }
+    return words.first.map(String.init) ?? name
+  }
+}

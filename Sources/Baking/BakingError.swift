@@ -1,0 +1,47 @@
+/// Why adapters could not be baked into a checkpoint, or a bake not be undone.
+public struct BakingError: Error, CustomStringConvertible {
+  public enum Kind: Sendable {
+    case wrongFamily(sentence: String)
+    case doesNotFit(target: String, finding: AdapterFit.Finding, others: Int)
+    case notBaked(tensor: String, others: Int)
+    case notFinite(weight: String, count: Int, dtype: String, cause: String)
+    case format(weight: String, dtype: String)
+    case baseIsOutput
+    case undo(reason: String)
+    case otherBake(weight: String, expected: String, found: String)
+    case notRestored(file: String, expected: String, found: String)
+  }
+
+  public let kind: Kind
+  public let path: String
+
+  public init(_ kind: Kind, path: String) {
+    self.kind = kind
+    self.path = path
+  }
+
+  public var description: String { "\(path): \(message)" }
+
+  private var message: String {
+    switch kind {
+    case .wrongFamily(let sentence): "\(sentence); hint: lathe check shows what fits"
+    case .doesNotFit(let target, let finding, let others):
+      "\(target): \(finding)\(Self.more(others)); hint: --allow-unmatched bakes the rest"
+    case .notBaked(let tensor, let others):
+      "\(tensor): a learned embedding has no place in a checkpoint\(Self.more(others)); hint: --allow-unmatched bakes the rest"
+    case .notFinite(let weight, let count, let dtype, let cause):
+      "\(weight): expected finite \(dtype) numbers, found \(count) NaN or infinite; \(cause)"
+    case .format(let weight, let dtype):
+      "\(weight): dtype: expected F32, F16, BF16 or F8, found \(dtype); hint: convert the base first"
+    case .baseIsOutput: "is the base itself; hint: give the output another name"
+    case .undo(let reason): "expected an undo file of lathe bake, \(reason)"
+    case .otherBake(let weight, let expected, let found):
+      "\(weight): expected \(expected) as the undo file says, found \(found); hint: this is not the checkpoint it belongs to"
+    case .notRestored(let file, let expected, let found):
+      "\(file): SHA-256: expected \(expected.prefix(12)) after the return, found \(found.prefix(12)); hint: this is not the "
+        + "checkpoint that the undo file belongs to, or it was changed since"
+    }
+  }
+
+  private static func more(_ count: Int) -> String { count > 0 ? " (and \(count) more)" : "" }
+}

@@ -1,0 +1,45 @@
+import Safetensors
+import Tensors
+
+/// Where the files of a checkpoint that is written go: one file, or a folder that appears when all of them are there.
+struct CheckpointOutput {
+  private let output: String
+  private let overwriting: Bool
+  private let folder: StagedFolder?
+
+  init(_ output: String, isFolder: Bool, overwriting: Bool) throws {
+    self.output = output.hasSuffix("/") ? String(output.dropLast()) : output
+    self.overwriting = overwriting
+    folder = isFolder ? try StagedFolder(for: output) : nil
+  }
+
+  func writer(for relativePath: String, layout: SafetensorsLayout) throws -> SafetensorsWriter {
+    guard let folder else {
+      return try SafetensorsWriter(layout: layout, destination: output, overwriting: overwriting)
+    }
+    return try SafetensorsWriter(layout: layout, destination: folder.place(for: relativePath), overwriting: false)
+  }
+
+  /// A file that is written by hand.
+  func file(for relativePath: String) throws -> TemporaryFile {
+    guard let folder else { return try TemporaryFile(for: output, overwriting: overwriting) }
+    return try TemporaryFile(for: folder.place(for: relativePath), overwriting: false)
+  }
+
+  /// Copies a file that belongs to the checkpoint's folder, byte for byte.
+  func copy(_ relativePath: String, fromFolder source: String) throws {
+    let bytes = try MappedFile(path: "\(source)/\(relativePath)").bytes
+    let copy = try file(for: relativePath)
+    try bytes.withUnsafeBytes { try copy.write($0, at: 0) }
+    try copy.commit()
+  }
+
+  /// What a file is called in the end.
+  func finalPath(of relativePath: String) -> String { folder == nil ? output : "\(output)/\(relativePath)" }
+
+  /// Gives everything its name, the folder last.
+  func commit(_ commitFiles: () throws -> Void) throws {
+    try commitFiles()
+    try folder?.commit()
+  }
+}

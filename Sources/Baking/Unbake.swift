@@ -1,0 +1,101 @@
+import Adapters
+public import Checkpoints
+import Foundation
+import LinearAlgebra
+import Safetensors
+import Tensors
+
+/// The return from a baked checkpoint to the base it was made from.
+public struct Unbake: Sendable {
+  /// What was restored.
+  public struct Result: Sendable {
+    public let output: String
+    public let bytes: Int
+    /// Each file with the SHA-256 of its data section, which is the base's.
+    public let files: [(path: String, contentSHA256: String)]
+
+    public init(output: String, bytes: Int, files: [(path: String, contentSHA256: String)]) {
+      (self.output, self.bytes, self.files) = (output, bytes, files)
+    }
+  }
+
+  public let baked: Checkpoint
+  public let undo: UndoFile
+
+  /// - Throws: an error of a file's room, or `BakingError` when the two do not belong together.
+  public init(baked path: String, undo: UndoFile) throws {
+    baked = try Checkpoint(path: path)
+    self.undo = undo
+    guard baked.isFolder == undo.record.isFolder, baked.files.count == undo.record.files.count else {
+      throw BakingError(
+        .otherBake(
+          weight: "files", expected: "\(undo.record.files.count)", found: "\(baked.files.count)"), path: path)
+    }
+    for weight in undo.record.weights {
+      let found = baked.weights.first { $0.file == weight.file && $0.entry.name == weight.name }
+      guard found?.entry.dtype.rawValue == weight.dtype else {
+        throw BakingError(
+          .otherBake(
+            weight: weight.name, expected: weight.dtype ?? "no such tensor",
+            found: found?.entry.dtype.rawValue ?? "no such tensor"), path: path)
+      }
+    }
+  }
+
+  /// How many weights the base has.
+  public var weightCount: Int { undo.record.weights.count }
+
+  /// The size of what is restored.
+  public var byteCount: Int {
+    get throws { try undo.record.files.indices.reduce(0) { try $0 + head($1).fileCount } }
+  }
+
+  /// Restores the base, verifies it by hash, and only then gives it its name.
+  public func write(
+    to output: String, overwriting: Bool, threads: Int, progress: (@Sendable (Int) -> Void)? = nil
+  ) throws -> Result {
+    try DiskSpace.require(byteCount, for: output)
+    let place = try CheckpointOutput(output, isFolder: baked.isFolder, overwriting: overwriting)
+    let heads = try undo.record.files.indices.map(head)
+    let files = try undo.record.files.map { try place.file(for: $0.path) }
+    for (file, head) in zip(files, heads) { try head.bytes.withUnsafeBytes { try file.write($0, at: 0) } }
+    let restorer = try WeightRestorer(undo, baked: baked, heads: heads, files: files)
+    _ = try concurrentMap(
+      count: undo.record.weights.count, threads: threads, progress: progress, workspace: AdditionWorkspace.init
+    ) { index, workspace in try restorer.restore(index, in: workspace) }
+    var hashes: [String] = []
+    for (index, file) in files.enumerated() {
+      let data = try MappedFile(path: file.path).bytes[heads[index].bytes.count..<heads[index].fileCount]
+      let hash = ContentHash.sha256(streaming: data), expected = undo.record.files[index].contentSHA256
+      guard hash == expected else {
+        throw BakingError(
+          .notRestored(file: undo.record.files[index].path, expected: expected, found: hash), path: baked.path)
+      }
+      hashes.append(hash)
+    }
+    for companion in baked.companions { try place.copy(companion, fromFolder: baked.folder) }
+    try place.commit { for file in files { try file.commit() } }
+    return Result(
+      output: output, bytes: heads.reduce(0) { $0 + $1.fileCount },
+      files: zip(undo.record.files, hashes).map { (place.finalPath(of: $0.path), $1) })
+  }
+
+  private func head(_ file: Int) throws -> OriginalHead {
+    let bytes = try undo.head(ofFile: file)
+    return OriginalHead(
+      bytes: bytes, entries: try SafetensorsFile.entries(head: Bytes(copying: bytes), path: undo.path))
+  }
+}
+
+/// The beginning of a base file, and where its tensors lay.
+struct OriginalHead: Sendable {
+  let bytes: [UInt8]
+  let entries: [String: SafetensorsFile.Entry]
+  let fileCount: Int
+
+  init(bytes: [UInt8], entries: [SafetensorsFile.Entry]) {
+    self.bytes = bytes
+    self.entries = Dictionary(uniqueKeysWithValues: entries.map { ($0.name, $0) })
+    fileCount = bytes.count + (entries.map(\.range.upperBound).max() ?? 0)
+  }
+}

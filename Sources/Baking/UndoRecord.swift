@@ -1,0 +1,92 @@
+import Adapters
+import Checkpoints
+import Foundation
+import Merging
+import Tensors
+
+/// The part of an undo file that is text: which files there were, and what was added where.
+struct UndoRecord: Codable {
+  static let currentVersion = 1
+
+  struct File: Codable {
+    var path: String
+    /// SHA-256 of the base file's data section.
+    var contentSHA256: String
+  }
+
+  /// A tensor of the base, and its number format after the bake; `nil` when it was left out.
+  struct Weight: Codable {
+    var file: Int
+    var name: String
+    var dtype: String?
+  }
+
+  struct StoredTarget: Codable {
+    var file: String
+    var name: String
+    var kind: String
+    var scale: Double
+    var isTransposed: Bool
+  }
+
+  struct Addition: Codable {
+    var weight: Int
+    var target: Int
+    var strength: Double
+    var rows: [Int]
+    var deltaRows: [Int]
+    var swapsHalves: Bool
+    var isTransposed: Bool
+  }
+
+  var version = currentVersion
+  var tool = ToolVersion.current
+  var isFolder: Bool
+  var files: [File]
+  var weights: [Weight]
+  var storedTargets: [StoredTarget]
+  var additions: [Addition]
+
+  /// The targets whose factors the file holds, by their numbers in the record.
+  private(set) var targets: [Target] = []
+
+  private enum CodingKeys: String, CodingKey {
+    case version, tool, isFolder, files, weights, storedTargets, additions
+  }
+
+  init(_ plan: BakePlan, hashes: [String]) {
+    isFolder = plan.base.isFolder
+    files = zip(plan.base.files, hashes).map { File(path: $0.relativePath, contentSHA256: $1) }
+    weights = zip(plan.base.weights, plan.outputs).map {
+      Weight(file: $0.file, name: $0.entry.name, dtype: $1?.rawValue)
+    }
+    (storedTargets, additions) = ([], [])
+    var numbers: [String: Int] = [:]
+    for (index, list) in plan.weights.additions.sorted(by: { $0.key < $1.key }) {
+      for addition in list {
+        let identity = "\(addition.file)\n\(addition.target.name)"
+        let number = numbers[identity] ?? targets.count
+        if numbers.updateValue(number, forKey: identity) == nil {
+          targets.append(addition.target)
+          storedTargets.append(
+            StoredTarget(
+              file: fileName(addition.file), name: addition.target.name, kind: addition.target.kind.rawValue,
+              scale: addition.target.scale, isTransposed: addition.target.isTransposed))
+        }
+        let place = addition.placement
+        additions.append(
+          Addition(
+            weight: index, target: number, strength: addition.strength,
+            rows: [place.storedRows.lowerBound, place.storedRows.upperBound],
+            deltaRows: [place.deltaRows.lowerBound, place.deltaRows.upperBound], swapsHalves: place.swapsHalves,
+            isTransposed: place.isTransposed))
+      }
+    }
+  }
+
+  func text() throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(self), as: UTF8.self)
+  }
+}

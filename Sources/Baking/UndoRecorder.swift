@@ -1,0 +1,93 @@
+import Checkpoints
+import Foundation
+import Safetensors
+import Synchronization
+import Tensors
+
+/// Collects, while a bake runs, what is needed to take it back.
+final class UndoRecorder: Sendable {
+  private struct State {
+    var open: [Int: ResidualEncoder] = [:]
+    var streams: [Int: (gaps: [UInt8], values: [UInt8])] = [:]
+    var exceptions = 0
+  }
+
+  private let plan: BakePlan
+  private let state = Mutex(State())
+
+  init(_ plan: BakePlan) { self.plan = plan }
+
+  /// Compares a tile of the base with what its baked form predicts.
+  ///
+  /// - Parameters:
+  ///   - output: the baked codes.
+  ///   - scales: of the baked weight.
+  func record(
+    _ index: Int, _ tile: WeightTiles.Tile, tiles: WeightTiles, output: UnsafeRawBufferPointer, dtype: DType,
+    scales: [Float], in workspace: AdditionWorkspace
+  ) throws {
+    let stored = plan.base.weights[index].entry.dtype, columns = tiles.columns
+    guard let baked = SumRounding(dtype), let original = SumRounding(stored) else { return }
+    let numbers = workspace.baked.room(for: tile.rows.count * columns), rowBytes = columns * dtype.bits / 8
+    for row in tile.rows {
+      let offset = row - tile.rows.lowerBound
+      baked.widen(
+        output.baseAddress! + offset * rowBytes, scale: tiles.scale(row, of: scales),
+        into: UnsafeMutableBufferPointer(rebasing: numbers[offset * columns..<(offset + 1) * columns]))
+    }
+    let predicted = WeightPrediction(rounding: original, scales: tiles.scales).predict(
+      baked: numbers.baseAddress!, delta: tile.delta, rows: tile.rows, columns: columns, in: workspace)
+    // One thread works on a weight, so its encoder can be taken out while it is used.
+    var encoder = state.withLock { $0.open.removeValue(forKey: index) } ?? ResidualEncoder()
+    encoder.append(
+      tile.stored.baseAddress!, predicted: predicted.baseAddress!, count: tile.rows.count * columns,
+      width: stored.bits / 8)
+    state.withLock { $0.open[index] = encoder }
+  }
+
+  func finish(_ index: Int) throws {
+    guard let encoder = state.withLock({ $0.open.removeValue(forKey: index) }), encoder.count > 0 else { return }
+    let streams = (Zstandard.compressed(encoder.gaps), Zstandard.compressed(encoder.values))
+    state.withLock {
+      $0.streams[index] = streams
+      $0.exceptions += encoder.count
+    }
+  }
+
+  /// Writes the undo file under a temporary name; `commit` of the result gives it its own.
+  ///
+  /// - Parameter hashes: of each base file's data section.
+  func write(to path: String, overwriting: Bool, hashes: [String]) throws -> SafetensorsWriter {
+    let streams = state.withLock { $0.streams }
+    var tensors: [(name: String, tensor: Tensor)] = []
+    func add(_ name: String, _ bytes: Bytes) {
+      tensors.append((name, Tensor(dtype: .u8, shape: [bytes.count], bytes: bytes)))
+    }
+    for (index, stream) in streams.sorted(by: { $0.key < $1.key }) {
+      add("gaps.\(index)", Bytes(copying: stream.gaps))
+      add("values.\(index)", Bytes(copying: stream.values))
+    }
+    for (index, file) in plan.base.files.enumerated() {
+      let head = try file.contents.head.withUnsafeBytes(Array.init)
+      add("head.\(index)", Bytes(copying: Zstandard.compressed(head)))
+    }
+    // Tensors that the output has not, or not as they were.
+    for (index, weight) in plan.base.weights.enumerated()
+    where plan.outputs[index] == nil || plan.scaledWeights[index] != nil {
+      add("raw.\(index)", plan.base.tensor(weight).bytes)
+    }
+    let record = UndoRecord(plan, hashes: hashes)
+    for (number, addition) in record.targets.enumerated() {
+      tensors.append(("target.\(number).up", addition.up))
+      tensors.append(("target.\(number).down", addition.down))
+      if let mid = addition.mid { tensors.append(("target.\(number).mid", mid)) }
+    }
+    let layout = SafetensorsLayout(
+      tensors.map { .init(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape) },
+      metadata: [("lathe.undo", try record.text())])
+    let writer = try SafetensorsWriter(layout: layout, destination: path, overwriting: overwriting)
+    for (name, tensor) in tensors { try tensor.bytes.withUnsafeBytes { try writer.write($0, of: name) } }
+    try writer.seal()
+    return writer
+  }
+}

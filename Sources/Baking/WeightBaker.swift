@@ -1,0 +1,164 @@
+import Checkpoints
+import LinearAlgebra
+import Safetensors
+import Tensors
+
+/// Works on one stored weight of a bake at a time: adds, rounds, counts, and hands the bytes on.
+struct WeightBaker {
+  let plan: BakePlan
+  /// Where bytes of a tensor go; `nil` when nothing is written.
+  let write: (@Sendable (_ bytes: UnsafeRawBufferPointer, _ weight: Checkpoint.Weight, _ offset: Int) throws -> Void)?
+  let undo: UndoRecorder?
+
+  private static let copyBytes = 4 << 20
+
+  /// - Returns: what became of the delta; `nil` for a weight that nothing is added to.
+  func bake(_ index: Int, in workspace: AdditionWorkspace) throws -> Survival? {
+    let weight = plan.base.weights[index]
+    guard let dtype = plan.outputs[index] else { return nil }
+    let isChanged = plan.weights.additions[index] != nil
+    if !isChanged, dtype == weight.entry.dtype {
+      // The scale of an 8-bit weight is written with the weight, which may change it.
+      if !isChangedScale(index) { try copy(index, in: workspace) }
+      return nil
+    }
+    guard write != nil || isChanged else { return nil }
+    return try add(index, as: dtype, in: workspace)
+  }
+
+  // MARK: Copies
+
+  private func copy(_ index: Int, in workspace: AdditionWorkspace) throws {
+    guard let write else { return }
+    let weight = plan.base.weights[index], bytes = plan.base.tensor(weight).bytes
+    for start in stride(from: 0, to: bytes.count, by: Self.copyBytes) {
+      let part = bytes[start..<min(start + Self.copyBytes, bytes.count)]
+      let place = UnsafeMutableRawBufferPointer(workspace.stored.room(for: part.count))
+      part.copy(to: place)
+      try write(UnsafeRawBufferPointer(place), weight, start)
+    }
+  }
+
+  // MARK: Sums
+
+  private func add(_ index: Int, as dtype: DType, in workspace: AdditionWorkspace) throws -> Survival {
+    let weight = plan.base.weights[index], rounding = SumRounding(dtype)!
+    let isShaped = plan.recipe.rounding == .shaped && dtype != .f32
+    let tiles = try WeightTiles(plan.weights, stored: index, shaping: isShaped, in: workspace)
+    let isScaled = dtype == weight.entry.dtype && plan.base.scaleWeight(of: weight) != nil
+    let scales = isScaled ? try fittingScales(tiles, rounding) : [1]
+    var survival = Survival(), unchanged = Survival()
+    let columns = tiles.columns, rowBytes = columns * dtype.bits / 8
+    let seed = plan.recipe.seed ^ weight.entry.name.stableHash
+    try tiles.forEach { tile in
+      let count = tile.rows.count * columns
+      if !tile.isChanged, dtype == weight.entry.dtype, scales == tiles.scales {
+        try write?(tile.stored, weight, tile.rows.lowerBound * rowBytes)
+        return
+      }
+      let output = UnsafeMutableRawBufferPointer(workspace.output.room(for: tile.rows.count * rowBytes))
+      let place = output.baseAddress!
+      if let space = tile.space {
+        let rowScales = tile.rows.map { tiles.scale($0, of: scales) }
+        rowScales.withUnsafeBufferPointer {
+          rounding.roundShaped(
+            base: tile.base, delta: tile.delta, scales: $0, rows: tile.rows.count, space: space, into: place,
+            counting: &survival)
+        }
+      } else {
+        func round(_ offset: Int, _ count: Int, scale: Float, first: Int, _ survival: inout Survival) {
+          let target = place + offset * dtype.bits / 8
+          if plan.recipe.rounding == .stochastic {
+            rounding.roundStochastically(
+              base: tile.base + offset, delta: tile.delta + offset, scale: scale, count: count, seed: seed,
+              first: first, into: target, counting: &survival)
+          } else {
+            rounding.roundNearest(
+              base: tile.base + offset, delta: tile.delta + offset, scale: scale, count: count, into: target,
+              counting: &survival)
+          }
+        }
+        var own = Survival()
+        if scales.count == 1 {
+          round(0, count, scale: scales[0], first: tile.rows.lowerBound * columns, &own)
+        } else {
+          for row in tile.rows {
+            round(
+              (row - tile.rows.lowerBound) * columns, columns, scale: scales[row], first: row * columns, &own)
+          }
+        }
+        if tile.isChanged { survival += own } else { unchanged += own }
+      }
+      try undo?.record(
+        index, tile, tiles: tiles, output: UnsafeRawBufferPointer(output), dtype: dtype, scales: scales, in: workspace)
+      try write?(UnsafeRawBufferPointer(output), weight, tile.rows.lowerBound * rowBytes)
+    }
+    if survival.notFiniteCount + unchanged.notFiniteCount > 0 {
+      throw notFinite(index, count: survival.notFiniteCount + unchanged.notFiniteCount, dtype)
+    }
+    try undo?.finish(index)
+    try writeScale(of: index, scales, was: tiles.scales)
+    return survival
+  }
+
+  // MARK: Scales of 8-bit weights
+
+  private func isChangedScale(_ index: Int) -> Bool { plan.scaledWeights[index] != nil }
+
+  /// The scales of a weight's rows after the sum: the old ones where the sums fit, larger ones where they would not.
+  private func fittingScales(_ tiles: WeightTiles, _ rounding: SumRounding) throws -> [Float] {
+    var largest = [Float](repeating: 0, count: tiles.scales.count)
+    try tiles.forEach { tile in
+      for row in tile.rows {
+        let offset = (row - tile.rows.lowerBound) * tiles.columns
+        let value = SumRounding.largestSum(base: tile.base + offset, delta: tile.delta + offset, count: tiles.columns)
+        let place = largest.count == 1 ? 0 : row
+        largest[place] = max(largest[place], value)
+      }
+    }
+    return zip(tiles.scales, largest).map { max($0, $1 / rounding.largest) }
+  }
+
+  private func writeScale(of index: Int, _ scales: [Float], was old: [Float]) throws {
+    let weight = plan.base.weights[index]
+    guard let write, let scale = plan.base.scaleWeight(of: weight), plan.scaledWeights.values.contains(index) else {
+      return
+    }
+    let tensor = plan.base.tensor(scale)
+    let bytes =
+      scales == old ? tensor.bytes : Tensor(scales.map(Double.init), shape: tensor.shape, dtype: tensor.dtype).bytes
+    try bytes.withUnsafeBytes { try write($0, scale, 0) }
+  }
+
+  // MARK: Faults
+
+  /// Finds whether the base, a factor or the sum is to blame.
+  private func notFinite(_ index: Int, count: Int, _ dtype: DType) -> any Error {
+    let weight = plan.base.weights[index]
+    for addition in plan.weights.additions[index] ?? [] {
+      for (factor, tensor) in [
+        ("up", addition.target.up), ("down", addition.target.down), ("mid", addition.target.mid),
+      ]
+      where tensor?.doubles().contains(where: { !$0.isFinite }) == true {
+        return BakingError(
+          .notFinite(
+            weight: weight.entry.name, count: count, dtype: dtype.rawValue,
+            cause: "the \(factor) factor of \(addition.target.name) is not finite"), path: addition.file)
+      }
+    }
+    let isBase = plan.base.tensor(weight).doubles().contains { !$0.isFinite }
+    return BakingError(
+      .notFinite(
+        weight: weight.entry.name, count: count, dtype: dtype.rawValue,
+        cause: isBase
+          ? "the base itself is not finite there" : "the sum is too large for the format; hint: --dtype bf16 or f32"),
+      path: plan.base.path)
+  }
+}
+
+extension String {
+  /// A hash that is the same in every run and on every machine (FNV-1a, 64 bits).
+  var stableHash: UInt64 {
+    utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+  }
+}

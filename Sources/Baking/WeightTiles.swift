@@ -1,0 +1,102 @@
+import Checkpoints
+import Tensors
+
+/// A stored weight taken apart into tiles of rows that fit into a core's cache, each with the delta that is added to it.
+struct WeightTiles {
+  struct Tile {
+    let rows: Range<Int>
+    /// The stored bytes.
+    let stored: UnsafeRawBufferPointer
+    /// The weights as numbers.
+    let base: UnsafePointer<Float>
+    /// What is added; zeros where nothing is.
+    let delta: UnsafePointer<Float>
+    let isChanged: Bool
+    let space: ShapingSpace?
+  }
+
+  let rows: Int
+  let columns: Int
+  /// What the stored numbers are multiplied by: one number, or one for each row.
+  let scales: [Float]
+  private let tensor: Tensor
+  private let reading: SumRounding
+  private let segments: [AdditionSegment]
+  private let workspace: AdditionWorkspace
+
+  private static let tileElements = 1 << 18
+
+  /// - Throws: `BakingError` when the weight is of a format that nothing can be added to.
+  init(_ weights: AdaptedWeights, stored index: Int, shaping: Bool = false, in workspace: AdditionWorkspace) throws {
+    let weight = weights.base.weights[index]
+    tensor = weights.base.tensor(weight)
+    guard let reading = SumRounding(tensor.dtype) else {
+      throw BakingError(.format(weight: weight.entry.name, dtype: tensor.dtype.rawValue), path: weights.base.path)
+    }
+    self.reading = reading
+    (rows, columns) = tensor.shape.flattened
+    scales = try Self.scales(of: weight, rows: rows, weights.base)
+    segments = try AdditionSegment.segments(
+      rows: rows, columns: columns, weights.additions[index] ?? [], shaping: shaping, workspace.factors)
+    self.workspace = workspace
+  }
+
+  private static func scales(of weight: Checkpoint.Weight, rows: Int, _ base: Checkpoint) throws -> [Float] {
+    guard let scale = base.scaleWeight(of: weight) else { return [1] }
+    let values = base.tensor(scale).floats()
+    guard values.count == 1 || values.count == rows else {
+      throw CheckpointError(
+        .weightShape(name: scale.entry.name, expected: "1 or \(rows) numbers", found: "\(scale.entry.shape)"),
+        path: base.path)
+    }
+    return values
+  }
+
+  /// The scale of a row.
+  func scale(_ row: Int, of scales: [Float]) -> Float { scales.count == 1 ? scales[0] : scales[row] }
+
+  /// All tiles in the order of rows. A tile's memory is good until the next one.
+  func forEach(_ body: (Tile) throws -> Void) throws {
+    // Whole batches of 16 rows, which rounding works on at once.
+    let height = max(64, Self.tileElements / max(columns, 1) / 16 * 16), rowBytes = columns * tensor.dtype.bits / 8
+    for segment in segments {
+      for start in stride(from: segment.rows.lowerBound, to: segment.rows.upperBound, by: height) {
+        let range = start..<min(start + height, segment.rows.upperBound), count = range.count * columns
+        let stored = UnsafeMutableRawBufferPointer(workspace.stored.room(for: range.count * rowBytes))
+        tensor.bytes[range.lowerBound * rowBytes..<range.upperBound * rowBytes].copy(to: stored)
+        let base = workspace.base.room(for: count), delta = workspace.delta.room(for: count)
+        if scales.count == 1 {
+          reading.widen(stored.baseAddress!, scale: scales[0], into: base)
+        } else {
+          for row in range {
+            let offset = (row - range.lowerBound) * columns
+            reading.widen(
+              stored.baseAddress! + (row - range.lowerBound) * rowBytes, scale: scales[row],
+              into: UnsafeMutableBufferPointer(rebasing: base[offset..<offset + columns]))
+          }
+        }
+        add(segment, range, into: delta)
+        try body(
+          Tile(
+            rows: range, stored: UnsafeRawBufferPointer(stored), base: base.baseAddress!, delta: delta.baseAddress!,
+            isChanged: !segment.products.isEmpty, space: segment.space))
+      }
+    }
+  }
+
+  private func add(_ segment: AdditionSegment, _ range: Range<Int>, into delta: UnsafeMutableBufferPointer<Float>) {
+    guard let (first, firstRow) = segment.products.first else {
+      delta.update(repeating: 0)
+      return
+    }
+    func rows(_ firstRow: Int) -> Range<Int> {
+      range.lowerBound - segment.rows.lowerBound + firstRow..<range.upperBound - segment.rows.lowerBound + firstRow
+    }
+    first.compute(rows: rows(firstRow), into: delta.baseAddress!)
+    for (product, firstRow) in segment.products.dropFirst() {
+      let more = workspace.other.room(for: delta.count)
+      product.compute(rows: rows(firstRow), into: more.baseAddress!)
+      for i in delta.indices { delta[i] += more[i] }
+    }
+  }
+}

@@ -1,0 +1,152 @@
+import ArgumentParser
+import Baking
+import Merging
+import Reports
+import Tensors
+
+struct Bake: LatheCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Bakes adapters into a base checkpoint: the weighted sum of all deltas, rounded once.",
+    discussion: """
+      The base may be larger than memory, and of any layout: a single file, shards, or a folder. The output has the same
+      layout, names, order and number formats. The report says how much of the adapters' effect survives the rounding,
+      and --dry-run says it without writing. The same inputs give the same bytes on every machine.
+
+      Examples:
+        lathe bake sd_xl_base_1.0.safetensors style.safetensors@0.8 hero.safetensors@0.6 -o both.safetensors
+        lathe bake flux-folder/ style.safetensors@0.9,0.5 -o flux-style/ --undo style.undo
+        lathe bake model.safetensors tiny.safetensors@0.3 -o out.safetensors --rounding shaped
+      """)
+
+  @Argument(help: "A base checkpoint: file, index of shards, or folder.")
+  var base: String
+
+  @Argument(
+    help: ArgumentHelp(
+      "Adapters with their strengths: FILE@0.8, or FILE@0.8,0.5 for UNet and text encoder.", valueName: "adapter"))
+  var adapters: [AdapterArgument] = []
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("Write the checkpoint here.", valueName: "path"))
+  var output: String?
+
+  @Flag(help: "Replace files that exist. Folders are never replaced.")
+  var force = false
+
+  @Option(help: ArgumentHelp("Store weights as f32, f16, bf16 or f8_e4m3 (default: as the base).", valueName: "format"))
+  var dtype: OutputDType?
+
+  @Option(help: "nearest; stochastic (exact on average); shaped (keeps small deltas audible in coarse formats).")
+  var rounding: Rounding?
+
+  @Option(help: ArgumentHelp("For stochastic rounding.", valueName: "n"))
+  var seed: UInt64?
+
+  @Option(
+    help: ArgumentHelp(
+      "Strengths by block, FILE=NUMBERS: 12, 17, 20, 26 or 61 numbers with commas, or LABEL:NUMBER pairs.",
+      valueName: "file=numbers"))
+  var blockWeights: [BlockWeightArgument] = []
+
+  @Option(help: ArgumentHelp("Read adapters, strengths and options from a YAML file.", valueName: "file"))
+  var recipe: String?
+
+  @Option(help: ArgumentHelp("Write a file from which lathe unbake restores the base bit for bit.", valueName: "file"))
+  var undo: String?
+
+  @Flag(help: "Compute everything and say what would come out, but write nothing.")
+  var dryRun = false
+
+  @Flag(help: "Leave out what the base has no place for; exit code 2.")
+  var allowUnmatched = false
+
+  @Flag(help: "Leave out tensors that no known trainer writes; exit code 2.")
+  var allowUnknown = false
+
+  @Flag(help: "Show each changed weight.")
+  var targets = false
+
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    guard recipe != nil || !adapters.isEmpty else {
+      throw ValidationError("expected adapters or --recipe, found neither")
+    }
+    guard recipe == nil || adapters.isEmpty else { throw ValidationError("expected adapters or --recipe, found both") }
+    guard output != nil || dryRun else {
+      throw ValidationError("expected -o <path>, found no output; hint: --dry-run writes nothing")
+    }
+    for weights in blockWeights where !adapters.contains(where: { $0.input.path == weights.file }) && recipe == nil {
+      throw ValidationError("--block-weights: expected one of the adapters, found \(weights.file)")
+    }
+  }
+
+  func execute() throws -> Outcome {
+    let plan = try BakePlan(try resolvedRecipe())
+    common.warn(plan.warnings)
+    let name = output ?? "(no output)"
+    let total = plan.base.weights.count
+    let result =
+      try dryRun
+      ? withProgress("adding", total: total, isQuiet: common.quiet) {
+        try plan.rehearsed(output: name, threads: common.threads, progress: $0)
+      }
+      : {
+        try plan.checkDestination(name, undo: undo, overwriting: force)
+        common.announce(
+          "writing \(ByteCount(plan.byteCount)) with at most \(ByteCount(plan.peakMemory(threads: common.threads))) of memory"
+        )
+        return try withProgress("baking", total: total, isQuiet: common.quiet) {
+          try plan.write(to: name, undo: undo, overwriting: force, threads: common.threads, progress: $0)
+        }
+      }()
+    let report = BakeReport(result, plan: plan, isDryRun: dryRun, threads: common.threads)
+    common.warn(Array(report.warnings.dropFirst(plan.warnings.count)))
+    try common.show(report, text: report.text(width: Console.width, showsTargets: targets))
+    return plan.skipped.isEmpty ? .done : .skipped
+  }
+
+  /// The recipe file, if any, with what the command line says on top.
+  private func resolvedRecipe() throws -> BakeRecipe {
+    var result =
+      try recipe.map { try BakeRecipeFile(path: $0, base: base).recipe }
+      ?? BakeRecipe(base: base, inputs: adapters.map(\.input))
+    for weights in blockWeights {
+      for index in result.inputs.indices where result.inputs[index].path == weights.file {
+        result.inputs[index].blocks = weights.blocks
+      }
+    }
+    if let dtype { result.dtype = dtype.dtype }
+    if let rounding { result.rounding = rounding }
+    if let seed { result.seed = seed }
+    if allowUnmatched { result.allowsUnmatched = true }
+    if allowUnknown { result.allowsUnknown = true }
+    return result
+  }
+}
+
+/// `FILE=1,0,0.5,…` or `FILE=IN04:0.5,M00:0`.
+struct BlockWeightArgument: ExpressibleByArgument {
+  let file: String
+  let blocks: BlockWeights
+
+  init?(argument: String) {
+    guard let sign = argument.lastIndex(of: "="), sign != argument.startIndex else { return nil }
+    file = String(argument[..<sign])
+    let items = argument[argument.index(after: sign)...].split(separator: ",", omittingEmptySubsequences: false)
+    if items.contains(where: { $0.contains(":") }) {
+      var named: [String: Double] = [:]
+      for item in items {
+        let parts = item.split(separator: ":")
+        guard parts.count == 2, let value = Double(parts[1]), value.isFinite else { return nil }
+        named[String(parts[0])] = value
+      }
+      blocks = BlockWeights(named: named)
+    } else {
+      let values = items.compactMap { Double($0) }
+      guard values.count == items.count, values.allSatisfy(\.isFinite), let list = BlockWeights(values) else {
+        return nil
+      }
+      blocks = list
+    }
+  }
+}

@@ -1,0 +1,31 @@
+import CArithmetic
+
+/// A product up · down in single precision, of which rows are computed on demand: m × r and r × n, row-major.
+///
+/// Every element is a chain of fused multiply-adds in one fixed order, so that it has the same bits on every machine and
+/// whatever else is computed beside it. That costs a fifth of the speed of a BLAS, and makes what is computed from it
+/// reproducible.
+public struct FloatProduct: Sendable {
+  public let rows: Int
+  public let columns: Int
+  public let rank: Int
+  private let up: [Float]
+  private let down: [Float]
+
+  public init(up: [Float], down: [Float], rows: Int, columns: Int, rank: Int) {
+    precondition(up.count == rows * rank && down.count == rank * columns, "factors for \(rows) × \(rank) × \(columns)")
+    (self.up, self.down) = (up, down)
+    (self.rows, self.columns, self.rank) = (rows, columns, rank)
+  }
+
+  /// Writes some rows of the product to `target`. 2·r operations for each element.
+  public func compute(rows range: Range<Int>, into target: UnsafeMutablePointer<Float>) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows \(range) of \(rows)")
+    up.withUnsafeBufferPointer { up in
+      down.withUnsafeBufferPointer { down in
+        lathe_product(
+          up.baseAddress! + range.lowerBound * rank, down.baseAddress!, range.count, rank, columns, target)
+      }
+    }
+  }
+}

@@ -1,0 +1,82 @@
+public import Adapters
+
+/// Strengths by block of the network, which multiply an adapter's own.
+///
+/// Lists of 12 (SDXL adapters), 17 (SD1 adapters), 20 (SDXL, all blocks), 26 (SD1, all blocks) or 61 numbers (Flux.1) mean
+/// what the web UIs' block-weight extension means by them; single blocks go by the same labels.
+public struct BlockWeights: Sendable, Equatable {
+  private let weights: [String: Double]
+  private let isList: Bool
+
+  /// A list in the order of a preset.
+  ///
+  /// - Returns: `nil` when no preset has this many blocks.
+  public init?(_ list: [Double]) {
+    guard let labels = Self.presets[list.count] else { return nil }
+    weights = Dictionary(uniqueKeysWithValues: zip(labels, list))
+    isList = true
+  }
+
+  /// Single blocks by label (`IN04`, `M00`, `OUT11`, `D07`, `S12`, `BASE`) or by name as reports print it
+  /// (`down_blocks.1`, `text encoder 1`). Other blocks keep 1.
+  public init(named weights: [String: Double]) {
+    self.weights = weights
+    isList = false
+  }
+
+  private static let presets: [Int: [String]] = {
+    func numbered(_ label: String, _ numbers: some Sequence<Int>) -> [String] {
+      numbers.map { label + ($0 < 10 ? "0\($0)" : "\($0)") }
+    }
+    let lists = [
+      ["BASE"] + numbered("IN", [4, 5, 7, 8]) + ["M00"] + numbered("OUT", 0...5),
+      ["BASE"] + numbered("IN", [1, 2, 4, 5, 7, 8]) + ["M00"] + numbered("OUT", 3...11),
+      ["BASE"] + numbered("IN", 0...8) + ["M00"] + numbered("OUT", 0...8),
+      ["BASE"] + numbered("IN", 0...11) + ["M00"] + numbered("OUT", 0...11),
+      ["CLIP", "T5", "IN"] + numbered("D", 0...18) + numbered("S", 0...37) + ["OUT"],
+    ]
+    return Dictionary(uniqueKeysWithValues: lists.map { ($0.count, $0) })
+  }()
+
+  /// What an adapter's strength is multiplied by for a target.
+  public func weight(for key: TargetKey) -> Double {
+    if let weight = weights[key.block] { return weight }
+    if let weight = Self.label(of: key).flatMap({ weights[$0] }) { return weight }
+    // In a list, BASE stands for all that it does not name; beside single blocks everything else stays as it is.
+    return (isList ? weights["BASE"] : nil) ?? 1
+  }
+
+  /// The label of a target's block, or `nil` where the presets have none.
+  static func label(of key: TargetKey) -> String? {
+    if key.component.isTextEncoder {
+      let isFluxLike = key.path.contains("SelfAttention") || key.path.contains("DenseReluDense")
+      return isFluxLike ? "T5" : key.component == .textEncoder1 ? "CLIP" : "BASE"
+    }
+    if let label = unetLabel(key.ldmPath ?? key.path) { return label }
+    for (beginning, label) in [
+      ("double_blocks_", "D"), ("transformer_blocks_", "D"), ("single_blocks_", "S"),
+      ("single_transformer_blocks_", "S"),
+    ] where key.path.hasPrefix(beginning) {
+      return key.path.dropFirst(beginning.count).split(separator: "_").first.flatMap { Int($0) }.map {
+        label + ($0 < 10 ? "0\($0)" : "\($0)")
+      }
+    }
+    if ["final_layer", "proj_out", "norm_out"].contains(where: key.path.hasPrefix) { return "OUT" }
+    if ["img_in", "txt_in", "time_in", "vector_in", "guidance_in", "x_embedder", "context_embedder", "time_text_embed"]
+      .contains(where: key.path.hasPrefix)
+    {
+      return "IN"
+    }
+    return nil
+  }
+
+  private static func unetLabel(_ path: String) -> String? {
+    if path.hasPrefix("middle_block_") { return "M00" }
+    for (beginning, label) in [("input_blocks_", "IN"), ("output_blocks_", "OUT")] where path.hasPrefix(beginning) {
+      return path.dropFirst(beginning.count).split(separator: "_").first.flatMap { Int($0) }.map {
+        label + ($0 < 10 ? "0\($0)" : "\($0)")
+      }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,123 @@
+import Adapters
+import Safetensors
+package import Tensors
+import Yams
+
+/// A YAML file that says what to do with adapters, read so that nothing in it is left out in silence.
+package struct RecipeSource<Document: Decodable> {
+  package let document: Document
+  private let path: String
+
+  /// - Parameter fields: all that the document may have; an unknown one is an error, because a misspelled field would
+  ///   otherwise have no effect.
+  /// - Throws: `SafetensorsError.missing`, or `MergingError.recipe` for anything that is not understood.
+  package init(path: String, fields: Set<String>) throws {
+    self.path = path
+    let bytes = try MappedFile(path: path).bytes
+    let text = bytes.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+    func fault(_ reason: String) -> MergingError { MergingError(.recipe(reason: reason), path: path) }
+    do {
+      func unknown(_ map: Any?, _ known: Set<String>) -> String? {
+        (map as? [String: Any])?.keys.sorted().first { !known.contains($0) }
+      }
+      let yaml = try Yams.load(yaml: text)
+      if let field = unknown(yaml, fields) { throw fault("expected a known field, found \(field)") }
+      for entry in (yaml as? [String: Any])?["adapters"] as? [Any] ?? [] {
+        if let field = unknown(entry, RecipeEntry.fields) {
+          throw fault("adapters: expected a known field, found \(field)")
+        }
+      }
+      document = try YAMLDecoder().decode(Document.self, from: text)
+    } catch let error as MergingError {
+      throw error
+    } catch let error as DecodingError {
+      throw fault(error.shortReason)
+    } catch {
+      throw fault("\(error)".split(separator: "\n").joined(separator: " "))
+    }
+  }
+
+  package func fault(_ reason: String) -> MergingError { MergingError(.recipe(reason: reason), path: path) }
+
+  /// The adapters with their strengths; files are relative to the recipe.
+  package func inputs(_ entries: [RecipeEntry]) throws -> [AdapterInput] {
+    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+    let inputs = try entries.map { entry in
+      AdapterInput(
+        path: entry.file.hasPrefix("/") ? entry.file : folder + entry.file, strength: entry.strength ?? 1,
+        textEncoderStrength: entry.text_encoder_strength, blocks: try entry.blocks.map(blocks))
+    }
+    guard !inputs.isEmpty else { throw fault("adapters: expected at least one, found none") }
+    guard inputs.allSatisfy({ $0.strength.isFinite && $0.textEncoderStrength.isFinite }) else {
+      throw fault("strength: expected a finite number")
+    }
+    return inputs
+  }
+
+  private func blocks(_ entry: RecipeEntry.Blocks) throws -> BlockWeights {
+    switch entry {
+    case .list(let values):
+      guard let weights = BlockWeights(values) else {
+        throw fault("blocks: expected 12, 17, 20, 26 or 61 numbers, found \(values.count)")
+      }
+      return weights
+    case .named(let values): return BlockWeights(named: values)
+    }
+  }
+
+  package func dtype(_ name: String?) throws -> DType? {
+    guard let name else { return nil }
+    guard let dtype = DType(rawValue: name.uppercased()), [.f32, .f16, .bf16, .f8e4m3].contains(dtype) else {
+      throw fault("dtype: expected f32, f16, bf16 or f8_e4m3, found \(name)")
+    }
+    return dtype
+  }
+}
+
+/// An adapter in a recipe.
+package struct RecipeEntry: Decodable {
+  enum Blocks: Decodable {
+    case list([Double])
+    case named([String: Double])
+
+    init(from decoder: any Decoder) throws {
+      let container = try decoder.singleValueContainer()
+      if let list = try? container.decode([Double].self) {
+        self = .list(list)
+      } else {
+        self = .named(try container.decode([String: Double].self))
+      }
+    }
+  }
+
+  static let fields: Set = ["file", "strength", "text_encoder_strength", "blocks"]
+
+  var file: String
+  var strength: Double?
+  var text_encoder_strength: Double?
+  var blocks: Blocks?
+}
+
+extension DecodingError {
+  fileprivate var shortReason: String {
+    switch self {
+    case .keyNotFound(let key, _): "expected the field \(key.stringValue), found none"
+    case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
+      "\(context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")): expected "
+        + Self.words(for: type)
+    case .dataCorrupted(let context): context.debugDescription
+    @unknown default: "it is not understood"
+    }
+  }
+
+  private static func words(for type: any Any.Type) -> String {
+    switch type {
+    case is Int.Type: "a whole number"
+    case is Double.Type: "a number"
+    case is Bool.Type: "true or false"
+    case is Node.Scalar.Type, is String.Type: "one value"
+    case is Node.Sequence.Type: "a list"
+    default: "fields"
+    }
+  }
+}

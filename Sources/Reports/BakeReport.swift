@@ -1,0 +1,154 @@
+public import Baking
+import Tensors
+
+/// What a bake wrote, or would write, and what became of the delta.
+public struct BakeReport: JSONReport {
+  public static let schema = "lathe.bake/1"
+
+  struct AdapterRow: Encodable, Sendable {
+    var file: String
+    var strength: Double
+    var textEncoderStrength: Double
+    var targets: Int
+    var fitting: Int
+  }
+
+  struct Row: Encodable, Sendable {
+    var name: String
+    @Explicit var survival: Double?
+    @Explicit var residual: Double?
+    var moved: Double
+    var deltaNorm: Double
+  }
+
+  struct FileRow: Encodable, Sendable {
+    var path: String
+    var bytes: Int
+  }
+
+  struct UndoRow: Encodable, Sendable {
+    var path: String
+    var bytes: Int
+    /// For each changed weight.
+    var bitsPerWeight: Double
+  }
+
+  public let output: String
+  let bytes: Int
+  let dryRun: Bool
+  let rounding: String
+  let family: String
+  let targetsBaked: Int
+  let weightsChanged: Int
+  let skipped: [String]
+  @Explicit var survival: Double?
+  @Explicit var residual: Double?
+  let moved: Double
+  let clamped: Int
+  let peakMemory: Int
+  let adapters: [AdapterRow]
+  let blocks: [Row]
+  let weights: [Row]
+  let files: [FileRow]
+  @Explicit var undo: UndoRow?
+  public let warnings: [String]
+
+  /// Below this share of the delta a warning says what to do.
+  private static let sufficient = 0.95
+
+  public init(_ result: BakeResult, plan: BakePlan, isDryRun: Bool, threads: Int) {
+    let total = result.total
+    output = result.output
+    bytes = result.bytes
+    dryRun = isDryRun
+    rounding = plan.recipe.rounding.rawValue
+    family = plan.base.family.rawValue
+    targetsBaked = plan.targetCount
+    weightsChanged = plan.changedCount
+    skipped = plan.skipped
+    survival = total.share
+    residual = total.residual
+    moved = total.moved
+    clamped = total.clampedCount
+    peakMemory = plan.peakMemory(threads: threads)
+    adapters = zip(plan.fits, plan.recipe.inputs).map { fit, input in
+      AdapterRow(
+        file: input.path, strength: input.strength, textEncoderStrength: input.textEncoderStrength,
+        targets: fit.entries.count, fitting: fit.fittingCount)
+    }
+    blocks = result.blocks.map { Self.row($0.name, $0.survival) }
+    weights = result.entries.map { Self.row($0.name, $0.survival) }
+    files = result.files.map { FileRow(path: $0.path, bytes: $0.bytes) }
+    undo = result.undo.map {
+      UndoRow(path: $0.path, bytes: $0.bytes, bitsPerWeight: 8 * Double($0.bytes) / Double(max(total.count, 1)))
+    }
+    warnings = plan.warnings + Self.warnings(total, plan)
+  }
+
+  private static func row(_ name: String, _ survival: Survival) -> Row {
+    Row(
+      name: name, survival: survival.share, residual: survival.residual, moved: survival.moved,
+      deltaNorm: survival.deltaEnergy.squareRoot())
+  }
+
+  private static func warnings(_ total: Survival, _ plan: BakePlan) -> [String] {
+    var warnings: [String] = []
+    if let share = total.share, !(share >= sufficient) {
+      warnings.append(
+        "only \(Numbers.percent(share)) of the adapters' effect survives rounding: the rest is smaller than the steps "
+          + "between the base's numbers; hint: "
+          + (plan.recipe.rounding == .nearest
+            ? "--rounding shaped keeps it in this format, --dtype f16 or f32 in a larger one" : "--dtype f16 or f32"))
+    }
+    if total.clampedCount > 0 {
+      warnings.append(
+        "\(total.clampedCount) weights are too large for the 8-bit format and became its largest number; hint: --dtype bf16"
+      )
+    }
+    return warnings
+  }
+
+  // MARK: Text
+
+  public func text(width: Int, showsTargets: Bool) -> String {
+    var lines = ["\(output)\(dryRun ? "   (dry run: nothing was written)" : "")"]
+    func row(_ label: String, _ value: String) { lines.append("  " + label.padded(to: 16) + value) }
+    row("base", family)
+    for adapter in adapters {
+      let strength =
+        adapter.strength == adapter.textEncoderStrength
+        ? Numbers.short(adapter.strength)
+        : "\(Numbers.short(adapter.strength)), text encoder \(Numbers.short(adapter.textEncoderStrength))"
+      row("adapter", "\(adapter.file) at \(strength), \(adapter.fitting) of \(adapter.targets) targets")
+    }
+    row("changed", "\(weightsChanged) weights")
+    row("size", "\(Numbers.grouped(bytes)) bytes (\(ByteCount(bytes)))")
+    row("memory", "at most \(ByteCount(peakMemory)) beside the file cache")
+    row(
+      "survival",
+      (survival.map(Numbers.percent) ?? "–") + " of the delta is in the stored weights (\(rounding) rounding)")
+    row(
+      "residual",
+      (residual.map { Numbers.short($0) } ?? "–") + " of the delta's norm is rounding error")
+    row("moved", "\(Numbers.percent(moved)) of the changed weights' numbers")
+    if let undo {
+      row("undo", "\(undo.path), \(ByteCount(undo.bytes)), \(Numbers.fixed(undo.bitsPerWeight, 2)) bits a weight")
+    }
+    if !skipped.isEmpty {
+      lines.append("  not baked:")
+      lines += skipped.map { "    \($0)" }
+    }
+    lines += Self.table(showsTargets ? weights : blocks, title: showsTargets ? "weight" : "block").lines(width: width)
+    return lines.joined(separator: "\n") + "\n"
+  }
+
+  private static func table(_ rows: [Row], title: String) -> TextTable {
+    var table = TextTable(.name(title), .number("survival"), .number("residual"), .number("moved"))
+    for row in rows {
+      table.add(
+        row.name, row.survival.map(Numbers.percent) ?? "–", row.residual.map { Numbers.short($0) } ?? "–",
+        Numbers.percent(row.moved))
+    }
+    return table
+  }
+}

@@ -1,0 +1,96 @@
+import Adapters
+public import Baking
+
+/// Whether an adapter fits a base checkpoint.
+public struct CheckReport: JSONReport {
+  public static let schema = "lathe.check/1"
+
+  struct Row: Encodable, Sendable {
+    var name: String
+    var fits: Bool
+    var weights: [String]
+    @Explicit var reason: String?
+  }
+
+  let adapter: String
+  let base: String
+  let family: String
+  let baseFamily: String
+  let fits: Bool
+  let resolved: Int
+  let missing: Int
+  let shapeMismatches: Int
+  @Explicit var familyMismatch: String?
+  /// What the adapter says it was trained on.
+  @Explicit var trainedOn: String?
+  let unknown: [String]
+  let targets: [Row]
+  public let warnings: [String]
+
+  public init(_ fit: AdapterFit) {
+    let adapter = fit.adapter
+    self.adapter = adapter.path
+    base = fit.base.path
+    family = adapter.family.rawValue
+    baseFamily = fit.base.family.rawValue
+    fits = fit.isComplete && adapter.unknown.isEmpty
+    resolved = fit.fittingCount
+    missing = fit.entries.count { if case .missing = $0.finding { true } else { false } }
+    shapeMismatches = fit.entries.count { if case .shape = $0.finding { true } else { false } }
+    familyMismatch = fit.familyMismatch
+    trainedOn = Self.origin(adapter)
+    unknown = adapter.unknown
+    targets = fit.entries.map {
+      Row(
+        name: $0.target, fits: $0.finding == .fits, weights: $0.weights,
+        reason: $0.finding == .fits ? nil : "\($0.finding)")
+    }
+    warnings =
+      AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
+      + fit.notes.map { "\(adapter.path): \($0)" } + fit.base.warnings
+  }
+
+  /// The exit code belongs to the report: everything fits, or not.
+  public var isGood: Bool { fits }
+
+  private static func origin(_ adapter: Adapter) -> String? {
+    for key in ["ss_sd_model_name", "base_model", "ss_base_model_version", "modelspec.architecture"] {
+      if let value = adapter[metadata: key], !value.isEmpty, value != "None" { return value }
+    }
+    return adapter.configuration?["base_model_name_or_path"]?.string
+  }
+
+  // MARK: Text
+
+  public func text(width: Int, showsTargets: Bool) -> String {
+    var lines = [
+      fits
+        ? "\(adapter) fits \(base): all \(targets.count) targets have their weight"
+        : "\(adapter) does not fit \(base): \(resolved) of \(targets.count) targets have their weight"
+    ]
+    func row(_ label: String, _ value: String) { lines.append("  " + label.padded(to: 16) + value) }
+    if let familyMismatch { row("reason", familyMismatch) }
+    row("adapter", family + (trainedOn.map { ", trained on \($0)" } ?? ""))
+    row("checkpoint", baseFamily)
+    for name in unknown { row("unknown", name) }
+    // The same reason for many targets is one line.
+    var order: [String] = [], groups: [String: [String]] = [:]
+    for target in targets {
+      guard let reason = target.reason else { continue }
+      if groups[reason] == nil { order.append(reason) }
+      groups[reason, default: []].append(target.name)
+    }
+    for reason in order {
+      let names = groups[reason]!
+      row(
+        "\(names.count) \(names.count == 1 ? "target" : "targets")",
+        "\(reason): \(names[0])\(names.count > 1 ? " …" : "")")
+    }
+    if showsTargets {
+      var table = TextTable(.name("target"), .name("weight"))
+      for target in targets { table.add(target.name, target.reason ?? target.weights.joined(separator: ", ")) }
+      lines += table.lines(width: width)
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+}

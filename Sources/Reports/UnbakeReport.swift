@@ -1,0 +1,31 @@
+public import Baking
+import Tensors
+
+/// What an unbake restored.
+public struct UnbakeReport: JSONReport {
+  public static let schema = "lathe.unbake/1"
+
+  struct FileRow: Encodable, Sendable {
+    var path: String
+    var contentSha256: String
+  }
+
+  public let output: String
+  let bytes: Int
+  let files: [FileRow]
+
+  public init(_ result: Unbake.Result) {
+    output = result.output
+    bytes = result.bytes
+    files = result.files.map { FileRow(path: $0.path, contentSha256: $0.contentSHA256) }
+  }
+
+  public func text(width: Int) -> String {
+    var lines = [output, "  " + "size".padded(to: 16) + "\(Numbers.grouped(bytes)) bytes (\(ByteCount(bytes)))"]
+    for file in files {
+      lines.append(
+        "  " + "verified".padded(to: 16) + "\(file.path): SHA-256 of the tensors \(file.contentSha256.prefix(12))…")
+    }
+    return lines.joined(separator: "\n") + "\n"
+  }
+}

@@ -1,0 +1,79 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// A folder that appears under its name only when it is complete.
+///
+/// Files are made in a hidden sibling; `commit` renames it into place in one step. If the value goes away before, or the
+/// process is interrupted, the sibling is removed with all that is in it. A folder that exists is never replaced.
+public final class StagedFolder {
+  /// Where the files go until `commit`.
+  public let path: String
+  private let destination: String
+  private var contents: [(path: String, registration: Int)] = []
+  private var folders: Set<String> = [""]
+  private var isOpen = true
+
+  /// - Throws: `SafetensorsError`: `exists` or `notWritable`.
+  public init(for destination: String) throws(SafetensorsError) {
+    let destination = destination.hasSuffix("/") ? String(destination.dropLast()) : destination
+    try Self.checkDestination(destination)
+    let slash = destination.lastIndex(of: "/")
+    let parent = slash.map { String(destination[...$0]) } ?? ""
+    let name = slash.map { String(destination[destination.index(after: $0)...]) } ?? destination
+    path = "\(parent).\(name).\(getpid()).partial"
+    self.destination = destination
+    try make(path)
+  }
+
+  /// Fails early, before any work, when the destination cannot be made.
+  public static func checkDestination(_ path: String) throws(SafetensorsError) {
+    let path = path.hasSuffix("/") ? String(path.dropLast()) : path
+    guard access(path, F_OK) != 0 else { throw SafetensorsError(.folderExists, path: path) }
+    try TemporaryFile.checkDestination(path, overwriting: false)
+  }
+
+  /// The full path for a file at `relativePath`, whose folders are made.
+  public func place(for relativePath: String) throws(SafetensorsError) -> String {
+    let parts = relativePath.split(separator: "/")
+    for count in 1..<max(parts.count, 1) {
+      let folder = parts.prefix(count).joined(separator: "/")
+      if folders.insert(folder).inserted { try make("\(path)/\(folder)") }
+    }
+    let file = "\(path)/\(relativePath)"
+    contents.append((file, Interruption.register(file)))
+    return file
+  }
+
+  /// Syncs the folder and gives it its name.
+  public func commit() throws(SafetensorsError) {
+    let descriptor = open(path, O_RDONLY | O_DIRECTORY)
+    if descriptor >= 0 {
+      fsync(descriptor)
+      close(descriptor)
+    }
+    try Self.checkDestination(destination)
+    guard rename(path, destination) == 0 else {
+      throw SafetensorsError(.notWritable(reason: systemReason()), path: destination)
+    }
+    isOpen = false
+    for item in contents { Interruption.forget(item.registration) }
+  }
+
+  deinit {
+    guard isOpen else { return }
+    for item in contents.reversed() {
+      if unlink(item.path) != 0 { rmdir(item.path) }
+      Interruption.forget(item.registration)
+    }
+  }
+
+  private func make(_ folder: String) throws(SafetensorsError) {
+    contents.append((folder, Interruption.register(folder)))
+    guard mkdir(folder, 0o777) == 0 else {
+      throw SafetensorsError(.notWritable(reason: systemReason()), path: destination)
+    }
+  }
+}
