@@ -27,7 +27,9 @@ import Testing
   @Test("SDXL adapters: 12 numbers")
   func sdxl() throws {
     let weights = try #require(BlockWeights((0..<12).map(Double.init)))
-    for (path, place) in [("input_blocks_4_1_proj_in", 1), ("middle_block_1_proj_in", 5), ("output_blocks_5_1_proj_in", 11)] {
+    for (path, place) in [
+      ("input_blocks_4_1_proj_in", 1), ("middle_block_1_proj_in", 5), ("output_blocks_5_1_proj_in", 11),
+    ] {
       #expect(weights.weight(for: TargetKey(.denoiser, path)) == Double(place))
     }
     #expect(weights.weight(for: TargetKey(.textEncoder2, "encoder_layers_0_mlp_fc1")) == 0)

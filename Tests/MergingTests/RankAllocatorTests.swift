@@ -1,3 +1,4 @@
+import Checkpoints
 import Safetensors
 import Spectra
 import Tensors

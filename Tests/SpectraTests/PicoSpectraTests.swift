@@ -1,4 +1,5 @@
 import Adapters
+import Checkpoints
 import Spectra
 import Tensors
 import TestSupport
