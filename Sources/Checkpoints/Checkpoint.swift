@@ -58,8 +58,10 @@ public struct Checkpoint: Sendable {
   public init(path: String) throws {
     let source = try CheckpointFolder.isFolder(path) ? CheckpointFolder(path: path) : CheckpointFolder(file: path)
     var weights: [Weight] = []
+    let prefixes = ComponentPrefix(
+      soleNetwork: source.soleNetwork,
+      names: source.files.filter { $0.component == nil }.flatMap { $0.contents.entries.map(\.name) })
     for (index, file) in source.files.enumerated() {
-      let prefixes = ComponentPrefix(soleNetwork: source.soleNetwork, names: file.contents.entries.map(\.name))
       for entry in file.contents.entries {
         let (component, name) =
           file.component.map { ($0, entry.name) } ?? prefixes.place(of: entry.name)
@@ -114,17 +116,17 @@ public struct Checkpoint: Sendable {
       for (name, weight) in namespace.weights {
         let key = name.underscored
         if result[key] == nil { result[key] = weight }
-        // Some writers drop this level of Hugging Face's text encoders.
-        let short = key.dropping(prefix: "text_model_")
-        if key.hasPrefix("text_model_"), result[short] == nil { result[short] = weight }
       }
     }
     return result
   }
 
   /// The weight called `name` in diffusers' (Hugging Face's) dialect, with dots: `down_blocks.0.resnets.0.conv1.weight`.
+  ///
+  /// The names of a CLIP text encoder may lack their first level, `text_model.`.
   public func weight(named name: WeightName) -> NamedWeight? {
-    namespaces[name.component]?[1].weights[name.path]
+    guard let weights = namespaces[name.component]?[1].weights else { return nil }
+    return weights[name.path] ?? (name.component.isTextEncoder ? weights["text_model.\(name.path)"] : nil)
   }
 
   /// All names of a component in diffusers' dialect.
@@ -141,8 +143,9 @@ public struct Checkpoint: Sendable {
   }
 
   /// Networks that a name may speak of: T5 is the second or the third text encoder of Flux, by trainer, and a refiner's
-  /// only one is counted first or second. Their names do not collide.
+  /// only one is counted first or second. Their names do not collide. Elsewhere the only network has no number.
   private func candidates(for component: Component) -> [Component] {
+    if component == .denoiser, namespaces[.denoiser] == nil, namespaces.count == 1 { return Array(namespaces.keys) }
     guard component.isTextEncoder, family == .flux1 || family == .sdxlRefiner else { return [component] }
     return [component] + [.textEncoder1, .textEncoder2, .textEncoder3].filter { $0 != component }
   }

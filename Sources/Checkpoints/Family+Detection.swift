@@ -31,13 +31,24 @@ extension Family {
     (["single_transformer_blocks.0.attn.to_q.weight", "transformer_blocks.0.norm1_context.linear.weight"], .flux1),
     (["condition_embedder.time_proj.weight", "blocks.0.attn1.to_q.weight"], .wan),
     (["all_x_embedder.2-1.weight"], .zImage),
-    (["time_caption_embed.timestep_embedder.linear_1.bias", "layers.0.attn.to_q.weight"], .lumina2),
+    (
+      [
+        "time_caption_embed.timestep_embedder.linear_1.bias", "layers.0.attn.to_q.weight",
+        "-ref_image_patch_embedder.weight",
+      ], .lumina2
+    ),
     (["transformer_blocks.0.ff.conv_inverted.weight"], .sana),
     (
       ["proj_in.weight", "time_embed.emb.timestep_embedder.linear_1.weight", "transformer_blocks.0.attn1.to_q.weight"],
       .ltx
     ),
-    (["adaln_single.emb.timestep_embedder.linear_1.weight", "pos_embed.proj.weight"], .pixart),
+    (
+      [
+        "adaln_single.emb.timestep_embedder.linear_1.weight", "pos_embed.proj.weight",
+        "-temporal_transformer_blocks.0.attn1.to_q.weight",
+      ], .pixart
+    ),
+    (["time_embed.t_embedder.linear_1.weight", "transformer_blocks.0.norm1.linear_1.weight"], .cosmos),
   ]
 
   /// `_class_name` of a diffusers configuration.
@@ -58,12 +69,19 @@ extension Family {
   ///   - encoders: names of tensors outside the denoiser, which tell models of unusual width apart.
   static func detect(shapes: [String: Shape], className: String?, encoders: [String]) -> Family {
     if let family = className.flatMap({ classes[$0] }) { return family }
-    for (names, family) in signs where names.allSatisfy({ shapes[$0] != nil }) { return family }
+    for (names, family) in signs where names.allSatisfy({ isGiven($0, in: shapes) }) { return family }
     let isUNet = ["input_blocks.0.0.weight", "down_blocks.0.resnets.0.conv1.weight"].contains { shapes[$0] != nil }
     return isUNet ? unet(shapes, encoders) : .unknown
   }
 
+  private static func isGiven(_ sign: String, in shapes: [String: Shape]) -> Bool {
+    sign.hasPrefix("-") ? shapes[sign.dropping(prefix: "-")] == nil : shapes[sign] != nil
+  }
+
   private static func unet(_ shapes: [String: Shape], _ encoders: [String]) -> Family {
+    func has(_ names: [String]) -> Bool { names.contains { shapes[$0] != nil } }
+    // Stable Video Diffusion
+    if has(["input_blocks.1.0.time_stack.in_layers.0.weight"]) { return .unknown }
     let context = shapes.first { $0.key.hasSuffix(".attn2.to_k.weight") }?.value.extents.last
     switch context {
     case 768: return .sd1
@@ -73,8 +91,9 @@ extension Family {
     default: break
     }
     // A model of unusual width: what it is made of tells.
-    if ["label_emb.0.0.weight", "add_embedding.linear_1.weight"].contains(where: { shapes[$0] != nil }) {
-      return encoders.contains { $0.hasPrefix("conditioner.embedders.0.model.") } ? .sdxlRefiner : .sdxl
+    if has(["label_emb.0.0.weight", "add_embedding.linear_1.weight"]) {
+      return has(["input_blocks.10.0.in_layers.0.weight", "down_blocks.3.resnets.0.norm1.weight"])
+        ? .sdxlRefiner : .sdxl
     }
     if encoders.contains(where: { $0.hasPrefix("cond_stage_model.model.") }) { return .sd2 }
     let projection = shapes.first { $0.key.hasSuffix(".proj_in.weight") }?.value

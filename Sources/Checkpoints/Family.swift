@@ -33,16 +33,29 @@ public enum Family: String, Sendable, CaseIterable {
   var denoiserMaps: [NameMap] {
     switch self {
     case .sd1, .sd2, .sdxl, .sdxlRefiner: [.stableDiffusionUNet]
+    case .sd3: [.sd3]
     case .flux1: [.flux1]
-    default: []
+    case .flux2: [.flux2]
+    case .chroma: [.chroma]
+    case .hunyuanVideo: [.hunyuanVideo, .hunyuanVideoRepacked]
+    case .wan: [.wan]
+    case .zImage: [.zImage]
+    case .lumina2: [.lumina2]
+    case .ltx: [.ltxVideo]
+    case .pixart: [.pixart]
+    case .sana: [.sana]
+    case .auraFlow: [.auraFlow]
+    case .cosmos: [.cosmosPredict2]
+    // Qwen-Image has only one dialect.
+    case .qwenImage, .languageModel, .unknown: []
     }
   }
 
   func maps(of component: Component) -> [NameMap] {
     switch component {
     case .denoiser, .denoiser2: denoiserMaps
-    case .textEncoder1, .textEncoder2, .textEncoder3: [.openCLIP]
-    case .vae: [.autoencoderKL]
+    case .textEncoder1, .textEncoder2, .textEncoder3: [.openCLIP, .clipText, .t5]
+    case .vae: [.autoencoderKL, .autoencoderKLEarly]
     case .other: []
     }
   }
@@ -55,6 +68,22 @@ extension NameMap {
 
   static let stableDiffusionUNet = embedded("stable-diffusion-unet", PackageResources.stable_diffusion_unet_map)
   static let openCLIP = embedded("openclip", PackageResources.openclip_map)
+  static let clipText = embedded("clip-text", PackageResources.clip_text_map)
+  static let t5 = embedded("t5", PackageResources.t5_map)
   static let autoencoderKL = embedded("autoencoder-kl", PackageResources.autoencoder_kl_map)
+  static let autoencoderKLEarly = embedded("autoencoder-kl-early", PackageResources.autoencoder_kl_early_map)
+  static let sd3 = embedded("sd3", PackageResources.sd3_map)
   static let flux1 = embedded("flux1", PackageResources.flux1_map)
+  static let flux2 = embedded("flux2", PackageResources.flux2_map)
+  static let chroma = embedded("chroma", PackageResources.chroma_map)
+  static let hunyuanVideo = embedded("hunyuan-video", PackageResources.hunyuan_video_map)
+  static let hunyuanVideoRepacked = embedded("hunyuan-video-repacked", PackageResources.hunyuan_video_repacked_map)
+  static let wan = embedded("wan", PackageResources.wan_map)
+  static let zImage = embedded("z-image", PackageResources.z_image_map)
+  static let lumina2 = embedded("lumina2", PackageResources.lumina2_map)
+  static let ltxVideo = embedded("ltx-video", PackageResources.ltx_video_map)
+  static let pixart = embedded("pixart", PackageResources.pixart_map)
+  static let sana = embedded("sana", PackageResources.sana_map)
+  static let auraFlow = embedded("auraflow", PackageResources.auraflow_map)
+  static let cosmosPredict2 = embedded("cosmos-predict2", PackageResources.cosmos_predict2_map)
 }

@@ -55,7 +55,8 @@ struct Namespace: Sendable {
         guard parts.allSatisfy({ $0 != nil }), let joined = NamedWeight.joined(parts.map { $0! }),
           let whole = joined.adjusted(by: match.rule)
         else { continue }
-        result.add(match.leftName, whole)
+        // The first rule holds: one about the last block stands before the one about all of them.
+        if result.weights[match.leftName] == nil { result.add(match.leftName, whole) }
       }
     }
     return result

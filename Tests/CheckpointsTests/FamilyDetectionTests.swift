@@ -1,0 +1,42 @@
+import Tensors
+import Testing
+
+@testable import Checkpoints
+
+@Suite struct FamilyDetectionTests {
+  private func detect(_ names: [String], className: String? = nil, encoders: [String] = []) -> Family {
+    Family.detect(
+      shapes: Dictionary(uniqueKeysWithValues: names.map { ($0, [4, 4]) }), className: className, encoders: encoders)
+  }
+
+  @Test(arguments: [(768, Family.sd1), (1024, .sd2), (2048, .sdxl), (1280, .sdxlRefiner)])
+  func widthOfTheContext(width: Int, family: Family) {
+    for input in ["input_blocks.0.0.weight", "down_blocks.0.resnets.0.conv1.weight"] {
+      let shapes: [String: Shape] = [input: [320, 4, 3, 3], "x.attn2.to_k.weight": [320, width]]
+      #expect(Family.detect(shapes: shapes, className: nil, encoders: []) == family)
+    }
+  }
+
+  @Test func textEncoderTellsUNets() {
+    let shapes: [String: Shape] = ["input_blocks.0.0.weight": [4, 4, 3, 3], "a.proj_in.weight": [4, 4, 1, 1]]
+    #expect(Family.detect(shapes: shapes, className: nil, encoders: []) == .sd1)
+    #expect(Family.detect(shapes: shapes, className: nil, encoders: ["cond_stage_model.model.x"]) == .sd2)
+  }
+
+  @Test func configurationGoesBeforeNames() {
+    #expect(detect(["x.weight"], className: "QwenImageTransformer2DModel") == .qwenImage)
+    #expect(detect(["head.modulation"], className: "WanModel") == .wan)
+    #expect(detect(["x.weight"]) == .unknown)
+  }
+
+  /// Models that share the signs of a family and are none of it.
+  @Test func likenesses() {
+    let lumina = ["time_caption_embed.timestep_embedder.linear_1.bias", "layers.0.attn.to_q.weight"]
+    #expect(detect(lumina) == .lumina2)
+    #expect(detect(lumina + ["ref_image_patch_embedder.weight"]) == .unknown)
+    let pixart = ["adaln_single.emb.timestep_embedder.linear_1.weight", "pos_embed.proj.weight"]
+    #expect(detect(pixart) == .pixart)
+    #expect(detect(pixart + ["temporal_transformer_blocks.0.attn1.to_q.weight"]) == .unknown)
+    #expect(detect(["input_blocks.0.0.weight", "input_blocks.1.0.time_stack.in_layers.0.weight"]) == .unknown)
+  }
+}
