@@ -1,4 +1,4 @@
-public import Adapters
+import Adapters
 public import Checkpoints
 import LinearAlgebra
 public import Merging

@@ -2,7 +2,7 @@ import Adapters
 import Checkpoints
 import Foundation
 import LinearAlgebra
-public import Merging
+import Merging
 import Safetensors
 import Synchronization
 import Tensors

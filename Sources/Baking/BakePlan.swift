@@ -1,8 +1,8 @@
-public import Adapters
+import Adapters
 public import Checkpoints
-public import Merging
+import Merging
 import Safetensors
-public import Tensors
+import Tensors
 
 /// A bake resolved against the real files: what is added where, what comes out, and how large it is.
 ///

@@ -1,4 +1,4 @@
-public import Checkpoints
+import Checkpoints
 public import Tensors
 
 /// What a bake did, measured on what was stored.

@@ -1,5 +1,5 @@
 import Adapters
-public import Checkpoints
+import Checkpoints
 import Foundation
 import LinearAlgebra
 import Safetensors

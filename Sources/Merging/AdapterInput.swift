@@ -1,4 +1,4 @@
-public import Adapters
+package import Adapters
 
 /// An adapter file and how strongly it is used.
 public struct AdapterInput: Sendable, Equatable {
