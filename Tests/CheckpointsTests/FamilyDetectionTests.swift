@@ -39,4 +39,29 @@ import Testing
     #expect(detect(pixart + ["temporal_transformer_blocks.0.attn1.to_q.weight"]) == .unknown)
     #expect(detect(["input_blocks.0.0.weight", "input_blocks.1.0.time_stack.in_layers.0.weight"]) == .unknown)
   }
+
+  // MARK: Networks by their prefixes
+
+  private func places(_ names: [String]) -> [String] {
+    let prefixes = ComponentPrefix(soleNetwork: .denoiser, names: names)
+    return names.map {
+      let (component, name) = prefixes.place(of: $0)
+      return "\(component) \(name)"
+    }
+  }
+
+  @Test func prefixesOfTransformers() {
+    #expect(
+      places(["transformer.transformer_blocks.0.attn.to_q.weight", "transformer.proj_out.weight"])
+        == ["denoiser transformer_blocks.0.attn.to_q.weight", "denoiser proj_out.weight"])
+    #expect(
+      places(["transformer.h.0.x", "model.layers.0.x"]) == ["denoiser transformer.h.0.x", "denoiser model.layers.0.x"])
+    #expect(places(["net.blocks.0.x"]) == ["denoiser blocks.0.x"])
+  }
+
+  @Test func constantsAndAverages() {
+    #expect(
+      places(["betas", "sqrt_alphas_cumprod", "model_ema.decay", "control_model.x", "conditioner.x"])
+        == ["other betas", "other sqrt_alphas_cumprod", "other decay", "other x", "other x"])
+  }
 }

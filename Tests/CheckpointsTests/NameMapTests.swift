@@ -140,4 +140,26 @@ import Testing
     #expect(counts.left == 2)
     #expect(counts.right == 1)
   }
+
+  // MARK: What no golden has
+
+  @Test(arguments: [
+    (NameMap.wan, "img_emb.emb_pos", "condition_embedder.image_embedder.pos_embed"),
+    (.pixart, "blocks.0.attn.q_norm.bias", "transformer_blocks.0.attn1.q_norm.bias"),
+  ])
+  func rareNames(map: NameMap, left: String, right: String) {
+    #expect(namespace([(left, [1, 2, 3])]).translatedToRight(map).names == [right])
+    #expect(namespace([(right, [1, 2, 3])]).translatedToLeft(map).names == [left])
+  }
+
+  /// The same layer is called by its use in diffusers: SDXL's sizes, or the classes of other UNets.
+  @Test func classEmbedding() {
+    for name in ["add_embedding", "class_embedding"] {
+      let left = namespace([("\(name).linear_1.weight", [2, 2])]).translatedToLeft(.stableDiffusionUNet)
+      #expect(left.names == ["label_emb.0.0.weight"])
+    }
+    #expect(
+      namespace([("label_emb.weight", [2, 2])]).translatedToRight(.stableDiffusionUNet).names
+        == ["class_embedding.weight"])
+  }
 }

@@ -67,7 +67,6 @@ def checksum(tensor):
     return int((values * weights).sum() & np.uint64(0xFFFFFFFF))
 
 
-
 def replacing(function, constants):
     """The same function with other whole numbers in its code."""
 
@@ -95,7 +94,7 @@ def renamed(names, rules):
     return result
 
 
-def fused_shapes(shapes, rules, order=None):
+def fused_shapes(shapes, rules):
     result = {}
     for name, other in renamed(shapes, rules).items():
         shape = list(shapes[name])
