@@ -2,7 +2,8 @@ import ArgumentParser
 import Foundation
 import Safetensors
 
-/// Measures the main job on an adapter of SDXL's size, against a plain copy of the same bytes in the same run.
+/// Measures the main jobs on an adapter and a checkpoint of SDXL's size, against a plain copy of the same bytes in the
+/// same run.
 @main
 struct Benchmark: ParsableCommand {
   static let configuration = CommandConfiguration(commandName: "lathe-benchmark")
@@ -12,6 +13,9 @@ struct Benchmark: ParsableCommand {
 
   @Option(help: .hidden)
   var make: String?
+
+  @Option(help: .hidden)
+  var makeBase: String?
 
   @Option(help: .hidden)
   var seed: UInt64 = 0
@@ -31,14 +35,17 @@ struct Benchmark: ParsableCommand {
     /// Bytes that a plain copy would read and write: the limit of what is possible.
     var reads: [String]
     var writes: Int
+    /// What `cp` copies for comparison, where that is the measure.
+    var copied: String? = nil
     var check: ([String: Any]) -> String?
   }
 
   func run() throws {
+    if let makeBase { return try SDXLCheckpoint.write(to: makeBase) }
     if let make { return try SDXLAdapter(rank: 64, seed: seed).write(to: make) }
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let inputs = try (0..<3).map { try adapter($0) }
-    let output = folder + "/output.safetensors"
+    let output = folder + "/output.safetensors", base = folder + "/sdxl-base.safetensors"
     let cases = [
       Case(name: "inspect", arguments: ["inspect", inputs[0]], reads: [], writes: 0, check: { _ in nil }),
       Case(
@@ -73,7 +80,25 @@ struct Benchmark: ParsableCommand {
         ],
         reads: inputs, writes: 1_140_000_000,
         check: { ($0["relative_error"] as? Double ?? 1) < 1e-3 ? nil : "expected an exact sum" }),
+      Case(
+        name: "bake one adapter",
+        arguments: ["bake", "--json", "--quiet", "--force", base, inputs[0] + "@0.8", "-o", output],
+        reads: [], writes: 0, copied: base, check: { Self.checkBake($0, changed: 794) }),
+      Case(
+        name: "bake one adapter, --undo",
+        arguments: [
+          "bake", "--json", "--quiet", "--force", base, inputs[0] + "@0.8", "-o", output, "--undo", folder + "/undo",
+        ],
+        reads: [], writes: 0, copied: base, check: { Self.checkBake($0, changed: 794) }),
+      Case(
+        name: "bake three adapters",
+        arguments: [
+          "bake", "--json", "--quiet", "--force", base, inputs[0] + "@0.7", inputs[1] + "@0.5", inputs[2] + "@-0.3",
+          "-o", output,
+        ],
+        reads: [], writes: 0, copied: base, check: { Self.checkBake($0, changed: 794) }),
     ].filter { only.isEmpty || $0.name.contains(only) }
+    if cases.contains(where: { $0.copied != nil }) { try makeCheckpoint(base) }
     print("case                          median s   best s   copy s   ratio   peak MB")
     for item in cases { try measure(item, output: output) }
   }
@@ -89,7 +114,10 @@ struct Benchmark: ParsableCommand {
     work = Measurement()
     for _ in 0..<runs {
       try work.run([tool] + item.arguments)
-      if !item.reads.isEmpty {
+      if let file = item.copied {
+        try copy.run(["/bin/cp", file, folder + "/copy"])
+        try FileManager.default.removeItem(atPath: folder + "/copy")
+      } else if !item.reads.isEmpty {
         try copy.seconds.append(Self.plainCopy(item.reads, writing: item.writes, to: folder + "/copy"))
       }
     }
@@ -137,6 +165,19 @@ struct Benchmark: ParsableCommand {
       return "expected an error close to its lower bound"
     }
     return nil
+  }
+
+  private static func checkBake(_ report: [String: Any], changed: Int) -> String? {
+    guard report["weights_changed"] as? Int == changed, let survival = report["survival"] as? Double else {
+      return "expected \(changed) changed weights"
+    }
+    return (0.99...1.01).contains(survival) ? nil : "expected the delta to survive in half precision, found \(survival)"
+  }
+
+  private func makeCheckpoint(_ path: String) throws {
+    guard !FileManager.default.fileExists(atPath: path) else { return }
+    var making = Measurement()
+    try making.run([CommandLine.arguments[0], tool, "--make-base", path])
   }
 
   private func adapter(_ index: Int) throws -> String {
