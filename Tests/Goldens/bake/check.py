@@ -14,8 +14,9 @@ What must hold (the script stops with 1 otherwise, after printing all rows)
     - Weights that no target names are the base's, byte for byte, in both.
     - The library changed as many weights as the adapter has targets: none was skipped.
 
-Columns: weights changed, elements that differ from the library's (of those in changed weights), the largest distance in
-units of the last place of the format, and the largest distance from float64 in half such units (1 is a perfect rounding).
+Columns: weights changed, elements that differ from the library's (of those in changed weights), the largest distance
+from the library relative to the largest element of the weight, and the largest distance from float64 in half units of
+the last place (1 is a perfect rounding).
 
 Library versions: as make.py.
 """
@@ -146,7 +147,7 @@ def filled(base, dtype):
 
 
 def updates(adapter, names):
-    """Weight's name -> float64 update, by the plain formula."""
+    """Weight's name -> float64 update, by the plain formula, and the same of absolute values."""
     if adapter.is_dir():
         config = json.loads((adapter / "adapter_config.json").read_text())
         scale, transposed = config["lora_alpha"] / config["r"], config["fan_in_fan_out"]
@@ -156,18 +157,19 @@ def updates(adapter, names):
     found = {}
     with safe_open(adapter, "pt") as file:
         for key in file.keys():
-            for down, up in [("lora.down", "lora.up"), ("lora_A", "lora_B"), ("_lora.down", "_lora.up")]:
-                if f"{down}.weight" in key:
-                    a, b = (file.get_tensor(k).to(torch.float64) for k in (key, key.replace(down, up)))
-                    name = key.split(f"{'' if down.startswith('_') else '.'}{down}.weight")[0].rstrip("_")
-                    name = name.replace("_lora", "").replace(".processor.", ".")
-                    if name.endswith(".to_out"):
-                        name += ".0"
-                    for prefix in ("unet.", "transformer.", "base_model.model.transformer."):
-                        name = name.removeprefix(prefix)
-                    update = scale * (b @ a)
-                    found[name + ".weight"] = update.T if transposed else update
-                    break
+            for down, up in [("_lora.down", "_lora.up"), (".lora.down", ".lora.up"), (".lora_A", ".lora_B")]:
+                if not key.endswith(f"{down}.weight"):
+                    continue
+                name = key.removesuffix(f"{down}.weight").replace(".processor.", ".")
+                if name.endswith(".to_out"):
+                    name += ".0"
+                for prefix in ("unet.", "transformer.", "base_model.model.transformer."):
+                    name = name.removeprefix(prefix)
+                a, b = (file.get_tensor(k).to(torch.float64) for k in (key, key.replace(down, up)))
+                # The update, and how far it may go when the library has rounded the factors to the base's format.
+                pair = [scale * (b @ a), scale * (b.abs() @ a.abs())]
+                found[name + ".weight"] = [p.T for p in pair] if transposed else pair
+                break
     assert found.keys() <= set(names), sorted(found.keys() - set(names))[:4]
     return found
 
@@ -176,7 +178,7 @@ def ulp(values, dtype):
     """The distance to the next number of the format, for each value."""
     info = torch.finfo(dtype)
     _, exponent = torch.frexp(values.abs().clamp_min(info.tiny).to(torch.float64))
-    return torch.ldexp(torch.tensor(info.eps, dtype=torch.float64), exponent - 1)
+    return info.eps * torch.exp2((exponent - 1).to(torch.float64))
 
 
 def compare(label, base_state, library, output, wanted, dtype):
@@ -196,13 +198,14 @@ def compare(label, base_state, library, output, wanted, dtype):
             if torch.equal(theirs, base.to(dtype)):
                 faults.append(f"{name}: the library skipped it")
             changed += 1
-            exact = base.to(torch.float64) + STRENGTH * wanted[name].reshape(base.shape)
+            delta, size = (STRENGTH * w.reshape(base.shape) for w in wanted[name])
+            exact = base.to(torch.float64) + delta
             step = ulp(exact, dtype)
             gap = (ours.to(torch.float64) - theirs.to(torch.float64)).abs()
             own = (ours.to(torch.float64) - exact).abs()
             elements += ours.numel()
             differing += int((ours != theirs).sum())
-            worst = max(worst, (gap / step).max().item())
+            worst = max(worst, (gap.max() / exact.abs().max()).item())
             rounding = max(rounding, (own / step).max().item() * 2)
             if dtype == torch.float32:
                 if not gap.max() <= 2**-22 * exact.abs().max():
@@ -210,8 +213,8 @@ def compare(label, base_state, library, output, wanted, dtype):
             else:
                 # Half a unit of the last place, and float32 arithmetic on the way there.
                 slack = 2**-22 * exact.abs().max()
-                delta = wanted[name].reshape(base.shape) * STRENGTH
-                theirs_may = step + ulp(delta, dtype)
+                eps = torch.finfo(dtype).eps
+                theirs_may = step + eps * delta.abs() + eps * size + torch.finfo(dtype).tiny * eps * 64
                 if not bool((own <= step / 2 + slack).all()):
                     faults.append(f"{name}: {(own / step).max():.4f} units from float64")
                 if not bool((gap <= theirs_may + slack).all()):
@@ -219,7 +222,7 @@ def compare(label, base_state, library, output, wanted, dtype):
     if changed != len(wanted):
         faults.append(f"{changed} weights changed of {len(wanted)}")
     print(
-        f"{label:44} {changed:4} {differing:9} of {elements:9} {worst:7.2f} ulp {rounding:9.5f}"
+        f"{label:44} {changed:4} {differing:9} of {elements:9} {worst:9.2e} {rounding:9.6f}"
         + (f"  WRONG: {faults[:3]} ({len(faults)})" if faults else ""),
         flush=True,
     )
