@@ -21,8 +21,8 @@ import Testing
           let name = WeightName(Self.component(network.folder, in: model, layout), weight.name)
           guard network.folder != "" || layout != .original else { continue }
           let values = try checkpoint.weight(named: name, shape: Shape(weight.shape)).doubles()
-          #expect(
-            values == golden.values(of: weight, in: network, model: model, dtype: .f32), "\(layout.rawValue): \(name)")
+          let isRight = values == golden.values(of: weight, in: network, model: model, dtype: .f32)
+          #expect(isRight, "\(layout.rawValue): \(name)")
         }
       }
     }

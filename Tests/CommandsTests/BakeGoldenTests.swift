@@ -74,7 +74,8 @@ import Testing
         }
         let base = Self.golden.values(of: weight, in: network, model: item.model, dtype: dtype)
         guard let expected = item.changed[name] else {
-          #expect(ours == base, "\(baked.layout.rawValue): \(name) was to stay as it is")
+          let isBase = ours == base
+          #expect(isBase, "\(baked.layout.rawValue): \(name) was to stay as it is")
           continue
         }
         seen += 1
