@@ -1,4 +1,5 @@
 import Adapters
+import Checkpoints
 import FoundationEssentials
 import TestSupport
 import Testing
