@@ -14,7 +14,7 @@ public struct Lathe: ParsableCommand {
       73 cannot create output, 74 input/output error.
       """,
     version: ToolVersion.current,
-    subcommands: [Inspect.self, SpectrumCommand.self, Compare.self, Resize.self, Merge.self])
+    subcommands: [Inspect.self, SpectrumCommand.self, Compare.self, Resize.self, Merge.self, Extract.self])
 
   public init() {}
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Checkpoints
 import Merging
 import Safetensors
 
@@ -50,8 +51,13 @@ extension Error {
       }
     case let error as MergingError:
       switch error.kind {
-      case .tooSmall, .unreachableError, .needsFolder, .noAlpha, .noName: 64
+      case .tooSmall, .unreachableError, .needsFolder, .noAlpha, .noName, .rankCap, .severalNetworks: 64
       case .verification: 74
+      default: 65
+      }
+    case let error as CheckpointError:
+      switch error.kind {
+      case .missingShard: 66
       default: 65
       }
     case is ConsoleError: 74
