@@ -202,8 +202,8 @@ struct ExtractFactors: Sendable {
     of delta: ExtractDelta, _ target: ExtractTarget, _ recipe: ExtractRecipe, _ reader: ExtractReader,
     _ scratch: ExtractScratch?
   ) throws {
-    let limit = recipe.limit(target), noise = delta.noise(rows: target.rows, columns: target.columns)
-    var first = limit
+    let limit = recipe.limit(target), low = delta.noise(target), high = delta.noiseOfBoth(target)
+    var first = limit, noise = low
     switch recipe.rule {
     case .auto, .ranks(.energy): first = min(limit, 32)
     default: break
@@ -211,9 +211,11 @@ struct ExtractFactors: Sendable {
     let matrix = DenseMatrix(delta.elements, rows: target.rows, columns: target.columns)
     let triples = try LeadingTriples(of: matrix, first: first, limit: limit, memory: reader.panels) { values, energy in
       switch recipe.rule {
-      case .auto: values.prefix { $0 > noise.level }.count
-      case .ranks(.energy(let share)): Self.rank(keeping: share * energy, of: values)
-      default: values.count
+      case .auto:
+        noise = .fitting(values, energy: energy, low: low, high: high)
+        return values.prefix { $0 > noise.level }.count
+      case .ranks(.energy(let share)): return Self.rank(keeping: share * energy, of: values)
+      default: return values.count
       }
     }
     values = triples.values

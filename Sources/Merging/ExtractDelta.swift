@@ -25,11 +25,19 @@ struct ExtractDelta {
   /// Whether the difference is no more than one rounding to the coarser of the formats.
   var isWithinRounding: Bool { energy <= 1.2 * (tunedIsCoarser ? tunedRounding : baseRounding) }
 
-  /// What rounding explains of the difference. Equal formats are rounded alike but where the change is.
-  func noise(rows: Int, columns: Int) -> NoiseEdge {
-    let energy = hasOneFormat ? tunedRounding : tunedRounding + baseRounding
-    return NoiseEdge(
-      rows: rows, columns: columns, deviation: (energy / Double(max(1, rows * columns))).squareRoot())
+  /// What rounding the tuned checkpoint explains of the difference: the base then counts as exact, as it is for who
+  /// trained on it as it stands. Where the formats differ, the base's rounding is in the difference too.
+  func noise(_ target: ExtractTarget) -> NoiseEdge {
+    edge(target, hasOneFormat ? tunedRounding : tunedRounding + baseRounding)
+  }
+
+  /// What rounding both explains: when they were made from a base of more digits.
+  func noiseOfBoth(_ target: ExtractTarget) -> NoiseEdge { edge(target, tunedRounding + baseRounding) }
+
+  private func edge(_ target: ExtractTarget, _ energy: Double) -> NoiseEdge {
+    NoiseEdge(
+      rows: target.rows, columns: target.columns,
+      deviation: (energy / Double(max(1, target.rows * target.columns))).squareRoot())
   }
 }
 

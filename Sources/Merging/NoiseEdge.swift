@@ -36,6 +36,18 @@ struct NoiseEdge {
   }
 }
 
+extension NoiseEdge {
+  /// The one of two edges that fits the values: by what is left of the energy when everything above the higher one is
+  /// taken away, for each degree of freedom that is left.
+  static func fitting(_ values: [Double], energy: Double, low: NoiseEdge, high: NoiseEdge) -> NoiseEdge {
+    let above = values.prefix { $0 > high.level }
+    let rest = energy - above.reduce(0) { $0 + $1 * $1 }
+    let freedom = Double((low.rows - above.count) * (low.columns - above.count))
+    let middle = (low.deviation * low.deviation + high.deviation * high.deviation) / 2
+    return freedom > 0 && rest > middle * freedom ? high : low
+  }
+}
+
 /// The spacing of a number format: what one unit in the last place is worth.
 struct UnitInTheLastPlace {
   private let fractionBits: Int
