@@ -37,6 +37,7 @@ struct ExtractFixture {
   /// A UNet of SD1.x in diffusers' names, as far as targets need one.
   static func unet(seed: UInt64, rank: Int, size: Double = 0.02) -> ExtractFixture {
     var fixture = ExtractFixture(seed: seed)
+    fixture.add("conv_in.weight", [8, 4, 3, 3], rank: 0)
     fixture.add("down_blocks.0.resnets.0.conv1.weight", [24, 12, 3, 3], rank: rank, size: size)
     fixture.add("down_blocks.0.attentions.0.proj_in.weight", [24, 24, 1, 1], rank: rank, size: size)
     fixture.add(block + "attn1.to_q.weight", [24, 24], rank: rank, size: size)
@@ -64,6 +65,7 @@ struct ExtractFixture {
     let renamed = weights.map { weight -> NamedValues in
       var name = weight.name.replacingOccurrences(of: "down_blocks.0.attentions.0.", with: "input_blocks.1.1.")
       name = name.replacingOccurrences(of: "down_blocks.0.resnets.0.conv1", with: "input_blocks.1.0.in_layers.2")
+      name = name.replacingOccurrences(of: "conv_in", with: "input_blocks.0.0")
       return ("model.diffusion_model." + name, weight.shape, dtype, tuned ? weight.tuned : weight.base)
     }
     try writeAdapter(to: temporary.file(name), tensors: renamed)
@@ -88,9 +90,8 @@ struct ExtractFixture {
       try decomposition.allocation(), to: output, overwriting: overwriting, threads: threads)
   }
 
-  /// The change that the file of an adapter makes to a module, row-major: factors and differences in full.
+  /// The product of a module's factors in the file of an adapter, row-major.
   static func change(_ module: String, in file: SafetensorsFile) -> [Double]? {
-    if let full = file["\(module).diff"] ?? file["\(module).diff_b"] { return full.doubles() }
     guard let up = file["\(module).lora_up.weight"], let down = file["\(module).lora_down.weight"] else { return nil }
     let (rows, rank) = (up.shape[0], up.shape[1]), columns = down.shape.flattened.columns
     let scale = (file["\(module).alpha"]?.scalar ?? Double(rank)) / Double(rank)
