@@ -12,7 +12,8 @@ struct Extract: LatheCommand {
       norms and embeddings are kept as they are. Weights that differ by no more than rounding are left out.
 
       --auto keeps what stands above the noise that rounding the checkpoints to their format has made: with 16-bit
-      checkpoints a higher rank would only store noise. The error is measured on what was written.
+      checkpoints a higher rank would only store noise. The error is measured on what was written. Without --dtype
+      factors are f16, or f32 where that would lose digits.
 
       Examples:
         lathe extract sdxl.safetensors tuned.safetensors -o style.safetensors --auto
