@@ -38,11 +38,12 @@ enum UNetNames {
 
   private static let resnetParts: [(ldm: String, diffusers: String)] = [
     ("in_layers_2", "conv1"), ("out_layers_3", "conv2"), ("emb_layers_1", "time_emb_proj"),
-    ("skip_connection", "conv_shortcut"),
+    ("skip_connection", "conv_shortcut"), ("in_layers_0", "norm1"), ("out_layers_0", "norm2"),
   ]
 
   private static let wholeModules: [(ldm: String, diffusers: String)] = [
-    ("input_blocks_0_0", "conv_in"), ("out_2", "conv_out"), ("time_embed_0", "time_embedding_linear_1"),
+    ("input_blocks_0_0", "conv_in"), ("out_0", "conv_norm_out"), ("out_2", "conv_out"),
+    ("time_embed_0", "time_embedding_linear_1"),
     ("time_embed_2", "time_embedding_linear_2"), ("label_emb_0_0", "add_embedding_linear_1"),
     ("label_emb_0_2", "add_embedding_linear_2"),
   ]

@@ -52,8 +52,10 @@ extension Shape {
 }
 
 extension NamedWeight {
-  /// Puts the weight together from stored tensors.
-  fileprivate func assembled(shape: Shape, stored: (Int) throws -> Tensor) rethrows -> Tensor {
+  /// Puts the weight together from the stored tensors that `stored` supplies by their index.
+  ///
+  /// - Precondition: `shape` has as many elements as the weight.
+  public func assembled(shape: Shape, stored: (Int) throws -> Tensor) rethrows -> Tensor {
     if pieces.count == 1, !pieces[0].swapsHalves, !pieces[0].isTransposed {
       let piece = pieces[0], tensor = try stored(piece.stored)
       let bytes = tensor.bytes(ofRows: piece.storedRows)

@@ -16,7 +16,7 @@ public struct Lathe: ParsableCommand {
     version: ToolVersion.current,
     subcommands: [
       Inspect.self, SpectrumCommand.self, Compare.self, Check.self, Resize.self, Merge.self, Bake.self,
-      UnbakeCommand.self,
+      UnbakeCommand.self, Extract.self,
     ])
 
   public init() {}

@@ -53,4 +53,38 @@ enum BLAS {
       CblasRowMajor, CblasUpper, transposed ? CblasTrans : CblasNoTrans, blasint(order), blasint(inner), 1, a,
       blasint(stride), 0, c, blasint(order))
   }
+
+  /// C = `factor`·A·op(B) + `old`·C with a stride of its own for C, so that it can be a part of a larger matrix.
+  static func multiply(
+    _ a: UnsafePointer<Double>, _ strideA: Int, _ b: UnsafePointer<Double>, _ strideB: Int, transposed transB: Bool,
+    rows: Int, inner: Int, columns: Int, factor: Double = 1, addingTo old: Double = 0,
+    into c: UnsafeMutablePointer<Double>, _ strideC: Int
+  ) {
+    prepare()
+    cblas_dgemm(
+      CblasRowMajor, CblasNoTrans, transB ? CblasTrans : CblasNoTrans, blasint(rows), blasint(columns), blasint(inner),
+      factor, a, blasint(strideA), b, blasint(strideB), old, c, blasint(strideC))
+  }
+
+  /// C = `factor`·A·op(B) + `old`·C in single precision; all strides are those of whole matrices.
+  static func multiply(
+    _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, transposed transB: Bool, rows: Int, inner: Int, columns: Int,
+    factor: Float = 1, addingTo old: Float = 0, into c: UnsafeMutablePointer<Float>
+  ) {
+    prepare()
+    cblas_sgemm(
+      CblasRowMajor, CblasNoTrans, transB ? CblasTrans : CblasNoTrans, blasint(rows), blasint(columns), blasint(inner),
+      factor, a, blasint(inner), b, blasint(transB ? inner : columns), old, c, blasint(columns))
+  }
+
+  /// Adds AᵀA (`transposed`) or AAᵀ to the upper half of C.
+  static func addGram(
+    _ a: UnsafePointer<Double>, stride: Int, transposed: Bool, order: Int, inner: Int,
+    to c: UnsafeMutablePointer<Double>
+  ) {
+    prepare()
+    cblas_dsyrk(
+      CblasRowMajor, CblasUpper, transposed ? CblasTrans : CblasNoTrans, blasint(order), blasint(inner), 1, a,
+      blasint(stride), 1, c, blasint(order))
+  }
 }

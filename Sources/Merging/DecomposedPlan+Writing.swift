@@ -190,7 +190,7 @@ extension DecomposedPlan {
   }
 
   /// Kohya's old short hash: of 64 KiB from the file's second mebibyte on, were its metadata only the training's.
-  private static func legacyHash(
+  static func legacyHash(
     _ items: [SafetensorsLayout.Item], metadata: [(key: String, value: String)], data: Bytes
   ) -> String {
     let head = SafetensorsLayout(items, metadata: metadata.filter { $0.key.hasPrefix("ss_") }).head().count

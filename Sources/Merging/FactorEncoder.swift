@@ -32,22 +32,48 @@ final class FactorEncoder {
     let up = upMemory.room(for: delta.rows * rank), down = downMemory.room(for: rank * delta.columns)
     maps.mapUp(UnsafeBufferPointer(factors.up), rows: delta.rows, into: up)
     maps.mapDown(UnsafeBufferPointer(factors.down), columns: delta.columns, into: down)
-    fixSigns(up: up, down: down, rank: rank, columns: delta.columns)
+    let stored = try store(
+      up: up, down: down, rank: rank, as: target.dtype, scaling: target.scaling, alpha: alpha, name: target.name,
+      path: path)
+    let error = measure(
+      delta, spectrum: spectrum, exact: (up, down), stored: (stored.up, stored.down), rank: rank, scale: stored.scale,
+      isTruncation: isTruncation)
+    return Encoded(up: stored.upBytes, down: stored.downBytes, scale: stored.scale, error: error)
+  }
 
-    let gauge = target.dtype.bits == 8 ? EightBitGauge(up: up, down: down) : .none
-    let scale = storableScale(target, alpha: alpha, rank: rank, gauge: gauge)
+  /// Factors as they are stored, and the numbers that a reader gets from them (valid until the next call).
+  struct Stored {
+    let upBytes: [UInt8]
+    let downBytes: [UInt8]
+    let up: UnsafeMutableBufferPointer<Double>
+    let down: UnsafeMutableBufferPointer<Double>
+    /// What makes their product the delta.
+    let scale: Double
+  }
+
+  /// Scales balanced factors of a delta and rounds them once.
+  ///
+  /// - Parameters:
+  ///   - up: m × rank, brought to canonical signs and scaled in place; `down` likewise.
+  ///   - alpha: the file's common alpha, where the scaling is by alpha.
+  ///   - name: of the target; `path` of the output.
+  /// - Throws: `MergingError.overflow` when a value does not fit `dtype`.
+  func store(
+    up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>, rank: Int, as dtype: DType,
+    scaling: OutputTarget.Scaling, alpha: Double, name: String, path: String
+  ) throws -> Stored {
+    fixSigns(up: up, down: down, rank: rank, columns: down.count / rank)
+    let gauge = dtype.bits == 8 ? EightBitGauge(up: up, down: down) : .none
+    let scale = storableScale(scaling, alpha: alpha, rank: rank, gauge: gauge)
     // Both sides take an equal part of the scale, but for its sign and for what the gauge gives to each.
     let root = (scale.magnitude * gauge.up * gauge.down).squareRoot()
     multiply(up, by: gauge.up / root)
     multiply(down, by: gauge.down / root * (scale < 0 ? -1 : 1))
 
     let storedUp = storedUpMemory.room(for: up.count), storedDown = storedDownMemory.room(for: down.count)
-    let upBytes = try round(up, to: target.dtype, readingInto: storedUp, target: target, path: path)
-    let downBytes = try round(down, to: target.dtype, readingInto: storedDown, target: target, path: path)
-    let error = measure(
-      delta, spectrum: spectrum, exact: (up, down), stored: (storedUp, storedDown), rank: rank, scale: scale,
-      isTruncation: isTruncation)
-    return Encoded(up: upBytes, down: downBytes, scale: scale, error: error)
+    let upBytes = try round(up, to: dtype, readingInto: storedUp, name: name, path: path)
+    let downBytes = try round(down, to: dtype, readingInto: storedDown, name: name, path: path)
+    return Stored(upBytes: upBytes, downBytes: downBytes, up: storedUp, down: storedDown, scale: scale)
   }
 
   /// Makes the largest entry of each column of `up` positive, so that equal input gives equal files.
@@ -66,9 +92,11 @@ final class FactorEncoder {
   }
 
   /// What the product of the stored factors is multiplied by, as a reader will compute it from what is stored.
-  private func storableScale(_ target: OutputTarget, alpha: Double, rank: Int, gauge: EightBitGauge) -> Double {
+  private func storableScale(
+    _ scaling: OutputTarget.Scaling, alpha: Double, rank: Int, gauge: EightBitGauge
+  ) -> Double {
     let gain = gauge.up * gauge.down
-    switch target.scaling {
+    switch scaling {
     case .none: return 1
     case .scale(let scale): return Double(Float(scale / gain))
     case .alpha: return Double(Float(alpha / gain)) / Double(rank)
@@ -82,8 +110,7 @@ final class FactorEncoder {
 
   private func round(
     _ values: UnsafeMutableBufferPointer<Double>, to dtype: DType,
-    readingInto stored: UnsafeMutableBufferPointer<Double>,
-    target: OutputTarget, path: String
+    readingInto stored: UnsafeMutableBufferPointer<Double>, name: String, path: String
   ) throws -> [UInt8] {
     let bytes = [UInt8](unsafeUninitializedCapacity: values.count * dtype.bits / 8) { buffer, count in
       count = values.count * dtype.bits / 8
@@ -93,7 +120,7 @@ final class FactorEncoder {
     }
     bytes.withUnsafeBytes { dtype.decode($0, into: stored) }
     guard stored.allSatisfy(\.isFinite) else {
-      throw MergingError(.overflow(target: target.name, dtype: dtype), path: path)
+      throw MergingError(.overflow(target: name, dtype: dtype), path: path)
     }
     return bytes
   }

@@ -2,7 +2,7 @@ public import Adapters
 public import Checkpoints
 public import Tensors
 
-/// Why adapters could not be resized or merged as asked.
+/// Why adapters could not be resized, merged or extracted as asked.
 public struct MergingError: Error, CustomStringConvertible {
   public enum Kind: Sendable {
     case differentFamilies(first: Family, file: String, other: Family)
@@ -17,6 +17,12 @@ public struct MergingError: Error, CustomStringConvertible {
     case verification(target: String, what: String, expected: String, found: String)
     case recipe(reason: String)
     case nothingLeft
+    case weightShape(tensor: String, expected: Shape, file: String, found: Shape)
+    case unmatched(first: String, count: Int)
+    case notFinite(tensor: String, count: Int)
+    case unchanged(reason: String)
+    case rankCap(limit: Double, smallest: Double, rank: Int)
+    case severalNetworks(format: AdapterFormat)
   }
 
   public let kind: Kind
@@ -53,6 +59,19 @@ public struct MergingError: Error, CustomStringConvertible {
           "\(target): \(what): expected \(expected), found \(found) on reading the output again; the output was removed"
         case .recipe(let reason): "recipe: \(reason)"
         case .nothingLeft: "no component is left: every delta is zero"
+        case .weightShape(let tensor, let expected, let file, let found):
+          "\(tensor): shape: expected \(expected) as in \(file), found \(found)"
+        case .unmatched(let first, let count):
+          "expected the same weights in both checkpoints, found \(first)\(count > 1 ? " (and \(count - 1) more)" : ""); hint: "
+            + "--allow-unmatched leaves them aside"
+        case .notFinite(let tensor, let count):
+          "\(tensor): expected finite numbers, found \(count) that are NaN or infinite"
+        case .unchanged(let reason): "expected weights that differ from the base, found \(reason)"
+        case .rankCap(let limit, let smallest, let rank):
+          "max-error: expected at least \(Self.short(smallest)) with ranks up to \(rank), found \(Self.short(limit)); hint: "
+            + "a higher --max-rank"
+        case .severalNetworks(let format):
+          "expected changes in one network, found several, and a \(format.rawValue) adapter holds one; hint: --format kohya"
         }
       }()
   }

@@ -5,7 +5,7 @@ import Tensors
 
 /// The metadata of the adapter to be written: the training's own, brought up to date, and the recipe.
 struct OutputMetadata {
-  private static let unknownHash = String(repeating: "0", count: 64)
+  static let unknownHash = String(repeating: "0", count: 64)
 
   private let plan: RefactorPlan
   /// What the ranks were chosen by.

@@ -9,10 +9,16 @@ struct OutputNaming {
   private let hasOneTextEncoder: Bool
 
   init(format: AdapterFormat, family: Family, adapters: [Adapter]) {
+    self.init(
+      format: format, family: family,
+      numbersTextEncoders: family != .unknown
+        || !adapters.contains { $0.targets.contains { $0.name.hasPrefix("lora_te_") } })
+  }
+
+  /// - Parameter numbersTextEncoders: whether a text encoder has a number even where it may be the only one.
+  init(format: AdapterFormat, family: Family, numbersTextEncoders: Bool) {
     (self.format, self.family) = (format, family)
-    hasOneTextEncoder =
-      family == .sd1 || family == .sd2
-      || (family == .unknown && adapters.contains { $0.targets.contains { $0.name.hasPrefix("lora_te_") } })
+    hasOneTextEncoder = family == .sd1 || family == .sd2 || !numbersTextEncoders
   }
 
   /// The target's name and tensor names for `key`.
@@ -20,22 +26,32 @@ struct OutputNaming {
   /// - Parameter target: the same target in some adapter, whose dotted name is used where the format has dots.
   /// - Returns: `nil` when the format cannot spell it.
   func names(for key: TargetKey, like target: Target) -> (module: String, tensors: Target.TensorNames)? {
+    if format == .xlabs || format == .cloneofsimo {
+      return (target.name, .init(up: target.names.up, down: target.names.down))
+    }
+    return names(for: key, dottedPath: target.dottedPath)
+  }
+
+  /// The same for a target that is in no adapter yet.
+  ///
+  /// - Parameter dottedPath: the module's name in the base, where it is known with dots.
+  func names(for key: TargetKey, dottedPath: String?) -> (module: String, tensors: Target.TensorNames)? {
     switch format {
     case .kohya:
       guard let module = kohyaModule(key) else { return nil }
       return (
         module, .init(up: "\(module).lora_up.weight", down: "\(module).lora_down.weight", alpha: "\(module).alpha")
       )
-    case .diffusers: return dotted(prefix: diffusersPrefix(key), target)
-    case .peft: return dotted(prefix: "base_model.model.", target)
+    case .diffusers: return dotted(prefix: diffusersPrefix(key), dottedPath)
+    case .peft: return dotted(prefix: "base_model.model.", dottedPath)
     case .native:
-      return dotted(prefix: key.component.isTextEncoder ? diffusersPrefix(key) : "diffusion_model.", target)
-    case .xlabs, .cloneofsimo: return (target.name, .init(up: target.names.up, down: target.names.down))
+      return dotted(prefix: key.component.isTextEncoder ? diffusersPrefix(key) : "diffusion_model.", dottedPath)
+    case .xlabs, .cloneofsimo: return nil
     }
   }
 
-  private func dotted(prefix: String, _ target: Target) -> (String, Target.TensorNames)? {
-    guard let path = target.dottedPath else { return nil }
+  private func dotted(prefix: String, _ path: String?) -> (String, Target.TensorNames)? {
+    guard let path else { return nil }
     return (prefix + path, .init(up: prefix + path + ".lora_B.weight", down: prefix + path + ".lora_A.weight"))
   }
 
@@ -67,6 +83,6 @@ struct OutputNaming {
 
   /// CLIP's layers stand below `text_model` in kohya's names.
   private func textEncoderPath(_ path: String) -> String {
-    path.hasPrefix("encoder_layers_") ? "text_model_" + path : path
+    ["encoder_layers_", "embeddings_", "final_layer_norm"].contains(where: path.hasPrefix) ? "text_model_" + path : path
   }
 }

@@ -19,7 +19,17 @@ struct OutputPlace {
   private let isNew: Bool
 
   init(_ output: String, plan: RefactorPlan, ranks: [(name: String, rank: Int)]) throws {
-    guard plan.writesFolder else {
+    var fields = plan.adapters.lazy.compactMap(\.configuration).first ?? Self.plainConfiguration
+    // A merge may have targets that no single configuration names.
+    if plan.recipe.operation == .merge { fields["target_modules"] = Self.modules(ranks) }
+    try self.init(output, configuration: plan.writesFolder ? fields : nil, ranks: ranks)
+  }
+
+  /// - Parameters:
+  ///   - fields: of the configuration, but for ranks and alphas; `nil` for an output of one file.
+  ///   - ranks: one at least where there is a configuration.
+  init(_ output: String, configuration fields: [String: JSONValue]?, ranks: [(name: String, rank: Int)]) throws {
+    guard let fields else {
       (tensorFile, configuration, folder, isNew) = (output, nil, nil, false)
       return
     }
@@ -29,11 +39,6 @@ struct OutputPlace {
     isNew = !(FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) && isFolder)
     self.folder = folder
     tensorFile = folder + "/adapter_model.safetensors"
-    var fields = plan.adapters.lazy.compactMap(\.configuration).first ?? Self.plainConfiguration
-    // A merge may have targets that no single configuration names.
-    if plan.recipe.operation == .merge {
-      fields["target_modules"] = .array(ranks.map { .string(Self.module($0.name)) })
-    }
     configuration = .object(Self.configuration(fields, ranks: ranks))
   }
 
@@ -56,10 +61,15 @@ struct OutputPlace {
   }
 
   /// For adapters that come from formats without a configuration.
-  private static let plainConfiguration: [String: JSONValue] = [
+  static let plainConfiguration: [String: JSONValue] = [
     "peft_type": .string("LORA"), "base_model_name_or_path": .null, "task_type": .null, "inference_mode": .bool(true),
     "bias": .string("none"), "fan_in_fan_out": .bool(false), "lora_dropout": .number(0),
   ]
+
+  /// The list of all targets that a configuration has.
+  static func modules(_ ranks: [(name: String, rank: Int)]) -> JSONValue {
+    .array(ranks.map { .string(module($0.name)) })
+  }
 
   /// The module's name as a configuration spells it.
   private static func module(_ name: String) -> String {

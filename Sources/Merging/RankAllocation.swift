@@ -24,20 +24,26 @@ struct RankAllocator {
   private let gains: [[Double]]
   private let squares: [[Double]]
   private let total: Double
+  /// Energy that no choice can keep: of components that are not among the spectra.
+  private let outOfReach: Double
   private let model: FileSizeModel
   private let perRank: [Int]
   private let minimum: [Int]
 
   /// - Parameters:
   ///   - spectra: one for each target; zeros at the end are never kept.
+  ///   - outOfReach: the energy of what the spectra do not show, all targets together.
   ///   - keepsAll: whether no target may fall to rank 0.
-  init(spectra: [Spectrum], weighing: Weighing, keepsAll: Bool, model: FileSizeModel) {
+  init(
+    spectra: [Spectrum], outOfReach: Double = 0, weighing: Weighing, keepsAll: Bool, model: FileSizeModel
+  ) {
     squares = spectra.map { $0.singularValues.filter { $0 > 0 }.map { $0 * $0 } }
     let energies = spectra.map(\.energy)
     gains = zip(squares, energies).map { values, energy in
       weighing == .perTarget && energy > 0 ? values.map { $0 / energy } : values
     }
-    total = energies.reduce(0, +)
+    self.outOfReach = outOfReach
+    total = energies.reduce(outOfReach, +)
     self.model = model
     perRank = model.bytesPerRank(targetCount: spectra.count)
     minimum = keepsAll ? spectra.map { _ in 1 } : spectra.map { _ in 0 }
@@ -90,7 +96,7 @@ struct RankAllocator {
     let entries = model.entryBytes(targetCount: gains.count, largestOffset: largestSize)
     var ranks = minimum
     var order: [Segment] = []
-    var lost = zip(squares, minimum).reduce(0) { $0 + $1.0.dropFirst($1.1).reduce(0, +) }
+    var lost = zip(squares, minimum).reduce(outOfReach) { $0 + $1.0.dropFirst($1.1).reduce(0, +) }
     let allowed = limit * limit * total
     for segment in segments(gains, entryBytes: entries) {
       guard lost > allowed else { break }
@@ -197,7 +203,7 @@ struct RankAllocator {
   private func lowerBound(fitting budget: Int) -> Double {
     let entries = model.entryBytes(targetCount: squares.count, largestOffset: nil)
     var room = Double(budget - smallestSize + model.saving)
-    var lost = zip(squares, minimum).reduce(0) { $0 + $1.0.dropFirst($1.1).reduce(0, +) }
+    var lost = zip(squares, minimum).reduce(outOfReach) { $0 + $1.0.dropFirst($1.1).reduce(0, +) }
     for segment in segments(squares, entryBytes: entries) {
       let share = min(1, room / Double(segment.bytes))
       lost -= share * segment.gain
@@ -211,7 +217,7 @@ struct RankAllocator {
 
   private func relativeError(_ ranks: [Int]) -> Double {
     guard total > 0 else { return 0 }
-    let lost = zip(squares, ranks).reduce(0) { sum, target in
+    let lost = zip(squares, ranks).reduce(outOfReach) { sum, target in
       sum + target.0.dropFirst(target.1).reversed().reduce(0, +)
     }
     return (lost / total).squareRoot()

@@ -17,18 +17,24 @@ struct RankPatterns {
 
   /// - Returns: `nil` where a target's name does not begin with a component that diffusers knows.
   init?(_ targets: [OutputTarget]) {
+    self.init(
+      targets.map { ($0.name, $0.delta.terms.first?.target.dottedPath) }, largest: targets.map(\.rankBefore).max() ?? 1)
+  }
+
+  /// - Parameters:
+  ///   - targets: names as the output spells them, and the modules' names in the base.
+  ///   - largest: the rank to give for all that have no pattern.
+  init?(_ targets: [(name: String, module: String?)], largest: Int) {
     var entries: [Entry] = []
     for target in targets {
       let known = ["unet", "text_encoder_2", "text_encoder_3", "text_encoder", "transformer_2", "transformer"]
-      guard let component = known.first(where: { target.name.hasPrefix($0 + ".") }),
-        let term = target.delta.terms.first,
-        let module = term.target.dottedPath
+      guard let component = known.first(where: { target.name.hasPrefix($0 + ".") }), let module = target.module
       else { return nil }
       entries.append(Entry(component: component, module: module))
     }
     self.entries = entries
     components = Set(entries.map(\.component)).sorted()
-    largest = targets.map(\.rankBefore).max() ?? 1
+    self.largest = largest
   }
 
   /// The entry's text for the given ranks; targets of rank 0 are not in it.

@@ -19,28 +19,67 @@ enum SharedAlpha {
     case .merge:
       base = Double(commonRank ?? scaled.map(\.0.delta.componentCount).max() ?? 1)
     }
-    let lift = lift(scaled.filter { $0.0.dtype == .f16 }, alpha: base.magnitude)
-    // Single precision is how it is stored, so that is what it is.
-    return Double(Float(base.magnitude * Double(sign: .plus, exponent: -2 * lift, significand: 1)))
+    let halves = scaled.filter { $0.0.dtype == .f16 }.map { target, spectrum in
+      Strength(
+        values: spectrum.singularValues, scale: base.magnitude / Double(target.rankBefore),
+        length: max(target.delta.rows, target.delta.columns))
+    }
+    return lifted(base.magnitude, by: EntryRange(halves)?.lift ?? 0)
   }
 
-  /// The powers of two by which both factors are enlarged for half precision, which loses digits below 2⁻¹⁴.
+  /// The alpha that goes with factors enlarged by 2^lift.
+  static func lifted(_ alpha: Double, by lift: Int) -> Double {
+    // Single precision is how it is stored, so that is what it is.
+    Double(Float(alpha * Double(sign: .plus, exponent: -2 * lift, significand: 1)))
+  }
+
+  /// How strong the components of a target are.
+  struct Strength {
+    /// Singular values, descending.
+    var values: [Double]
+    /// What the product of its factors is multiplied by.
+    var scale: Double
+    /// Of the longer factor's vectors.
+    var length: Int
+  }
+
+  /// How large and how small the entries of balanced factors are.
   ///
-  /// Entries of a component have a root mean square of √(σ ÷ scale ÷ length). Where a component that matters (one
-  /// millionth of the file's energy counts) would come below 2⁻¹², all are lifted until it is at 2⁻¹⁰, as long as the
-  /// largest stays far below 2¹⁶.
-  private static func lift(_ targets: [(OutputTarget, Spectrum)], alpha: Double) -> Int {
-    let level = (targets.reduce(0) { $0 + $1.1.energy } * 1e-6).squareRoot()
-    var smallest = Double.infinity, largest = 0.0
-    for (target, spectrum) in targets {
-      guard let strongest = spectrum.singularValues.first, strongest > 0 else { continue }
-      let scale = alpha / Double(target.rankBefore)
-      let weakest = spectrum.singularValues.last { $0 >= level } ?? strongest
-      smallest = min(smallest, (weakest / scale / Double(max(target.delta.rows, target.delta.columns))).squareRoot())
-      largest = max(largest, (strongest / scale).squareRoot())
+  /// Entries of a component have a root mean square of √(σ ÷ scale ÷ length).
+  struct EntryRange {
+    /// The smallest root mean square among the components that matter: one millionth of the file's energy counts.
+    let smallest: Double
+    /// What no entry exceeds.
+    let largest: Double
+
+    /// `nil` where no target has a delta.
+    init?(_ targets: [Strength]) {
+      let level = (targets.reduce(0) { $0 + $1.values.reduce(0) { $0 + $1 * $1 } } * 1e-6).squareRoot()
+      var smallest = Double.infinity, largest = 0.0
+      for target in targets {
+        guard let strongest = target.values.first, strongest > 0 else { continue }
+        let weakest = target.values.last { $0 >= level } ?? strongest
+        smallest = min(smallest, (weakest / target.scale / Double(target.length)).squareRoot())
+        largest = max(largest, (strongest / target.scale).squareRoot())
+      }
+      guard largest > 0 else { return nil }
+      (self.smallest, self.largest) = (smallest, largest)
     }
-    guard smallest < 0x1p-12 else { return 0 }
-    return max(0, min(Int((0x1p-10 / smallest).exponent) + 1, Int((0x1p12 / largest).exponent)))
+
+    /// The powers of two by which both factors are enlarged for half precision, which loses digits below 2⁻¹⁴.
+    ///
+    /// Where a component that matters would come below 2⁻¹², all are lifted until it is at 2⁻¹⁰, as long as the
+    /// largest stays far below 2¹⁶.
+    var lift: Int {
+      guard smallest < 0x1p-12 else { return 0 }
+      return max(0, min(Int((0x1p-10 / smallest).exponent) + 1, Int((0x1p12 / largest).exponent)))
+    }
+
+    /// Whether half precision holds the factors without losing digits, when lifted by 2^lift.
+    func fitsHalf(lift: Int) -> Bool {
+      let factor = Double(sign: .plus, exponent: lift, significand: 1)
+      return smallest * factor >= 0x1p-12 && largest * factor <= 0x1p15
+    }
   }
 
   /// The value that occurs most often, zeros aside; the larger of equals.
