@@ -86,7 +86,7 @@ public struct AdapterFit: Sendable {
     guard let weight = base.weight(flatName: path + "_weight", in: target.key.component) else {
       return (.missing(reason: reason(target.key, base)), [], nil)
     }
-    let isTransposed = target.isTransposed || base.storesTransposed(flatName: path)
+    let isTransposed = target.isTransposed || base.storesTransposed(module: path)
     let extents = weight.shape.extents
     let isMatching =
       isTransposed

@@ -300,23 +300,3 @@ MULTIVERSIONED void lathe_widen(lathe_format format, const void *source, float s
   FOR_EACH_FORMAT(CALL)
 #undef CALL
 }
-
-INLINE float step_at(uint32_t code, lathe_format format) {
-  layout f = layout_of(format);
-  uint32_t size = code & (format == LATHE_F32 ? 0x7fffffffu : format < LATHE_F8_E4M3 ? 0x7fffu : 0x7fu);
-  uint32_t exponent = size >> f.mantissa;
-  int e = (int)(exponent > 0 ? exponent : 1) - f.bias - f.mantissa;
-  return e < -126 ? 0 : power_of_two(e);
-}
-
-MULTIVERSIONED double lathe_squared_steps(lathe_format format, const void *source, float scale, size_t count) {
-  double sum = 0;
-#define CALL(F)                                                                                                        \
-  for (size_t i = 0; i < count; i++) {                                                                                 \
-    double step = step_at(load_code(source, i, F), F);                                                                 \
-    sum += step * step;                                                                                                \
-  }
-  FOR_EACH_FORMAT(CALL)
-#undef CALL
-  return sum * scale * scale;
-}

@@ -153,8 +153,10 @@ public struct Checkpoint: Sendable {
   /// Whether a name of the component can be found at all.
   public func hasWeights(for component: Component) -> Bool { candidates(for: component).contains { flat[$0] != nil } }
 
-  /// Whether the matrix of a module is stored as (inputs, outputs), as GPT-2 does.
-  public func storesTransposed(flatName: String) -> Bool { model?.storesTransposed(flatName) ?? false }
+  /// Whether the matrices of a module are stored as (inputs, outputs), as GPT-2 and its kin do, unlike everybody else.
+  ///
+  /// - Parameter module: the module's name with underscores for dots: `transformer_h_0_attn_c_attn`.
+  public func storesTransposed(module: String) -> Bool { model?.storesTransposed("_" + module) ?? false }
 
   /// A note about a weight that stands for another one too, because the model ties them.
   public func tieNote(flatName: String, in component: Component) -> String? {

@@ -23,7 +23,7 @@ public struct DenseMatrix {
 
   /// Calls `body` for the rows, some at a time, widened to doubles: (first row, count, count × n numbers).
   func forEachRowPanel(
-    _ memory: ReusableMemory, _ body: (Int, Int, UnsafeMutablePointer<Double>) -> Void
+    _ memory: ReusableMemory<Double>, _ body: (Int, Int, UnsafeMutablePointer<Double>) -> Void
   ) {
     for start in stride(from: 0, to: rows, by: Self.panelSize) {
       let count = min(Self.panelSize, rows - start), target = memory.room(for: count * columns).baseAddress!
@@ -34,7 +34,7 @@ public struct DenseMatrix {
 
   /// Calls `body` for the columns, some at a time, widened to doubles: (first column, count, m × count numbers).
   func forEachColumnPanel(
-    _ memory: ReusableMemory, _ body: (Int, Int, UnsafeMutablePointer<Double>) -> Void
+    _ memory: ReusableMemory<Double>, _ body: (Int, Int, UnsafeMutablePointer<Double>) -> Void
   ) {
     for start in stride(from: 0, to: columns, by: Self.panelSize) {
       let count = min(Self.panelSize, columns - start), target = memory.room(for: rows * count).baseAddress!
@@ -56,7 +56,7 @@ extension DenseMatrix {
   ///   - down: r × n, row-major.
   public func squaredDistance(
     toProductOf up: UnsafeBufferPointer<Double>, _ down: UnsafeBufferPointer<Double>, rank: Int, scale: Double,
-    _ memory: ReusableMemory
+    _ memory: ReusableMemory<Double>
   ) -> Double {
     precondition(up.count == rows * rank && down.count == rank * columns, "factors of wrong size")
     guard rank > 0 else { return energy }

@@ -7,7 +7,7 @@ struct GramDecomposition {
   let values: [Double]
   private let eigen: SymmetricEigenvalues
 
-  init(of a: DenseMatrix, memory: ReusableMemory) throws(LinearAlgebraError) {
+  init(of a: DenseMatrix, memory: ReusableMemory<Double>) throws(LinearAlgebraError) {
     let order = a.fullRank, byColumns = a.columns <= a.rows
     var gram = [Double](repeating: 0, count: order * order)
     gram.withUnsafeMutableBufferPointer { gram in
@@ -29,7 +29,7 @@ struct GramDecomposition {
   /// - Returns: values, left and right vectors as rows. A times the right vectors gives the left ones (or the reverse),
   ///   so that their product is exactly a projection of A.
   func triples(
-    _ count: Int, of a: DenseMatrix, memory: ReusableMemory
+    _ count: Int, of a: DenseMatrix, memory: ReusableMemory<Double>
   ) throws(LinearAlgebraError) -> ([Double], Matrix, Matrix) {
     let short = try eigen.leadingVectors(count), isRight = a.columns <= a.rows
     let length = isRight ? a.rows : a.columns

@@ -43,10 +43,10 @@ struct ExtractDelta {
 
 /// Reads differences; one for each thread.
 final class ExtractReader {
-  private let memory = ReusableMemory(), transposedMemory = ReusableMemory()
-  let panels = ReusableMemory()
+  private let memory = ReusableMemory<Float>(), transposedMemory = ReusableMemory<Float>()
+  let panels = ReusableMemory<Double>()
   let encoder = FactorEncoder()
-  private let upMemory = ReusableMemory(), downMemory = ReusableMemory()
+  private let upMemory = ReusableMemory<Double>(), downMemory = ReusableMemory<Double>()
 
   private static let chunk = 1 << 15
 
@@ -57,7 +57,7 @@ final class ExtractReader {
   func delta(of target: ExtractTarget, _ plan: ExtractPlan) throws -> ExtractDelta {
     let base = try Source(target.base, shape: target.shape, in: plan.base)
     let tuned = try Source(target.tuned, shape: target.shape, in: plan.tuned)
-    let count = target.shape.elementCount, elements = Self.floats(memory, count)
+    let count = target.shape.elementCount, elements = memory.room(for: count)
     let isEqual = base.hasSameBytes(as: tuned)
     var energy = 0.0, tunedSquares = 0.0, baseSquares = 0.0
     for start in stride(from: 0, to: count, by: Self.chunk) {
@@ -90,14 +90,9 @@ final class ExtractReader {
   private func transposed(
     _ elements: UnsafeMutableBufferPointer<Float>, _ target: ExtractTarget
   ) -> UnsafeMutableBufferPointer<Float> {
-    let result = Self.floats(transposedMemory, elements.count), (rows, columns) = (target.rows, target.columns)
+    let result = transposedMemory.room(for: elements.count), (rows, columns) = (target.rows, target.columns)
     for j in 0..<columns { for i in 0..<rows { result[i * columns + j] = elements[j * rows + i] } }
     return result
-  }
-
-  private static func floats(_ memory: ReusableMemory, _ count: Int) -> UnsafeMutableBufferPointer<Float> {
-    let room = UnsafeMutableRawBufferPointer(memory.room(for: (count + 1) / 2))
-    return UnsafeMutableBufferPointer(rebasing: room.bindMemory(to: Float.self)[..<count])
   }
 
   /// One checkpoint's side.

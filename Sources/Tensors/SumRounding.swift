@@ -124,11 +124,6 @@ public struct SumRounding: Sendable {
     }
   }
 
-  /// Σ step² over stored elements, a step being the distance to the next number of the format, times `scale` squared.
-  public func squaredSteps(_ source: UnsafeRawPointer, scale: Float = 1, count: Int) -> Double {
-    lathe_squared_steps(format, source, scale, count)
-  }
-
   /// The largest |base + delta|.
   public static func largestSum(base: UnsafePointer<Float>, delta: UnsafePointer<Float>, count: Int) -> Float {
     lathe_largest_sum(base, delta, count)

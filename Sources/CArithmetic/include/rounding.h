@@ -44,6 +44,3 @@ float lathe_largest_sum(const float *w, const float *d, size_t count);
 
 // Stored elements as numbers, times `scale`.
 void lathe_widen(lathe_format format, const void *source, float scale, float *destination, size_t count);
-
-// The sum of the squared distances between neighbouring numbers of the format at each element, times `scale` squared.
-double lathe_squared_steps(lathe_format format, const void *source, float scale, size_t count);
