@@ -18,7 +18,7 @@ let rooms: [Room] = [
   Room(name: "Tensors", dependencies: ["CArithmetic"]),
   Room(name: "LinearAlgebra", dependencies: ["Tensors", "CArithmetic", "COpenBLAS"]),
   // Hall
-  Room(name: "Safetensors", dependencies: ["Tensors", .product(name: "Crypto", package: "swift-crypto")]),
+  Room(name: "Safetensors", dependencies: ["Tensors", "CXxHash", .product(name: "Crypto", package: "swift-crypto")]),
   Room(name: "TorchPickles", dependencies: ["Tensors", "CZip"]),
   Room(name: "Checkpoints", dependencies: ["Tensors", "Safetensors"], resources: [.embedInCode("Names")]),
   // Workshop
@@ -60,6 +60,7 @@ let package = Package(
   targets: [
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
     .systemLibrary(name: "CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
+    .systemLibrary(name: "CXxHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .target(name: "CArithmetic", cSettings: [.define("NDEBUG")]),
     .executableTarget(name: "lathe", dependencies: ["Commands"], swiftSettings: settings),

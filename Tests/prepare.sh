@@ -16,7 +16,7 @@ require_swift() {
 
 install_libraries() {
   local missing=()
-  for package in libopenblas-dev liblapacke-dev libzip-dev libzstd-dev libpng-dev libdnnl-dev pkg-config; do
+  for package in libopenblas-dev liblapacke-dev libzip-dev libzstd-dev libxxhash-dev libpng-dev libdnnl-dev pkg-config; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
   done
   [ ${#missing[@]} -eq 0 ] && return
