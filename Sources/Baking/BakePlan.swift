@@ -48,7 +48,7 @@ public struct BakePlan: Sendable {
       + adapters.flatMap { adapter in
         AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
       } + fits.flatMap { fit in fit.notes.map { "\(fit.adapter.path): \($0)" } }
-      + base.duplicates.map { "\($0): left out, it holds the same weights again without the change" }
+      + Self.averages(base) + base.duplicates.map { "\($0): left out, it holds the same weights again without the change" }
     for index in weights.additions.keys {
       let weight = base.weights[index]
       guard SumRounding(weight.entry.dtype) != nil else {
@@ -81,6 +81,12 @@ public struct BakePlan: Sendable {
         return factors + 20 * max(1 << 18, 64 * columns)
       }.max() ?? 0
     return 40_000_000 + threads * max(largest, 16 << 20)
+  }
+
+  /// Averages kept for training are not what is used, so they stay as they are.
+  private static func averages(_ base: Checkpoint) -> [String] {
+    let count = base.weights.count { $0.entry.name.hasPrefix("model_ema.") }
+    return count > 0 ? ["\(base.path): model_ema: \(count) tensors of a training average stay without the change"] : []
   }
 
   // MARK: What is left out
