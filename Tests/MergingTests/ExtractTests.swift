@@ -1,3 +1,5 @@
+import Adapters
+import Foundation
 import Safetensors
 import Spectra
 import Tensors
@@ -199,5 +201,49 @@ import Testing
     let result = try ExtractFixture.extract(
       ExtractRecipe(base: base, tuned: tuned, rule: .ranks(.rank(1, conv: nil))), to: folder.file("out.safetensors"))
     #expect(result.relativeError <= 5e-4)
+  }
+
+  @Test("a fused projection is one target under its authors' names, and three under diffusers'")
+  func fused() throws {
+    let folder = try TemporaryFolder(), side = 16
+    var noise = SplitMix64(seed: 97)
+    let base = noise.gaussians(3 * side * side), change = (noise.gaussians(3 * side), noise.gaussians(side))
+    let tuned = base.enumerated().map { $1 + 0.1 * change.0[$0 / side] * change.1[$0 % side] }
+    func original(_ name: String, _ values: [Double]) throws -> String {
+      let scale: NamedValues = ("double_blocks.0.img_attn.norm.key_norm.scale", [4], .f32, [1, 1, 1, 1])
+      try writeAdapter(
+        to: folder.file(name),
+        tensors: [("double_blocks.0.img_attn.qkv.weight", [3 * side, side], .f32, values), scale])
+      return folder.file(name)
+    }
+    let parts = ["to_q", "to_k", "to_v"].enumerated().map { index, name -> NamedValues in
+      (
+        "transformer_blocks.0.attn.\(name).weight", [side, side], .f32,
+        Array(tuned[index * side * side..<(index + 1) * side * side])
+      )
+    }
+    let config = folder.file("tuned-folder/transformer")
+    try FileManager.default.createDirectory(atPath: config, withIntermediateDirectories: true)
+    try Data(#"{"_class_name":"FluxTransformer2DModel"}"#.utf8).write(to: URL(filePath: config + "/config.json"))
+    try writeAdapter(
+      to: config + "/diffusion_pytorch_model.safetensors",
+      tensors: parts + [("transformer_blocks.0.attn.norm_k.weight", [4], .f32, [1, 1, 1, 1])])
+
+    let one = try original("base.safetensors", base)
+    for (index, two) in [try original("tuned.safetensors", tuned), folder.file("tuned-folder")].enumerated() {
+      for (format, count) in [(AdapterFormat.kohya, 1), (.diffusers, 3)] {
+        let output = folder.file("\(index)-\(format.rawValue).safetensors")
+        let result = try ExtractFixture.extract(
+          ExtractRecipe(base: one, tuned: two, rule: .ranks(.rank(1, conv: nil)), dtype: .f32, format: format),
+          to: output)
+        #expect(result.entries.count == count)
+        #expect(result.relativeError <= 1e-5)
+        #expect(result.skipped == [])
+        let names = result.entries.map(\.name)
+        #expect(
+          names.contains(
+            count == 1 ? "lora_unet_double_blocks_0_img_attn_qkv" : "transformer.transformer_blocks.0.attn.to_k"))
+      }
+    }
   }
 }
