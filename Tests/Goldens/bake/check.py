@@ -16,8 +16,7 @@ What must hold (the script stops with 1 otherwise, after printing all rows)
 
 Columns: weights changed, elements that differ from the library's (of those in changed weights), the largest distance
 from the library relative to the largest element of the weight, and the largest distance from float64 relative to what
-one rounding explains: half a unit of the last place of the format, and 2 ** -23 of the base's element and the terms that
-are added to it.
+one rounding explains: half a unit of the last place of the format, and what sums of float32 terms may err by.
 
 Library versions: as make.py.
 """
@@ -148,7 +147,7 @@ def filled(base, dtype):
 
 
 def updates(adapter, names):
-    """Weight's name -> float64 update, by the plain formula, and the same of absolute values."""
+    """Weight's name -> float64 update, by the plain formula, and what float32 sums may err by, in units of roundoff."""
     if adapter.is_dir():
         config = json.loads((adapter / "adapter_config.json").read_text())
         scale, transposed = config["lora_alpha"] / config["r"], config["fan_in_fan_out"]
@@ -167,8 +166,8 @@ def updates(adapter, names):
                 for prefix in ("unet.", "transformer.", "base_model.model.transformer."):
                     name = name.removeprefix(prefix)
                 a, b = (file.get_tensor(k).to(torch.float64) for k in (key, key.replace(down, up)))
-                # The update, and how far it may go when the library has rounded the factors to the base's format.
-                pair = [scale * (b @ a), scale * (b.abs() @ a.abs())]
+                # The update, and its terms without their signs as often as an unlucky sum rounds.
+                pair = [scale * (b @ a), (a.shape[0] + 3) * scale * (b.abs() @ a.abs())]
                 found[name + ".weight"] = [p.T for p in pair] if transposed else pair
                 break
     assert found.keys() <= set(names), sorted(found.keys() - set(names))[:4]
@@ -208,7 +207,7 @@ def compare(label, base_state, library, output, wanted, dtype):
             differing += int((ours != theirs).sum())
             worst = max(worst, (gap.max() / exact.abs().max()).item())
             # Half a unit of the last place, and float32 arithmetic on the way there.
-            may = step / 2 + 2**-23 * (base.to(torch.float64).abs() + size)
+            may = step / 2 + 2**-24 * (base.to(torch.float64).abs() + size)
             rounding = max(rounding, (own / may).max().item())
             if not bool((own <= may).all()):
                 faults.append(f"{name}: {(own / may).max():.4f} roundings from float64")
