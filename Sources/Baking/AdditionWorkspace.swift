@@ -5,7 +5,7 @@ import Tensors
 /// Memory for the tiles of one weight, made once for each thread and reused.
 final class AdditionWorkspace {
   let factors = FactorWorkspace()
-  let stored = ReusableMemory<UInt8>(), output = ReusableMemory<UInt8>(), predicted = ReusableMemory<UInt8>()
+  let output = ReusableMemory<UInt8>(), predicted = ReusableMemory<UInt8>()
   let base = ReusableMemory<Float>(), delta = ReusableMemory<Float>(), other = ReusableMemory<Float>()
   let baked = ReusableMemory<Float>(), negative = ReusableMemory<Float>()
 }

@@ -48,7 +48,8 @@ public struct BakePlan: Sendable {
       + adapters.flatMap { adapter in
         AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
       } + fits.flatMap { fit in fit.notes.map { "\(fit.adapter.path): \($0)" } }
-      + Self.averages(base) + base.duplicates.map { "\($0): left out, it holds the same weights again without the change" }
+      + Self.averages(base)
+      + base.duplicates.map { "\($0): left out, it holds the same weights again without the change" }
     for index in weights.additions.keys {
       let weight = base.weights[index]
       guard SumRounding(weight.entry.dtype) != nil else {

@@ -19,7 +19,7 @@ struct WeightBaker {
     let isChanged = plan.weights.additions[index] != nil
     if !isChanged, dtype == weight.entry.dtype {
       // The scale of an 8-bit weight is written with the weight, which may change it.
-      if !isChangedScale(index) { try copy(index, in: workspace) }
+      if !isChangedScale(index) { try copy(index) }
       return nil
     }
     guard write != nil || isChanged else { return nil }
@@ -28,14 +28,13 @@ struct WeightBaker {
 
   // MARK: Copies
 
-  private func copy(_ index: Int, in workspace: AdditionWorkspace) throws {
+  private func copy(_ index: Int) throws {
     guard let write else { return }
     let weight = plan.base.weights[index], bytes = plan.base.tensor(weight).bytes
     for start in stride(from: 0, to: bytes.count, by: Self.copyBytes) {
       let part = bytes[start..<min(start + Self.copyBytes, bytes.count)]
-      let place = UnsafeMutableRawBufferPointer(workspace.stored.room(for: part.count))
-      part.copy(to: place)
-      try write(UnsafeRawBufferPointer(place), weight, start)
+      try part.withUnsafeBytes { try write($0, weight, start) }
+      part.forget()
     }
   }
 

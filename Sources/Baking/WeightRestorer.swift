@@ -64,20 +64,19 @@ struct WeightRestorer: Sendable {
         .otherBake(weight: name, expected: "\(entry.shape)", found: "\(baked.entry.shape)"), path: weights.base.path)
     }
     if weights.additions[place] == nil, baked.entry.dtype == entry.dtype {
-      return try copy(weights.base.tensor(baked).bytes, in: workspace, write)
+      return try copy(weights.base.tensor(baked).bytes, write)
     }
     try subtract(index, place, entry, in: workspace, write)
   }
 
   private func copy(
-    _ bytes: Bytes, in workspace: AdditionWorkspace, _ write: (UnsafeRawBufferPointer, Int) throws -> Void
+    _ bytes: Bytes, _ write: (UnsafeRawBufferPointer, Int) throws -> Void
   ) throws {
     let size = 4 << 20
     for start in stride(from: 0, to: bytes.count, by: size) {
       let part = bytes[start..<min(start + size, bytes.count)]
-      let place = UnsafeMutableRawBufferPointer(workspace.stored.room(for: part.count))
-      part.copy(to: place)
-      try write(UnsafeRawBufferPointer(place), start)
+      try part.withUnsafeBytes { try write($0, start) }
+      part.forget()
     }
   }
 

@@ -62,25 +62,29 @@ struct WeightTiles {
     for segment in segments {
       for start in stride(from: segment.rows.lowerBound, to: segment.rows.upperBound, by: height) {
         let range = start..<min(start + height, segment.rows.upperBound), count = range.count * columns
-        let stored = UnsafeMutableRawBufferPointer(workspace.stored.room(for: range.count * rowBytes))
-        tensor.bytes[range.lowerBound * rowBytes..<range.upperBound * rowBytes].copy(to: stored)
+        let bytes = tensor.bytes[range.lowerBound * rowBytes..<range.upperBound * rowBytes]
         let base = workspace.base.room(for: count), delta = workspace.delta.room(for: count)
-        if scales.count == 1 {
-          reading.widen(stored.baseAddress!, scale: scales[0], into: base)
-        } else {
-          for row in range {
-            let offset = (row - range.lowerBound) * columns
-            reading.widen(
-              stored.baseAddress! + (row - range.lowerBound) * rowBytes, scale: scales[row],
-              into: UnsafeMutableBufferPointer(rebasing: base[offset..<offset + columns]))
-          }
-        }
         add(segment, range, into: delta)
-        try body(
-          Tile(
-            rows: range, stored: UnsafeRawBufferPointer(stored), base: base.baseAddress!, delta: delta.baseAddress!,
-            isChanged: !segment.products.isEmpty, space: segment.space))
+        try bytes.withUnsafeBytes { stored in
+          widen(stored, range, into: base)
+          try body(
+            Tile(
+              rows: range, stored: stored, base: base.baseAddress!, delta: delta.baseAddress!,
+              isChanged: !segment.products.isEmpty, space: segment.space))
+        }
+        bytes.forget()
       }
+    }
+  }
+
+  private func widen(
+    _ stored: UnsafeRawBufferPointer, _ range: Range<Int>, into base: UnsafeMutableBufferPointer<Float>
+  ) {
+    if scales.count == 1 { return reading.widen(stored.baseAddress!, scale: scales[0], into: base) }
+    for (place, row) in range.enumerated() {
+      reading.widen(
+        stored.baseAddress! + place * columns * tensor.dtype.bits / 8, scale: scales[row],
+        into: UnsafeMutableBufferPointer(rebasing: base[place * columns..<(place + 1) * columns]))
     }
   }
 

@@ -3,8 +3,7 @@ import CArithmetic
 /// A product up · down in single precision, of which rows are computed on demand: m × r and r × n, row-major.
 ///
 /// Every element is a chain of fused multiply-adds in one fixed order, so that it has the same bits on every machine and
-/// whatever else is computed beside it. That costs a fifth of the speed of a BLAS, and makes what is computed from it
-/// reproducible.
+/// whatever else is computed beside it: what follows from it is reproducible, which a BLAS does not promise.
 public struct FloatProduct: Sendable {
   public let rows: Int
   public let columns: Int

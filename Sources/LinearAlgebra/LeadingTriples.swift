@@ -37,7 +37,8 @@ public struct LeadingTriples: Sendable {
   ///     matrix; says how many are kept. When it keeps all that there are, it is asked again with more, up to `limit`.
   /// - Throws: `LinearAlgebraError` when an element is not finite or an iteration does not converge.
   public init(
-    of a: DenseMatrix, first: Int, limit: Int, method: Method? = nil, memory: ReusableMemory<Double> = ReusableMemory<Double>(),
+    of a: DenseMatrix, first: Int, limit: Int, method: Method? = nil,
+    memory: ReusableMemory<Double> = ReusableMemory<Double>(),
     choosing: (_ values: [Double], _ energy: Double) -> Int
   ) throws(LinearAlgebraError) {
     let limit = min(limit, a.fullRank), energy = a.energy

@@ -1,21 +1,24 @@
-import Dispatch
+import Foundation
 import Synchronization
 
-/// A value that is computed on another thread while the caller goes on.
+/// A value that is computed on a thread of its own while the caller goes on. The pool that concurrent work runs on has no
+/// more threads than cores, and would start it last.
 package final class InBackground<Value: Sendable>: Sendable {
   private let outcome = Mutex<Result<Value, any Error>?>(nil)
-  private let group = DispatchGroup()
+  private let done = DispatchGroup()
 
   package init(_ compute: @escaping @Sendable () throws -> Value) {
-    DispatchQueue.global().async(group: group) {
+    done.enter()
+    Thread.detachNewThread {
       let result = Result { try compute() }
       self.outcome.withLock { $0 = result }
+      self.done.leave()
     }
   }
 
   /// Waits for the computation and returns its value or rethrows its error.
   package func value() throws -> Value {
-    group.wait()
+    done.wait()
     return try outcome.withLock { $0! }.get()
   }
 }

@@ -10,19 +10,17 @@ public enum ContentHash {
     return hex(hash.finalize())
   }
 
-  /// The hash of much memory, read through a small buffer so that a mapped file is not held in memory.
+  /// The hash of much memory, part by part, so that a mapped file is not held in memory.
   ///
   /// - Parameter willRead: called before each part with the number of bytes read so far; it may wait.
   public static func sha256(streaming bytes: Bytes, willRead: (Int) -> Void = { _ in }) -> String {
     let size = 4 << 20
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 64)
-    defer { buffer.deallocate() }
     var hash = SHA256()
     for start in stride(from: 0, to: bytes.count, by: size) {
       willRead(start)
       let part = bytes[start..<min(start + size, bytes.count)]
-      part.copy(to: buffer)
-      hash.update(bufferPointer: UnsafeRawBufferPointer(rebasing: buffer[..<part.count]))
+      part.withUnsafeBytes { hash.update(bufferPointer: $0) }
+      part.forget()
     }
     return hex(hash.finalize())
   }

@@ -32,22 +32,12 @@ final class Digests: Sendable {
     guard end == layout.dataCount else {
       throw SafetensorsError(.verification(tensor: layout.name(at: end)), path: path)
     }
-    let longest = known.map(\.range.count).max() ?? 0
-    let next = Atomic(0), firstFault = Mutex<Int?>(nil)
-    DispatchQueue.concurrentPerform(iterations: 4) { _ in
-      // Read rather than mapped: the pages of a large file would count as this process's memory.
-      let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: longest, alignment: 64)
-      defer { buffer.deallocate() }
-      while true {
-        let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-        guard index < known.count else { return }
-        let range = known[index].range
-        data[range].copy(to: buffer)
-        guard known[index].digest != Self.digest(UnsafeRawBufferPointer(rebasing: buffer[..<range.count])) else {
-          continue
-        }
-        firstFault.withLock { $0 = min($0 ?? index, index) }
-      }
+    let firstFault = Mutex<Int?>(nil)
+    DispatchQueue.concurrentPerform(iterations: known.count) { index in
+      let part = data[known[index].range]
+      let isEqual = part.withUnsafeBytes { Self.digest($0) } == known[index].digest
+      part.forget()
+      if !isEqual { firstFault.withLock { $0 = min($0 ?? index, index) } }
     }
     guard let index = firstFault.withLock({ $0 }) else { return }
     throw SafetensorsError(.verification(tensor: layout.name(at: known[index].range.lowerBound)), path: path)
@@ -56,5 +46,7 @@ final class Digests: Sendable {
 
 extension SafetensorsLayout {
   /// The tensor that holds a byte of the data section.
-  fileprivate func name(at offset: Int) -> String { places.first { $0.range.contains(offset) }?.item.name ?? "a tensor" }
+  fileprivate func name(at offset: Int) -> String {
+    places.first { $0.range.contains(offset) }?.item.name ?? "a tensor"
+  }
 }

@@ -61,5 +61,15 @@ extension MappedFile: DirectReading {
   }
 }
 
+extension MappedFile {
+  public func forget(_ part: UnsafeRawBufferPointer) {
+    guard let base, let start = part.baseAddress else { return }
+    // Whole pages only; those at the ends may be in use next door.
+    let page = Int(sysconf(Int32(_SC_PAGESIZE))), offset = start - UnsafeRawPointer(base)
+    let first = (offset + page - 1) / page * page, end = (offset + part.count) / page * page
+    if end > first { madvise(base + first, end - first, MADV_DONTNEED) }
+  }
+}
+
 /// The system's words for the last failed call.
 func systemReason() -> String { String(cString: strerror(errno)) }

@@ -1,4 +1,3 @@
-import Dispatch
 import Synchronization
 
 #if canImport(Glibc)
@@ -21,9 +20,6 @@ public final class TemporaryFile: @unchecked Sendable {
   private let descriptor: Int32
   private let registration: Int
   private var isOpen = true
-  private let written = Atomic(0), earlySync = EarlySync()
-
-  private static let syncInterval = 256 << 20
 
   /// - Parameter overwriting: whether a file that exists at `destination` may be replaced.
   /// - Throws: `SafetensorsError`: `exists` or `notWritable`.
@@ -71,29 +67,6 @@ public final class TemporaryFile: @unchecked Sendable {
       }
       done += count
     }
-    startSync(after: bytes.count)
-  }
-
-  /// Now and then lets the disk begin with what was written, so that not all of it is left to the end.
-  private func startSync(after count: Int) {
-    let total = written.wrappingAdd(count, ordering: .relaxed)
-    guard total.newValue / Self.syncInterval != total.oldValue / Self.syncInterval,
-      !earlySync.isRunning.exchange(true, ordering: .relaxed)
-    else { return }
-    // Opened anew: the system tells a fault once to each that has the file open, and the last sync must hear of it.
-    let other = open(path, O_RDONLY | O_CLOEXEC)
-    DispatchQueue.global().async { [earlySync] in
-      if other >= 0 {
-        fdatasync(other)
-        close(other)
-      }
-      earlySync.isRunning.store(false, ordering: .relaxed)
-    }
-  }
-
-  /// Apart from the file, which must go away with its owner whatever still runs.
-  private final class EarlySync: Sendable {
-    let isRunning = Atomic(false)
   }
 
   /// Waits until everything written so far is on the disk.

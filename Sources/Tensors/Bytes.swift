@@ -51,14 +51,9 @@ public struct Bytes: @unchecked Sendable {
     }
   }
 
-  /// Copies all bytes to `target`. From a mapped file they are read without mapping pages, which is faster for memory that
-  /// is used again and again.
-  public func copy(to target: UnsafeMutableRawBufferPointer) {
-    precondition(target.count >= count, "room for \(target.count) of \(count) bytes")
-    let place = UnsafeMutableRawBufferPointer(rebasing: target[..<count])
-    if let reader, reader.read(base, into: place) { return }
-    withUnsafeBytes { place.copyMemory(from: $0) }
-  }
+  /// Says that the memory is not needed for now. Pages of a mapped file then stop to count as this process's memory; the
+  /// bytes stay what they are.
+  public func forget() { reader?.forget(base) }
 
   private final class Block {
     let buffer: UnsafeMutableRawBufferPointer
@@ -73,4 +68,7 @@ public protocol DirectReading: AnyObject {
   ///
   /// - Returns: whether it could be read this way.
   func read(_ part: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) -> Bool
+
+  /// Takes note that `part` will not be touched for a while.
+  func forget(_ part: UnsafeRawBufferPointer)
 }
