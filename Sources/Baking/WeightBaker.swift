@@ -46,7 +46,7 @@ struct WeightBaker {
     let isShaped = plan.recipe.rounding == .shaped && dtype != .f32
     let tiles = try WeightTiles(plan.weights, stored: index, shaping: isShaped, in: workspace)
     let isScaled = dtype == weight.entry.dtype && plan.base.scaleWeight(of: weight) != nil
-    let scales = isScaled ? try fittingScales(tiles, rounding) : [1]
+    let scales = isScaled ? try fittingScales(weight, tiles, rounding) : [1]
     var survival = Survival(), unchanged = Survival()
     let columns = tiles.columns, rowBytes = columns * dtype.bits / 8
     let seed = plan.recipe.seed ^ weight.entry.name.stableHash
@@ -106,7 +106,9 @@ struct WeightBaker {
   private func isChangedScale(_ index: Int) -> Bool { plan.scaledWeights[index] != nil }
 
   /// The scales of a weight's rows after the sum: the old ones where the sums fit, larger ones where they would not.
-  private func fittingScales(_ tiles: WeightTiles, _ rounding: SumRounding) throws -> [Float] {
+  private func fittingScales(
+    _ weight: Checkpoint.Weight, _ tiles: WeightTiles, _ rounding: SumRounding
+  ) throws -> [Float] {
     var largest = [Float](repeating: 0, count: tiles.scales.count)
     try tiles.forEach { tile in
       for row in tile.rows {
@@ -116,7 +118,11 @@ struct WeightBaker {
         largest[place] = max(largest[place], value)
       }
     }
-    return zip(tiles.scales, largest).map { max($0, $1 / rounding.largest) }
+    let dtype = plan.base.scaleWeight(of: weight)?.entry.dtype ?? .f32
+    return zip(tiles.scales, largest).map { old, largest in
+      let needed = largest / rounding.largest
+      return needed > old ? needed.roundedUp(to: dtype) : old
+    }
   }
 
   private func writeScale(of index: Int, _ scales: [Float], was old: [Float]) throws {
@@ -153,6 +159,15 @@ struct WeightBaker {
         cause: isBase
           ? "the base itself is not finite there" : "the sum is too large for the format; hint: --dtype bf16 or f32"),
       path: plan.base.path)
+  }
+}
+
+extension Float {
+  /// A number of the format that is at least this positive one.
+  fileprivate func roundedUp(to dtype: DType) -> Float {
+    func stored(_ value: Double) -> Float { Tensor([value], shape: [], dtype: dtype).floats()[0] }
+    let nearest = stored(Double(self))
+    return nearest >= self ? nearest : stored(Double(self) * (1 + 2 * (dtype.unitRoundoff ?? 0)))
   }
 }
 
