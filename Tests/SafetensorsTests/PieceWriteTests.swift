@@ -21,7 +21,7 @@ import Testing
   func pieces(seed: UInt64) throws {
     let folder = try TemporaryFolder(), path = folder.file("out.safetensors")
     var generator = SplitMix64(seed: seed)
-    let layout = SafetensorsLayout(inOrder: Self.items, metadata: [("k", "v")])
+    let layout = SafetensorsLayout(inOrder: Self.items, metadata: [("k", "0")])
     let writer = try SafetensorsWriter(layout: layout, destination: path, overwriting: false)
     var pieces: [(Item, Range<Int>)] = []
     for item in Self.items {
@@ -35,15 +35,17 @@ import Testing
     for (item, range) in pieces.shuffled(using: &generator) {
       try contents(item)[range].withUnsafeBytes { try writer.write($0, of: item.name, at: range.lowerBound) }
     }
-    try writer.seal()
+    try writer.seal { [("k", "\($0.count % 10)")] }
     try writer.commit()
     let file = try SafetensorsFile(path: path)
+    #expect(file.metadata.map(\.value) == ["5"])
     #expect(file.entries.map(\.name) == ["z", "a", "none", "m"], "seed \(seed)")
     #expect(file.entries.map(\.range.lowerBound) == [0, 7, 67, 67], "seed \(seed)")
     for item in Self.items {
       #expect(file[item.name]?.bytes.withUnsafeBytes(Array.init) == contents(item), "seed \(seed): \(item.name)")
     }
-    #expect(try folder.bytes(of: "out.safetensors") == layout.head() + Self.items.flatMap(contents))
+    let head = SafetensorsLayout(inOrder: Self.items, metadata: [("k", "5")]).head()
+    #expect(try folder.bytes(of: "out.safetensors") == head + Self.items.flatMap(contents))
   }
 
   @Test("a piece that the disk lost is noticed, and its tensor named")
