@@ -1,9 +1,9 @@
-import Tensors
+package import Tensors
 
 /// Which shapes of factors fit together.
-enum FactorShapes {
+package enum FactorShapes {
   /// What is wrong with a target's factor shapes, or `nil`.
-  static func fault(up: Shape, down: Shape, mid: Shape?) -> AdapterProblem.Kind? {
+  package static func fault(up: Shape, down: Shape, mid: Shape?) -> AdapterProblem.Kind? {
     guard down.rank >= 2, down.rank <= 5 else {
       return .factorShape(expected: "a down factor with 2 to 5 axes", found: "\(down)")
     }

@@ -28,8 +28,20 @@ extension BakePlan {
       try TemporaryFile.checkDestination(output, overwriting: overwriting)
       if overwriting, base.files[0].contents.isSameFile(as: output) { throw BakingError(.baseIsOutput, path: output) }
     }
-    if let undo { try TemporaryFile.checkDestination(undo, overwriting: overwriting) }
+    if let undo {
+      try TemporaryFile.checkDestination(undo, overwriting: overwriting)
+      if overwriting, base.files.contains(where: { $0.contents.isSameFile(as: undo) }) {
+        throw BakingError(.baseIsOutput, path: undo)
+      }
+      guard Self.place(of: undo) != Self.place(of: output) else { throw BakingError(.undoIsOutput, path: undo) }
+    }
     try DiskSpace.require(byteCount, for: output)
+  }
+
+  /// A path as the system resolves it, for a file that need not exist.
+  private static func place(of path: String) -> String {
+    let url = URL(filePath: path)
+    return url.deletingLastPathComponent().resolvingSymlinksInPath().appending(path: url.lastPathComponent).path()
   }
 
   /// Bakes, reads everything back, and only then gives the output its name.
@@ -76,7 +88,14 @@ extension BakePlan {
       try writer.seal { _ in metadata(ofFile: index, baseHash: hashes[index], adapterHashes: ownHashes) }
     }
     let undoWriter = try undo.map { try recorder!.write(to: $0, overwriting: overwriting, hashes: hashes) }
-    for companion in base.companions { try place.copy(companion, fromFolder: base.folder) }
+    let changed = try changedCompanions()
+    for companion in base.companions {
+      if let text = changed.first(where: { $0.path == companion })?.new {
+        try place.write(Bytes(copying: Array(text.utf8)), to: companion)
+      } else {
+        try place.copy(companion, fromFolder: base.folder)
+      }
+    }
     // The way back stands before the way out: a bake without its undo file would be worse than none.
     try undoWriter?.commit()
     try place.commit { for writer in writers { try writer.commit() } }

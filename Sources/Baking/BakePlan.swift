@@ -62,7 +62,15 @@ public struct BakePlan: Sendable {
   public var changedCount: Int { weights.additions.count }
 
   /// How many targets of all adapters are baked.
-  public var targetCount: Int { fits.reduce(0) { $0 + $1.fittingCount } }
+  public var targetCount: Int {
+    zip(fits, recipe.inputs).reduce(0) { sum, pair in
+      let (fit, input) = pair
+      return sum
+        + zip(fit.entries, fit.adapter.targets).count {
+          $0.finding == .fits && input.strength(for: $1.key) != 0
+        }
+    }
+  }
 
   /// Bytes of all weight files of the output, without the headers' few kilobytes.
   public var byteCount: Int {
@@ -136,7 +144,7 @@ public struct BakePlan: Sendable {
     guard let dtype else { return stored }
     // The scales of an 8-bit base are multiplied into weights that leave that format.
     let isScale = weight.entry.name.hasSuffix(".scale_weight") || weight.entry.name.hasSuffix("scaled_fp8")
-    if isScale, dtype.bits > 8 { return nil }
+    if isScale, dtype.bits > 8, weight.component != .other { return nil }
     guard weight.component != .other, stored.unitRoundoff != nil, stored != .f64, !isScale else { return stored }
     if base.scaleWeight(of: weight) != nil, dtype.bits == 8 { return stored }
     // Norms, biases and tables are small and need their digits.

@@ -7,6 +7,7 @@ public struct BakingError: Error, CustomStringConvertible {
     case notFinite(weight: String, count: Int, dtype: String, cause: String)
     case format(weight: String, dtype: String)
     case baseIsOutput
+    case undoIsOutput
     case undo(reason: String)
     case otherBake(weight: String, expected: String, found: String)
     case notRestored(file: String, expected: String, found: String)
@@ -34,6 +35,7 @@ public struct BakingError: Error, CustomStringConvertible {
     case .format(let weight, let dtype):
       "\(weight): dtype: expected F32, F16, BF16 or F8, found \(dtype); hint: convert the base first"
     case .baseIsOutput: "is the base itself; hint: give the output another name"
+    case .undoIsOutput: "is the output itself; hint: give the undo file another name"
     case .undo(let reason): "expected an undo file of lathe bake, \(reason)"
     case .otherBake(let weight, let expected, let found):
       "\(weight): expected \(expected) as the undo file says, found \(found); hint: this is not the checkpoint it belongs to"

@@ -28,10 +28,14 @@ struct CheckpointOutput {
 
   /// Copies a file that belongs to the checkpoint's folder, byte for byte.
   func copy(_ relativePath: String, fromFolder source: String) throws {
-    let bytes = try MappedFile(path: "\(source)/\(relativePath)").bytes
-    let copy = try file(for: relativePath)
-    try bytes.withUnsafeBytes { try copy.write($0, at: 0) }
-    try copy.commit()
+    try write(MappedFile(path: "\(source)/\(relativePath)").bytes, to: relativePath)
+  }
+
+  /// Writes a small file whole.
+  func write(_ bytes: Bytes, to relativePath: String) throws {
+    let file = try file(for: relativePath)
+    try bytes.withUnsafeBytes { try file.write($0, at: 0) }
+    try file.commit()
   }
 
   /// What a file is called in the end.

@@ -31,6 +31,10 @@ public struct Unbake: Sendable {
         .otherBake(
           weight: "files", expected: "\(undo.record.files.count)", found: "\(baked.files.count)"), path: path)
     }
+    // A folder's files have the base's names.
+    for (own, file) in zip(baked.files, undo.record.files) where baked.isFolder && own.relativePath != file.path {
+      throw BakingError(.otherBake(weight: "files", expected: file.path, found: own.relativePath), path: path)
+    }
     for weight in undo.record.weights {
       let found = baked.weights.first { $0.file == weight.file && $0.entry.name == weight.name }
       guard found?.entry.dtype.rawValue == weight.dtype else {
@@ -65,25 +69,42 @@ public struct Unbake: Sendable {
     ) { index, workspace in try restorer.restore(index, in: workspace) }
     var hashes: [String] = []
     for (index, file) in files.enumerated() {
-      let data = try MappedFile(path: file.path).bytes[heads[index].bytes.count..<heads[index].fileCount]
-      let hash = ContentHash.sha256(streaming: data), expected = undo.record.files[index].contentSHA256
+      let bytes = try MappedFile(path: file.path).bytes
+      guard bytes.count == heads[index].fileCount else {
+        throw BakingError(
+          .undo(reason: "found no contents for the end of \(undo.record.files[index].path)"), path: undo.path)
+      }
+      let hash = ContentHash.sha256(streaming: bytes[heads[index].bytes.count..<bytes.count])
+      let expected = undo.record.files[index].contentSHA256
       guard hash == expected else {
         throw BakingError(
           .notRestored(file: undo.record.files[index].path, expected: expected, found: hash), path: baked.path)
       }
       hashes.append(hash)
     }
-    for companion in baked.companions { try place.copy(companion, fromFolder: baked.folder) }
+    for companion in baked.companions {
+      if let bytes = try undo.companion(companion) {
+        try place.write(bytes, to: companion)
+      } else {
+        try place.copy(companion, fromFolder: baked.folder)
+      }
+    }
     try place.commit { for file in files { try file.commit() } }
     return Result(
       output: output, bytes: heads.reduce(0) { $0 + $1.fileCount },
       files: zip(undo.record.files, hashes).map { (place.finalPath(of: $0.path), $1) })
   }
 
+  /// A petabyte: sums of such numbers do not overflow.
+  private static let largestFile = 1 << 50
+
   private func head(_ file: Int) throws -> OriginalHead {
     let bytes = try undo.head(ofFile: file)
-    return OriginalHead(
-      bytes: bytes, entries: try SafetensorsFile.entries(head: Bytes(copying: bytes), path: undo.path))
+    let entries = try SafetensorsFile.entries(head: Bytes(copying: bytes), path: undo.path)
+    guard entries.allSatisfy({ $0.range.upperBound <= Self.largestFile }) else {
+      throw BakingError(.undo(reason: "found a file of impossible size in it"), path: undo.path)
+    }
+    return OriginalHead(bytes: bytes, entries: entries)
   }
 }
 

@@ -45,9 +45,20 @@ public struct UndoFile: Sendable {
   /// The header of a base file with its length field.
   func head(ofFile file: Int) throws -> [UInt8] {
     guard let bytes = contents["head.\(file)"]?.bytes,
-      let head = Zstandard.decompressed(bytes, limit: 100_000_008)
+      let head = Zstandard.decompressed(bytes, limit: 100_000_008),
+      ContentHash.sha256(Bytes(copying: head)) == record.files[file].headSHA256
     else { throw BakingError(.undo(reason: "found no header of \(record.files[file].path) in it"), path: path) }
     return head
+  }
+
+  /// A file beside the weights as the base has it; `nil` when the bake did not change it.
+  func companion(_ relativePath: String) throws -> Bytes? {
+    guard let number = record.companions.firstIndex(where: { $0.path == relativePath }) else { return nil }
+    guard let bytes = contents["companion.\(number)"]?.bytes,
+      let text = Zstandard.decompressed(bytes, limit: 100_000_000).map({ Bytes(copying: $0) }),
+      ContentHash.sha256(text) == record.companions[number].sha256
+    else { throw BakingError(.undo(reason: "found no \(relativePath) in it"), path: path) }
+    return text
   }
 
   /// The differences from the prediction of a weight's codes.
@@ -67,11 +78,13 @@ public struct UndoFile: Sendable {
   func additions() throws -> [Int: [AdaptedWeights.Addition]] {
     let targets = try record.storedTargets.enumerated().map { number, stored -> Target in
       guard let up = contents["target.\(number).up"], let down = contents["target.\(number).down"],
-        let kind = Target.Kind(rawValue: stored.kind)
+        let kind = Target.Kind(rawValue: stored.kind), case let mid = contents["target.\(number).mid"],
+        [up, down, mid ?? up].allSatisfy(\.dtype.isReadable),
+        FactorShapes.fault(up: up.shape, down: down.shape, mid: mid?.shape) == nil
       else { throw BakingError(.undo(reason: "found no factors of \(stored.name)"), path: path) }
       return Target(
         name: stored.name, key: TargetKey(.denoiser, stored.name), kind: kind, up: up, down: down,
-        mid: contents["target.\(number).mid"], names: .init(up: "", down: ""), alpha: nil, scale: stored.scale,
+        mid: mid, names: .init(up: "", down: ""), alpha: nil, scale: stored.scale,
         isTransposed: stored.isTransposed)
     }
     return Dictionary(grouping: record.additions, by: \.weight).mapValues { list in

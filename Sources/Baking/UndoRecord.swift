@@ -2,6 +2,7 @@ import Adapters
 import Checkpoints
 import Foundation
 import Merging
+import Safetensors
 import Tensors
 
 /// The part of an undo file that is text: which files there were, and what was added where.
@@ -10,8 +11,16 @@ struct UndoRecord: Codable {
 
   struct File: Codable {
     var path: String
+    /// SHA-256 of the base file's beginning: its length field and header.
+    var headSHA256: String
     /// SHA-256 of the base file's data section.
     var contentSHA256: String
+  }
+
+  /// A file beside the weights whose text the bake changed.
+  struct Companion: Codable {
+    var path: String
+    var sha256: String
   }
 
   /// A tensor of the base, and its number format after the bake; `nil` when it was left out.
@@ -43,6 +52,7 @@ struct UndoRecord: Codable {
   var tool = ToolVersion.current
   var isFolder: Bool
   var files: [File]
+  var companions: [Companion]
   var weights: [Weight]
   var storedTargets: [StoredTarget]
   var additions: [Addition]
@@ -51,12 +61,20 @@ struct UndoRecord: Codable {
   private(set) var targets: [Target] = []
 
   private enum CodingKeys: String, CodingKey {
-    case version, tool, isFolder, files, weights, storedTargets, additions
+    case version, tool, isFolder, files, companions, weights, storedTargets, additions
   }
 
-  init(_ plan: BakePlan, hashes: [String]) {
+  /// - Parameters:
+  ///   - heads: the beginning of each base file.
+  ///   - hashes: of each base file's data section.
+  ///   - companions: with their contents in the base.
+  init(_ plan: BakePlan, heads: [Bytes], hashes: [String], companions: [(path: String, bytes: Bytes)]) {
     isFolder = plan.base.isFolder
-    files = zip(plan.base.files, hashes).map { File(path: $0.relativePath, contentSHA256: $1) }
+    files = plan.base.files.indices.map {
+      File(
+        path: plan.base.files[$0].relativePath, headSHA256: ContentHash.sha256(heads[$0]), contentSHA256: hashes[$0])
+    }
+    self.companions = companions.map { Companion(path: $0.path, sha256: ContentHash.sha256($0.bytes)) }
     weights = zip(plan.base.weights, plan.outputs).map {
       Weight(file: $0.file, name: $0.entry.name, dtype: $1?.rawValue)
     }

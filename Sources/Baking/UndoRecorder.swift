@@ -67,16 +67,21 @@ final class UndoRecorder: Sendable {
       add("gaps.\(index)", Bytes(copying: stream.gaps))
       add("values.\(index)", Bytes(copying: stream.values))
     }
-    for (index, file) in plan.base.files.enumerated() {
-      let head = try file.contents.head.withUnsafeBytes(Array.init)
-      add("head.\(index)", Bytes(copying: Zstandard.compressed(head)))
+    let heads = try plan.base.files.map { try $0.contents.head }
+    for (index, head) in heads.enumerated() {
+      add("head.\(index)", Bytes(copying: Zstandard.compressed(head.withUnsafeBytes(Array.init))))
+    }
+    let companions = try plan.changedCompanions()
+    for (number, companion) in companions.enumerated() {
+      add("companion.\(number)", Bytes(copying: Zstandard.compressed(companion.old.withUnsafeBytes(Array.init))))
     }
     // Tensors that the output has not, or not as they were.
     for (index, weight) in plan.base.weights.enumerated()
     where plan.outputs[index] == nil || plan.scaledWeights[index] != nil {
       add("raw.\(index)", plan.base.tensor(weight).bytes)
     }
-    let record = UndoRecord(plan, hashes: hashes)
+    let record = UndoRecord(
+      plan, heads: heads, hashes: hashes, companions: companions.map { ($0.path, $0.old) })
     for (number, addition) in record.targets.enumerated() {
       tensors.append(("target.\(number).up", addition.up))
       tensors.append(("target.\(number).down", addition.down))

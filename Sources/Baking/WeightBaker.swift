@@ -41,62 +41,66 @@ struct WeightBaker {
   // MARK: Sums
 
   private func add(_ index: Int, as dtype: DType, in workspace: AdditionWorkspace) throws -> Survival {
-    let weight = plan.base.weights[index], rounding = SumRounding(dtype)!
+    let weight = plan.base.weights[index]
     let isShaped = plan.recipe.rounding == .shaped && dtype != .f32
     let tiles = try WeightTiles(plan.weights, stored: index, shaping: isShaped, in: workspace)
-    let isScaled = dtype == weight.entry.dtype && plan.base.scaleWeight(of: weight) != nil
-    let scales = isScaled ? try fittingScales(tiles, rounding) : [1]
-    var survival = Survival(), unchanged = Survival()
-    let columns = tiles.columns, rowBytes = columns * dtype.bits / 8
-    let seed = plan.recipe.seed ^ weight.entry.name.stableHash
+    let rounding = SumRounding(dtype)!, isSameFormat = dtype == weight.entry.dtype
+    let scales = isSameFormat ? try fittingScales(of: weight, tiles, rounding) : [1]
+    let seed = plan.recipe.seed ^ weight.entry.name.stableHash, rowBytes = tiles.columns * dtype.bits / 8
+    var changed = Survival(), unchanged = Survival()
     try tiles.forEach { tile in
-      let count = tile.rows.count * columns
-      if !tile.isChanged, dtype == weight.entry.dtype, scales == tiles.scales {
-        try write?(tile.stored, weight, tile.rows.lowerBound * rowBytes)
+      let offset = tile.rows.lowerBound * rowBytes
+      if !tile.isChanged, isSameFormat, scales == tiles.scales {
+        try write?(tile.stored, weight, offset)
         return
       }
       let output = UnsafeMutableRawBufferPointer(workspace.output.room(for: tile.rows.count * rowBytes))
-      let place = output.baseAddress!
-      if let space = tile.space {
-        let rowScales = tile.rows.map { tiles.scale($0, of: scales) }
-        rowScales.withUnsafeBufferPointer {
-          rounding.roundShaped(
-            base: tile.base, delta: tile.delta, scales: $0, rows: tile.rows.count, space: space, into: place,
-            counting: &survival)
-        }
-      } else {
-        func round(_ offset: Int, _ count: Int, scale: Float, first: Int, _ survival: inout Survival) {
-          let target = place + offset * dtype.bits / 8
-          if plan.recipe.rounding == .stochastic {
-            rounding.roundStochastically(
-              base: tile.base + offset, delta: tile.delta + offset, scale: scale, count: count, seed: seed,
-              first: first, into: target, counting: &survival)
-          } else {
-            rounding.roundNearest(
-              base: tile.base + offset, delta: tile.delta + offset, scale: scale, count: count, into: target,
-              counting: &survival)
-          }
-        }
-        var own = Survival()
-        if scales.count == 1 {
-          round(0, count, scale: scales[0], first: tile.rows.lowerBound * columns, &own)
-        } else {
-          for row in tile.rows {
-            round(
-              (row - tile.rows.lowerBound) * columns, columns, scale: scales[row], first: row * columns, &own)
-          }
-        }
-        if tile.isChanged { survival += own } else { unchanged += own }
-      }
-      try undo?.record(
-        index, tile, tiles: tiles, output: UnsafeRawBufferPointer(output), dtype: dtype, scales: scales, in: workspace)
-      try write?(UnsafeRawBufferPointer(output), weight, tile.rows.lowerBound * rowBytes)
+      let survival = round(tile, tiles, scales: scales, rounding, seed: seed, into: output.baseAddress!)
+      if tile.isChanged { changed += survival } else { unchanged += survival }
+      let bytes = UnsafeRawBufferPointer(output)
+      try undo?.record(index, tile, tiles: tiles, output: bytes, dtype: dtype, scales: scales, in: workspace)
+      try write?(bytes, weight, offset)
     }
-    if survival.notFiniteCount + unchanged.notFiniteCount > 0 {
-      throw notFinite(index, count: survival.notFiniteCount + unchanged.notFiniteCount, dtype)
-    }
+    let badCount = changed.notFiniteCount + unchanged.notFiniteCount
+    guard badCount == 0 else { throw notFinite(index, count: badCount, dtype) }
     try undo?.finish(index)
     try writeScale(of: index, scales, was: tiles.scales)
+    return changed
+  }
+
+  /// Rounds a tile's sums in the way that the recipe asks for. Rows that nothing is added to have no directions to shape
+  /// errors for, and are rounded to the nearest.
+  private func round(
+    _ tile: WeightTiles.Tile, _ tiles: WeightTiles, scales: [Float], _ rounding: SumRounding, seed: UInt64,
+    into target: UnsafeMutableRawPointer
+  ) -> Survival {
+    var survival = Survival()
+    let columns = tiles.columns, isRandom = plan.recipe.rounding == .stochastic
+    if let space = tile.space {
+      let rowScales = tile.rows.map { tiles.scale($0, of: scales) }
+      rowScales.withUnsafeBufferPointer {
+        rounding.roundShaped(
+          base: tile.base, delta: tile.delta, scales: $0, rows: tile.rows.count, space: space, into: target,
+          counting: &survival)
+      }
+      return survival
+    }
+    // With one scale the whole tile is one run; otherwise every row is.
+    let height = scales.count == 1 ? tile.rows.count : 1
+    for row in stride(from: tile.rows.lowerBound, to: tile.rows.upperBound, by: height) {
+      let offset = (row - tile.rows.lowerBound) * columns, count = height * columns,
+        scale = tiles.scale(row, of: scales)
+      let place = target + offset * rounding.dtype.bits / 8
+      if isRandom {
+        rounding.roundStochastically(
+          base: tile.base + offset, delta: tile.delta + offset, scale: scale, count: count, seed: seed,
+          first: row * columns, into: place, counting: &survival)
+      } else {
+        rounding.roundNearest(
+          base: tile.base + offset, delta: tile.delta + offset, scale: scale, count: count, into: place,
+          counting: &survival)
+      }
+    }
     return survival
   }
 
@@ -104,8 +108,12 @@ struct WeightBaker {
 
   private func isChangedScale(_ index: Int) -> Bool { plan.scaledWeights[index] != nil }
 
-  /// The scales of a weight's rows after the sum: the old ones where the sums fit, larger ones where they would not.
-  private func fittingScales(_ tiles: WeightTiles, _ rounding: SumRounding) throws -> [Float] {
+  /// The scales of a weight's rows after the sum, as they are stored: the old ones where the sums fit, larger ones where
+  /// they would not.
+  private func fittingScales(
+    of weight: Checkpoint.Weight, _ tiles: WeightTiles, _ rounding: SumRounding
+  ) throws -> [Float] {
+    guard let stored = plan.base.scaleWeight(of: weight) else { return [1] }
     var largest = [Float](repeating: 0, count: tiles.scales.count)
     try tiles.forEach { tile in
       for row in tile.rows {
@@ -115,7 +123,12 @@ struct WeightBaker {
         largest[place] = max(largest[place], value)
       }
     }
-    return zip(tiles.scales, largest).map { max($0, $1 / rounding.largest) }
+    let fitting = zip(tiles.scales, largest).map { max($0, $1 / rounding.largest) }
+    return fitting == tiles.scales ? fitting : scaleTensor(fitting, like: stored).floats()
+  }
+
+  private func scaleTensor(_ scales: [Float], like stored: Checkpoint.Weight) -> Tensor {
+    Tensor(scales.map(Double.init), shape: stored.entry.shape, dtype: stored.entry.dtype)
   }
 
   private func writeScale(of index: Int, _ scales: [Float], was old: [Float]) throws {
@@ -123,9 +136,7 @@ struct WeightBaker {
     guard let write, let scale = plan.base.scaleWeight(of: weight), plan.scaledWeights.values.contains(index) else {
       return
     }
-    let tensor = plan.base.tensor(scale)
-    let bytes =
-      scales == old ? tensor.bytes : Tensor(scales.map(Double.init), shape: tensor.shape, dtype: tensor.dtype).bytes
+    let bytes = scales == old ? plan.base.tensor(scale).bytes : scaleTensor(scales, like: scale).bytes
     try bytes.withUnsafeBytes { try write($0, scale, 0) }
   }
 
@@ -152,6 +163,15 @@ struct WeightBaker {
         cause: isBase
           ? "the base itself is not finite there" : "the sum is too large for the format; hint: --dtype bf16 or f32"),
       path: plan.base.path)
+  }
+}
+
+extension Float {
+  /// A number of the format that is at least this positive one.
+  fileprivate func roundedUp(to dtype: DType) -> Float {
+    func stored(_ value: Double) -> Float { Tensor([value], shape: [], dtype: dtype).floats()[0] }
+    let nearest = stored(Double(self))
+    return nearest >= self ? nearest : stored(Double(self) * (1 + 2 * (dtype.unitRoundoff ?? 0)))
   }
 }
 

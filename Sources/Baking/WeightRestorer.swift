@@ -88,7 +88,7 @@ struct WeightRestorer: Sendable {
       throw BakingError(.format(weight: entry.name, dtype: entry.dtype.rawValue), path: undo.path)
     }
     let tiles = try WeightTiles(weights, stored: place, in: workspace)
-    let scales = originalScales(entry, file: undo.record.weights[index].file)
+    let scales = try originalScales(entry, file: undo.record.weights[index].file)
     let prediction = WeightPrediction(rounding: rounding, scales: scales)
     let width = entry.dtype.bits / 8, isSameFormat = weights.base.weights[place].entry.dtype == entry.dtype
     var residual = try undo.residual(index, elements: entry.shape.elementCount)
@@ -103,14 +103,17 @@ struct WeightRestorer: Sendable {
   }
 
   /// The scales that an 8-bit weight had before the bake.
-  private func originalScales(_ entry: SafetensorsFile.Entry, file: Int) -> [Float] {
+  private func originalScales(_ entry: SafetensorsFile.Entry, file: Int) throws -> [Float] {
     guard entry.dtype.bits == 8, entry.name.hasSuffix(".weight") else { return [1] }
     let name = entry.name.dropping(suffix: "weight") + "scale_weight"
     guard let stored = heads[file].entries[name],
       let index = undo.record.weights.firstIndex(where: { $0.file == file && $0.name == name })
     else { return [1] }
     let bytes = undo.raw(index) ?? places[index].map { weights.base.tensor(weights.base.weights[$0]).bytes }
-    guard let bytes, bytes.count == stored.range.count else { return [1] }
+    let rows = entry.shape.flattened.rows
+    guard let bytes, bytes.count == stored.range.count, stored.dtype.isReadable,
+      stored.shape.elementCount == 1 || stored.shape.elementCount == rows
+    else { throw BakingError(.undo(reason: "found no scales of \(entry.name) in it"), path: undo.path) }
     return Tensor(dtype: stored.dtype, shape: stored.shape, bytes: bytes).floats()
   }
 }

@@ -43,6 +43,10 @@ struct WeightTiles {
 
   private static func scales(of weight: Checkpoint.Weight, rows: Int, _ base: Checkpoint) throws -> [Float] {
     guard let scale = base.scaleWeight(of: weight) else { return [1] }
+    guard scale.entry.dtype.isReadable else {
+      throw CheckpointError(
+        .unreadable(tensor: scale.entry.name, dtype: scale.entry.dtype.rawValue), path: base.path)
+    }
     let values = base.tensor(scale).floats()
     guard values.count == 1 || values.count == rows else {
       throw CheckpointError(
@@ -57,8 +61,9 @@ struct WeightTiles {
 
   /// All tiles in the order of rows. A tile's memory is good until the next one.
   func forEach(_ body: (Tile) throws -> Void) throws {
+    guard columns > 0 else { return }
     // Whole batches of 16 rows, which rounding works on at once.
-    let height = max(64, Self.tileElements / max(columns, 1) / 16 * 16), rowBytes = columns * tensor.dtype.bits / 8
+    let height = max(64, Self.tileElements / columns / 16 * 16), rowBytes = columns * tensor.dtype.bits / 8
     for segment in segments {
       for start in stride(from: segment.rows.lowerBound, to: segment.rows.upperBound, by: height) {
         let range = start..<min(start + height, segment.rows.upperBound), count = range.count * columns

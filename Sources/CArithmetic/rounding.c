@@ -53,6 +53,22 @@ INLINE uint32_t code_nearest(float size, layout f) {
   return f.bias != 127 && size < power_of_two(1 - f.bias) ? small : normal;
 }
 
+// The bits of the smallest magnitude whose nearest number would be beyond the largest.
+INLINE uint32_t limit_of(layout f) {
+  uint32_t largest = bits_of(magnitude_of(f.largest, f)), half = (1u << (23 - f.mantissa)) / 2;
+  return half == 0 ? largest + 1 : largest + half + !(f.largest & 1);
+}
+
+// What stands for such a magnitude: the largest number, or infinity; NaN stays NaN.
+INLINE uint32_t code_beyond(float size, layout f) {
+  uint32_t nan = f.clamps ? 0x7f : f.largest + 1 + (1u << (f.mantissa - 1));
+  if (f.clamps) return size - size == 0 ? f.largest : nan;
+  return size == size ? f.largest + 1 : nan;
+}
+
+// An all-zero row of an 8-bit weight may have the scale 0.
+INLINE float inverse_of(float scale) { return scale == 0 ? 0 : 1 / scale; }
+
 INLINE void store(void *out, size_t i, uint32_t code, uint32_t sign, lathe_format format) {
   switch (format) {
   case LATHE_F32: {
@@ -122,24 +138,19 @@ INLINE float rounded(float w, float d, float scale, float inverse, void *out, si
     float step = high > low ? high - low : 1.0f;
     code = (float)draw < (size - low) / step * 0x1p24f ? above : below;
   }
-  int isTooLarge = code > f.largest, isFinite = size - size == 0;
-  if (f.clamps) {
-    *clamped = isTooLarge && isFinite;
-    code = isTooLarge && isFinite ? f.largest : code;
-  } else {
-    // Infinity; a NaN stays one by its mantissa.
-    code = isTooLarge ? f.largest + 1 : code;
-  }
+  int isTooLarge = bits_of(size) >= limit_of(f), isFinite = size - size == 0;
+  code = isTooLarge ? code_beyond(size, f) : code;
+  *clamped = isTooLarge && isFinite && f.clamps;
   store(out, i, code, sign, format);
   float value = magnitude_of(code, f) * scale;
-  value = isFinite ? value : float_of(0x7fc00000u);
+  value = isFinite && (f.clamps || !isTooLarge) ? value : float_of(0x7fc00000u);
   return float_of(bits_of(value) | sign);
 }
 
 // Called with a constant format, so that each gets loops of its own.
 INLINE void round_all(const float *w, const float *d, float scale, void *out, size_t count, int isRandom, uint64_t seed,
                       uint64_t first, lathe_survival *sums, lathe_format format) {
-  float inverse = 1 / scale;
+  float inverse = inverse_of(scale);
   for (size_t start = 0; start < count; start += BLOCK) {
     size_t end = start + BLOCK < count ? start + BLOCK : count, i = start;
     lanes block;
@@ -193,14 +204,14 @@ typedef float row_vector __attribute__((vector_size(4 * ROWS)));
 INLINE void shape_rows(const float *w, const float *d, const float *scales, void *out, size_t rows, size_t columns,
                        const float *v, const float *weights, size_t rank, lathe_survival *sums, lathe_format format) {
   layout f = layout_of(format);
-  float largest = magnitude_of(f.largest, f);
+  uint32_t limit = limit_of(f);
   row_vector state[rank];
   memset(state, 0, sizeof state);
   // Rows that are not there are zeros.
   float base[ROWS] = {0}, delta[ROWS] = {0}, scale[ROWS], inverse[ROWS];
   for (size_t row = 0; row < ROWS; row++) {
     scale[row] = row < rows ? scales[row] : 1;
-    inverse[row] = 1 / scale[row];
+    inverse[row] = inverse_of(scale[row]);
   }
   lanes block;
   memset(&block, 0, sizeof block);
@@ -227,12 +238,13 @@ INLINE void shape_rows(const float *w, const float *d, const float *scales, void
       float to_low = (low - size) * signed_scale, to_high = (high - size) * signed_scale;
       float low_cost = to_low * (2 * response[row] + to_low * weights[j]);
       float high_cost = to_high * (2 * response[row] + to_high * weights[j]);
-      int is_high = high_cost < low_cost, is_finite = size - size == 0;
-      codes[row] = (is_high ? above : below) | sign;
+      int is_high = high_cost < low_cost, is_too_large = bits_of(size) >= limit;
+      int is_finite = size - size == 0 && (f.clamps || !is_too_large);
+      codes[row] = (is_too_large ? code_beyond(size, f) : is_high ? above : below) | sign;
       error[row] = is_finite ? (is_high ? to_high : to_low) : 0;
       float value = (is_high ? high : low) * signed_scale;
       value = is_finite ? value : float_of(0x7fc00000u);
-      count_in(&block, row, base[row], delta[row], t, value, is_finite && size > largest);
+      count_in(&block, row, base[row], delta[row], t, value, is_finite && is_too_large);
     }
     for (size_t k = 0; k < rank; k++) state[k] += error * direction[k];
     for (size_t row = 0; row < rows; row++) {

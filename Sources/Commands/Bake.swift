@@ -111,6 +111,9 @@ struct Bake: LatheCommand {
       try recipe.map { try BakeRecipeFile(path: $0, base: base).recipe }
       ?? BakeRecipe(base: base, inputs: adapters.map(\.input))
     for weights in blockWeights {
+      guard result.inputs.contains(where: { $0.path == weights.file }) else {
+        throw ValidationError("--block-weights: expected one of the adapters, found \(weights.file)")
+      }
       for index in result.inputs.indices where result.inputs[index].path == weights.file {
         result.inputs[index].blocks = weights.blocks
       }

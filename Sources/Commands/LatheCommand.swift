@@ -60,7 +60,7 @@ extension Error {
       if case .missingShard = error.kind { 66 } else { 65 }
     case let error as BakingError:
       switch error.kind {
-      case .baseIsOutput: 73
+      case .baseIsOutput, .undoIsOutput: 73
       default: 65
       }
     case is ConsoleError: 74

@@ -11,8 +11,9 @@ struct UnbakeCommand: LatheCommand {
       The result is verified by the base's own hash before it gets its name. Adapters are not needed: the undo file has
       all that was added.
 
-      Example:
+      Examples:
         lathe unbake both.safetensors --undo both.undo -o base.safetensors
+        lathe unbake flux-style/ --undo style.undo -o flux-folder/
       """)
 
   @Argument(help: "A checkpoint that lathe bake wrote: file, index of shards, or folder.")

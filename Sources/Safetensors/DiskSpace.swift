@@ -8,6 +8,7 @@
 public enum DiskSpace {
   /// Bytes that this user can write to the file system of `path`'s folder; `nil` where the system does not tell.
   public static func available(for path: String) -> Int? {
+    let path = path.hasSuffix("/") ? String(path.dropLast()) : path
     let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
     var status = statvfs()
     guard statvfs(folder, &status) == 0 else { return nil }

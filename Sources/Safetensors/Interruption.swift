@@ -34,6 +34,8 @@ enum Interruption {
       }
       sigaddset(&stops, number)
     }
+    // A write beyond the user's limit on file sizes then fails like one to a full disk.
+    signal(SIGXFSZ, SIG_IGN)
     // Some launchers start programs from threads that block these signals, and the block is inherited.
     pthread_sigmask(SIG_UNBLOCK, &stops, nil)
   }()

@@ -72,7 +72,7 @@ public final class SafetensorsWriter: Sendable {
     try synced.withLock { $0! }.get()
     try verdict.withLock { $0! }.get()
     guard let final = try metadata.withLock({ $0 })?.get() else { return }
-    let head = SafetensorsLayout(layout.places.map(\.item), metadata: final).head()
+    let head = SafetensorsLayout(inOrder: layout.places.map(\.item), metadata: final).head()
     precondition(head.count == headCount, "final metadata must keep the header's length")
     try head.write(to: file)
   }

@@ -71,9 +71,12 @@ public final class StagedFolder {
   }
 
   private func make(_ folder: String) throws(SafetensorsError) {
-    contents.append((folder, Interruption.register(folder)))
+    let registration = Interruption.register(folder)
     guard mkdir(folder, 0o777) == 0 else {
-      throw SafetensorsError(.notWritable(reason: systemReason()), path: destination)
+      let reason = systemReason()
+      Interruption.forget(registration)
+      throw SafetensorsError(.notWritable(reason: reason), path: destination)
     }
+    contents.append((folder, registration))
   }
 }

@@ -5,7 +5,9 @@ import Testing
 ///
 /// `RECORD_SNAPSHOTS=1` writes the present texts and fails, so that recording cannot pass for testing.
 @Suite struct HelpTests {
-  static let subcommands = ["", "inspect", "spectrum", "compare", "resize", "merge", "extract"]
+  static let subcommands = [
+    "", "inspect", "spectrum", "compare", "check", "resize", "merge", "bake", "unbake", "extract",
+  ]
 
   @Test("the help text is the recorded one", arguments: subcommands)
   func text(_ subcommand: String) throws {

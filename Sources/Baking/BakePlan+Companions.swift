@@ -1,0 +1,40 @@
+import Checkpoints
+import Foundation
+import Safetensors
+import Tensors
+
+extension BakePlan {
+  /// The companions whose text changes, by path: indices of shards, when the output does without some tensors or stores
+  /// them in another format.
+  func changedCompanions() throws -> [(path: String, old: Bytes, new: String)] {
+    guard zip(base.weights, outputs).contains(where: { $0.entry.dtype != $1 }) else { return [] }
+    return try base.companions.filter { $0.contains(".safetensors.index.") }.compactMap { path in
+      let bytes = try MappedFile(path: "\(base.folder)/\(path)").bytes
+      let text = bytes.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
+      guard let old = JSONValue(parsing: text)?.object, let new = index(old, at: path), new != old else { return nil }
+      return (path, bytes, JSONValue.object(new).text + "\n")
+    }
+  }
+
+  /// An index of shards as the output has it.
+  private func index(_ fields: [String: JSONValue], at path: String) -> [String: JSONValue]? {
+    guard let map = fields["weight_map"]?.object else { return nil }
+    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+    let shards = Set(map.values.compactMap { $0.string.map { folder + $0 } })
+    var dropped: Set<String> = [], bytes = 0
+    for (weight, dtype) in zip(base.weights, outputs) where shards.contains(base.files[weight.file].relativePath) {
+      guard let dtype else {
+        dropped.insert(weight.entry.name)
+        continue
+      }
+      bytes += weight.entry.shape.elementCount * dtype.bits / 8
+    }
+    var result = fields
+    result["weight_map"] = .object(map.filter { !dropped.contains($0.key) })
+    if var metadata = fields["metadata"]?.object, metadata["total_size"] != nil {
+      metadata["total_size"] = .int(bytes)
+      result["metadata"] = .object(metadata)
+    }
+    return result
+  }
+}
