@@ -123,12 +123,10 @@ struct WeightBaker {
         largest[place] = max(largest[place], value)
       }
     }
-    let fitting = zip(tiles.scales, largest).map { max($0, $1 / rounding.largest) }
-    return fitting == tiles.scales ? fitting : scaleTensor(fitting, like: stored).floats()
-  }
-
-  private func scaleTensor(_ scales: [Float], like stored: Checkpoint.Weight) -> Tensor {
-    Tensor(scales.map(Double.init), shape: stored.entry.shape, dtype: stored.entry.dtype)
+    return zip(tiles.scales, largest).map { old, largest in
+      let needed = largest / rounding.largest
+      return needed > old ? needed.roundedUp(to: stored.entry.dtype) : old
+    }
   }
 
   private func writeScale(of index: Int, _ scales: [Float], was old: [Float]) throws {
@@ -136,7 +134,9 @@ struct WeightBaker {
     guard let write, let scale = plan.base.scaleWeight(of: weight), plan.scaledWeights.values.contains(index) else {
       return
     }
-    let bytes = scales == old ? plan.base.tensor(scale).bytes : scaleTensor(scales, like: scale).bytes
+    let tensor = plan.base.tensor(scale)
+    let bytes =
+      scales == old ? tensor.bytes : Tensor(scales.map(Double.init), shape: tensor.shape, dtype: tensor.dtype).bytes
     try bytes.withUnsafeBytes { try write($0, scale, 0) }
   }
 
