@@ -157,19 +157,6 @@ import Testing
     }
   }
 
-  @Test("steps are the distances between neighbouring numbers", arguments: small)
-  func steps(_ dtype: DType) {
-    let ladder = FormatLadder(dtype), rounding = SumRounding(dtype)!
-    let codes = ladder.values.indices.filter { ladder.values[$0] > 0x1p-60 || dtype != .bf16 }
-    for chosen in [codes] + stride(from: 0, to: codes.count, by: 37).map({ [codes[$0]] }) {
-      let bytes =
-        dtype.bits == 16 ? Bytes(copying: chosen.map { UInt16($0) | 0x8000 }) : Bytes(copying: chosen.map { UInt8($0) })
-      let found = bytes.withUnsafeBytes { rounding.squaredSteps($0.baseAddress!, scale: 0.5, count: chosen.count) }
-      let expected = chosen.reduce(0) { $0 + ladder.step($1) * ladder.step($1) } / 4
-      #expect(abs(found - expected) <= 1e-12 * expected, "codes from \(chosen[0])")
-    }
-  }
-
   @Test("the largest sum")
   func largestSum() {
     var generator = SplitMix64(seed: 8)
