@@ -10,17 +10,20 @@ final class Digests: Sendable {
 
   /// Compares what a file holds with what was handed over, on all cores.
   ///
-  /// - Precondition: every byte of the data section was written exactly once.
-  /// - Throws: `SafetensorsError.verification` for the first tensor, in file order, that differs.
+  /// - Throws: `SafetensorsError.verification` for the first tensor, in file order, that differs or that was not written
+  ///   exactly once.
   func verify(_ layout: SafetensorsLayout, in data: Bytes, path: String) throws(SafetensorsError) {
     let known = parts.withLock { $0 }.sorted { $0.range.lowerBound < $1.range.lowerBound }
     var end = 0
     for (range, _) in known {
-      precondition(
-        range.lowerBound == end, "\(layout.name(at: min(end, range.lowerBound))) was not written exactly once")
+      guard range.lowerBound == end else {
+        throw SafetensorsError(.verification(tensor: layout.name(at: min(end, range.lowerBound))), path: path)
+      }
       end = range.upperBound
     }
-    precondition(end == layout.dataCount, "\(layout.name(at: end)) was not written")
+    guard end == layout.dataCount else {
+      throw SafetensorsError(.verification(tensor: layout.name(at: end)), path: path)
+    }
     let firstFault = Mutex<Int?>(nil)
     DispatchQueue.concurrentPerform(iterations: known.count) { index in
       guard known[index].digest != ContentHash.sha256(data[known[index].range]) else { return }
