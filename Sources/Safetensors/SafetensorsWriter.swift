@@ -47,8 +47,8 @@ public final class SafetensorsWriter: Sendable {
   ///
   /// - Parameter finalMetadata: makes the final metadata from the bytes of the data section; the header must keep its
   ///   length, so values may only be replaced by others of equal length. `nil` keeps the layout's.
-  /// - Precondition: every tensor was written.
-  /// - Throws: `SafetensorsError`: `verification` when the disk holds other bytes than were written, or a write error.
+  /// - Throws: `SafetensorsError`: `verification` when the disk holds other bytes than were written, or when a part was
+  ///   not written exactly once; or a write error.
   public func seal(
     metadata finalMetadata: (@Sendable (_ data: Bytes) throws -> [(key: String, value: String)])? = nil
   ) throws {

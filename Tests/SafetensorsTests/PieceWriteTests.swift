@@ -72,6 +72,21 @@ import Testing
     #expect(!(try folder.names.contains("out.safetensors")))
   }
 
+  @Test("a piece that was left out or written twice keeps the file from appearing", arguments: [false, true])
+  func wrongPieces(isTwice: Bool) throws {
+    let folder = try TemporaryFolder(), item = Item(name: "x", dtype: .u8, shape: [9])
+    do {
+      let writer = try SafetensorsWriter(
+        layout: SafetensorsLayout([item], metadata: []), destination: folder.file("out"), overwriting: false)
+      for range in isTwice ? [0..<6, 3..<9] : [0..<3, 6..<9] {
+        try contents(item)[range].withUnsafeBytes { try writer.write($0, of: "x", at: range.lowerBound) }
+      }
+      let error = #expect(throws: SafetensorsError.self) { try writer.seal() }
+      #expect(error?.kind == .verification(tensor: "x"))
+    }
+    #expect(try folder.names.isEmpty)
+  }
+
   @Test("the head is everything before the tensors, and tells where they are")
   func head() throws {
     let folder = try TemporaryFolder()
