@@ -71,11 +71,16 @@ extension BakePlan {
     }
     let position = ReadingPosition()
     let baseHashes = InBackground {
-      self.base.files.enumerated().map { index, file in
-        ContentHash.sha256(streaming: file.contents.data) { position.wait(file: index, offset: $0) }
+      try self.base.files.enumerated().map { index, file in
+        try ContentHash.sha256(streaming: file.contents.data) { try position.wait(file: index, offset: $0) }
       }
     }
-    defer { position.release() }
+    // Nothing goes on reading the files after this call, whatever ends it.
+    defer {
+      position.stop()
+      baseHashes.wait()
+      adapterHashes.wait()
+    }
     let baker = WeightBaker(
       plan: self,
       write: { bytes, weight, offset in try writers[weight.file].write(bytes, of: weight.entry.name, at: offset) },
@@ -189,23 +194,35 @@ extension BakePlan {
 /// How far the work has come through the base's files, for a reader that must not run far ahead of it.
 private final class ReadingPosition: Sendable {
   private static let lead = 256 << 20
-  private struct Place {
-    var file = 0
-    var offset = 0
-    var isReleased = false
+  private enum State {
+    case at(file: Int, offset: Int)
+    /// The work is done: the reader need not wait any more.
+    case released
+    case stopped
   }
 
-  private let place = Mutex(Place())
+  private let state = Mutex(State.at(file: 0, offset: 0))
 
   func advance(file: Int, offset: Int) {
-    place.withLock { if (file, offset) > ($0.file, $0.offset) { ($0.file, $0.offset) = (file, offset) } }
+    state.withLock { state in
+      guard case .at(let oldFile, let oldOffset) = state, (file, offset) > (oldFile, oldOffset) else { return }
+      state = .at(file: file, offset: offset)
+    }
   }
 
-  func release() { place.withLock { $0.isReleased = true } }
+  func release() { state.withLock { $0 = .released } }
+  func stop() { state.withLock { $0 = .stopped } }
 
-  func wait(file: Int, offset: Int) {
-    while place.withLock({ !$0.isReleased && (file > $0.file || file == $0.file && offset > $0.offset + Self.lead) }) {
-      usleep(2000)
+  /// Waits until the work has come close to this place.
+  ///
+  /// - Throws: `CancellationError` when it was stopped.
+  func wait(file: Int, offset: Int) throws {
+    while true {
+      switch state.withLock({ $0 }) {
+      case .at(let done, let place) where file > done || file == done && offset > place + Self.lead: usleep(2000)
+      case .at, .released: return
+      case .stopped: throw CancellationError()
+      }
     }
   }
 }

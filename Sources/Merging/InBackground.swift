@@ -16,6 +16,9 @@ package final class InBackground<Value: Sendable>: Sendable {
     }
   }
 
+  /// Waits until the computation has ended, one way or the other.
+  package func wait() { done.wait() }
+
   /// Waits for the computation and returns its value or rethrows its error.
   package func value() throws -> Value {
     done.wait()

@@ -11,13 +11,16 @@ public enum ContentHash {
   }
 
   /// The hash of much memory, part by part, so that a mapped file is not held in memory.
+  public static func sha256(streaming bytes: Bytes) -> String { sha256(streaming: bytes) { _ in } }
+
+  /// The hash of much memory, part by part, so that a mapped file is not held in memory.
   ///
-  /// - Parameter willRead: called before each part with the number of bytes read so far; it may wait.
-  public static func sha256(streaming bytes: Bytes, willRead: (Int) -> Void = { _ in }) -> String {
+  /// - Parameter willRead: called before each part with the number of bytes read so far; it may wait, and throw to stop.
+  public static func sha256(streaming bytes: Bytes, willRead: (Int) throws -> Void) rethrows -> String {
     let size = 4 << 20
     var hash = SHA256()
     for start in stride(from: 0, to: bytes.count, by: size) {
-      willRead(start)
+      try willRead(start)
       let part = bytes[start..<min(start + size, bytes.count)]
       part.withUnsafeBytes { hash.update(bufferPointer: $0) }
       part.forget()
