@@ -30,23 +30,7 @@ struct Extract: LatheCommand {
   @Flag(help: "In each target keep what stands above the checkpoints' own rounding noise.")
   var auto = false
 
-  @Option(help: ArgumentHelp("Keep this rank in every target.", valueName: "n"))
-  var rank: Int?
-
-  @Option(help: ArgumentHelp("With --rank: another rank for convolutions with a kernel.", valueName: "n"))
-  var convRank: Int?
-
-  @Option(
-    help: ArgumentHelp(
-      "In each target keep the smallest rank with this share of its energy (0.95).", valueName: "share"))
-  var energy: Double?
-
-  @Option(
-    help: ArgumentHelp("Smallest file with at most this relative error over all targets (0.1).", valueName: "error"))
-  var maxError: Double?
-
-  @Option(help: ArgumentHelp("Smallest error of a file of at most this size (20MB, 20MiB, bytes).", valueName: "bytes"))
-  var size: ByteCount?
+  @OptionGroup var amount: AmountOptions
 
   @Option(help: ArgumentHelp("Give no target a higher rank, but by --rank.", valueName: "n"))
   var maxRank = ExtractRecipe.defaultMaxRank
@@ -67,31 +51,18 @@ struct Extract: LatheCommand {
 
   func validate() throws {
     _ = try rule
-    guard convRank == nil || rank != nil else { throw ValidationError("--conv-rank: expected --rank beside it") }
-    for (name, value) in [("--rank", rank), ("--conv-rank", convRank), ("--max-rank", maxRank)] {
-      if let value, value < 1 { throw ValidationError("\(name): expected at least 1, found \(value)") }
-    }
-    for (name, value) in [("--energy", energy), ("--max-error", maxError)] {
-      if let value, !(value > 0 && value <= 1) {
-        throw ValidationError("\(name): expected a number above 0 and at most 1, found \(value)")
-      }
-    }
+    guard maxRank >= 1 else { throw ValidationError("--max-rank: expected at least 1, found \(maxRank)") }
     _ = try writer.requiredOutput()
   }
 
   private var rule: ExtractRecipe.Rule {
     get throws {
-      let rules: [ExtractRecipe.Rule?] = [
-        auto ? .auto : nil, rank.map { .ranks(.rank($0, conv: convRank)) }, energy.map { .ranks(.energy($0)) },
-        maxError.map { .ranks(.maxError($0)) }, size.map { .ranks(.size($0)) },
-      ]
-      let given = rules.compactMap { $0 }
-      guard given.count == 1 else {
+      let count = amount.count + (auto ? 1 : 0)
+      guard count == 1, try amount.sizes.count <= 1 else {
         throw ValidationError(
-          "expected one of --auto, --rank, --energy, --max-error, --size, found \(given.isEmpty ? "none" : "\(given.count)")"
-        )
+          "expected one of --auto, --rank, --energy, --max-error, --size, found \(count == 0 ? "none" : "several")")
       }
-      return given[0]
+      return try amount.rule.map { .ranks($0) } ?? .auto
     }
   }
 

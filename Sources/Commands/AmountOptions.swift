@@ -1,0 +1,66 @@
+import ArgumentParser
+import Merging
+import Tensors
+
+/// The ways to say how much is kept that every command with a choice of ranks has.
+struct AmountOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("Keep this rank in every target.", valueName: "n"))
+  var rank: Int?
+
+  @Option(help: ArgumentHelp("With --rank: another rank for convolutions with a kernel.", valueName: "n"))
+  var convRank: Int?
+
+  @Option(
+    help: ArgumentHelp(
+      "In each target keep the smallest rank with this share of its energy (0.95).", valueName: "share"))
+  var energy: Double?
+
+  @Option(
+    help: ArgumentHelp("Smallest file with at most this relative error over all targets (0.1).", valueName: "error"))
+  var maxError: Double?
+
+  @Option(help: ArgumentHelp("Smallest error of a file of at most this size (20MB, 20MiB, bytes).", valueName: "bytes"))
+  var size: String?
+
+  mutating func validate() throws {
+    guard convRank == nil || rank != nil else { throw ValidationError("--conv-rank: expected --rank beside it") }
+    for (name, value) in [("--rank", rank), ("--conv-rank", convRank)] {
+      if let value, value < 1 { throw ValidationError("\(name): expected at least 1, found \(value)") }
+    }
+    try Self.checkShares([("--energy", energy), ("--max-error", maxError)])
+    _ = try sizes
+  }
+
+  static func checkShares(_ options: [(name: String, value: Double?)]) throws {
+    for (name, value) in options {
+      if let value, !(value > 0 && value <= 1) {
+        throw ValidationError("\(name): expected a number above 0 and at most 1, found \(value)")
+      }
+    }
+  }
+
+  /// How many of the ways were given.
+  var count: Int { [rank != nil, energy != nil, maxError != nil, size != nil].count { $0 } }
+
+  /// The sizes that `--size` lists, each as it was written.
+  var sizes: [(text: String, bytes: ByteCount)] {
+    get throws {
+      try (size?.split(separator: ",", omittingEmptySubsequences: false) ?? []).map { text in
+        guard let bytes = ByteCount(String(text)) else {
+          throw ValidationError("--size: expected a size such as 20MB, found \(text)")
+        }
+        return (String(text), bytes)
+      }
+    }
+  }
+
+  /// The rule, or `nil` when none was given. For several sizes the first.
+  var rule: RankRule? {
+    get throws {
+      if let rank { return .rank(rank, conv: convRank) }
+      if let energy { return .energy(energy) }
+      if let maxError { return .maxError(maxError) }
+      return try sizes.first.map { .size($0.bytes) }
+    }
+  }
+}
