@@ -86,18 +86,12 @@ public struct AdapterFit: Sendable {
     guard let weight = base.weight(flatName: path + "_weight", in: target.key.component) else {
       return (.missing(reason: reason(target.key, base)), [], nil)
     }
-    let isTransposed = target.isTransposed || base.storesTransposed(module: path)
+    // What the model is says more than the adapter's configuration, which PEFT corrects too when the two disagree.
+    let orientations = [base.storesTransposed(module: path), target.isTransposed].compactMap { $0 }
+    guard
+      let isTransposed = orientations.first(where: { target.matches(weight.shape, isTransposed: $0, isPart: isPart) })
+    else { return (.shape(expected: "\(weight.shape)", found: "\(target.shape)"), [], nil) }
     let extents = weight.shape.extents
-    let isMatching =
-      isTransposed
-      ? extents == [target.inputs, target.rows]
-      : extents.count >= 2 && (isPart ? extents[0] >= target.rows : extents[0] == target.rows)
-        && extents[1] == target.inputs
-        && (target.columns == extents.dropFirst().reduce(1, *))
-        && (target.kernel.allSatisfy { $0 == 1 } || Array(extents.dropFirst(2)) == target.kernel)
-    guard isMatching else {
-      return (.shape(expected: "\(weight.shape)", found: "\(target.shape)"), [], nil)
-    }
     let rows = isTransposed ? extents[0] : target.rows
     let placements = weight.pieces.filter { $0.ownRows.lowerBound < rows }.map { piece in
       let own = piece.ownRows.clamped(to: 0..<rows), first = piece.storedRows.lowerBound
@@ -137,6 +131,22 @@ public struct AdapterFit: Sendable {
         target: entries[loser].target, finding: .overlapping(with: adapter.targets[winner].name), weights: [])
     }
     return (entries, placements.filter { dropped[$0.target] == nil })
+  }
+}
+
+extension Target {
+  /// Whether the delta can be added to a weight of this shape.
+  ///
+  /// - Parameters:
+  ///   - isTransposed: whether the weight is stored as (inputs, outputs).
+  ///   - isPart: whether the delta is one of the weight's first rows only.
+  fileprivate func matches(_ shape: Shape, isTransposed: Bool, isPart: Bool) -> Bool {
+    let extents = shape.extents
+    if isTransposed { return extents == [inputs, rows] }
+    guard extents.count >= 2, extents[1] == inputs, columns == extents.dropFirst().reduce(1, *) else { return false }
+    // A kernel of one point is none: 1 × 1 convolutions and linear targets are alike.
+    let hasSameKernel = kernel.allSatisfy { $0 == 1 } || Array(extents.dropFirst(2)) == kernel
+    return hasSameKernel && (isPart ? extents[0] >= rows : extents[0] == rows)
   }
 }
 

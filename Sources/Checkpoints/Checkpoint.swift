@@ -154,9 +154,10 @@ public struct Checkpoint: Sendable {
   public func hasWeights(for component: Component) -> Bool { candidates(for: component).contains { flat[$0] != nil } }
 
   /// Whether the matrices of a module are stored as (inputs, outputs), as GPT-2 and its kin do, unlike everybody else.
+  /// `nil` when there is no configuration to tell.
   ///
   /// - Parameter module: the module's name with underscores for dots: `transformer_h_0_attn_c_attn`.
-  public func storesTransposed(module: String) -> Bool { model?.storesTransposed("_" + module) ?? false }
+  public func storesTransposed(module: String) -> Bool? { model?.storesTransposed("_" + module) }
 
   /// A note about a weight that stands for another one too, because the model ties them.
   public func tieNote(flatName: String, in component: Component) -> String? {

@@ -57,6 +57,10 @@ final class ExtractReader {
   func delta(of target: ExtractTarget, _ plan: ExtractPlan) throws -> ExtractDelta {
     let base = try Source(target.base, shape: target.shape, in: plan.base)
     let tuned = try Source(target.tuned, shape: target.shape, in: plan.tuned)
+    defer {
+      base.forget()
+      tuned.forget()
+    }
     let count = target.shape.elementCount, elements = memory.room(for: count)
     let isEqual = base.hasSameBytes(as: tuned)
     var energy = 0.0, tunedSquares = 0.0, baseSquares = 0.0
@@ -126,6 +130,9 @@ final class ExtractReader {
     }
 
     var isDouble: Bool { tensor.dtype == .f64 }
+
+    /// Both files would otherwise come to count as this process's memory.
+    func forget() { tensor.bytes.forget() }
 
     private func part(_ range: Range<Int>) -> Tensor {
       let size = tensor.dtype.bits / 8

@@ -99,7 +99,7 @@ public struct ExtractPlan: Sendable {
       ExtractTarget(
         holding: holding, key: key, weightName: weightName, name: name, names: names, dottedPath: path,
         base: pair.base, tuned: pair.tuned, shape: shape,
-        isTransposed: holding == .factors && shape.rank == 2 && base.storesTransposed(module: path.underscored))
+        isTransposed: holding == .factors && shape.rank == 2 && base.storesTransposed(module: path.underscored) == true)
     }
     func none(_ reason: String) -> ExtractTarget { make(.nothing(reason), weightName, .init(up: "", down: "")) }
     if pair.component == .vae { return none("an adapter cannot change a VAE") }

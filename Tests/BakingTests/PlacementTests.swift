@@ -140,6 +140,21 @@ import Testing
     #expect(relativeDifference(found, expected) <= 2e-7)
   }
 
+  @Test("a configuration that says so of another model's square matrix is not believed, as PEFT does not")
+  func wronglyDeclared() throws {
+    let weight = filler("model.layers.0.self_attn.q_proj.weight", [5, 5], seed: 3)
+    try bench.base([weight], "llama/model.safetensors")
+    try bench.text(#"{"model_type": "llama"}"#, to: "llama/config.json")
+    let change = Change(
+      "base_model.model.model.layers.0.self_attn.q_proj", 5, 5, ends: (".lora_B.weight", ".lora_A.weight"))
+    try bench.adapter([change], "peft/adapter_model.safetensors")
+    try bench.text(
+      #"{"peft_type": "LORA", "r": 2, "lora_alpha": 2, "fan_in_fan_out": true}"#, to: "peft/adapter_config.json")
+    try bench.bake([.init(path: bench.path("peft"))], base: "llama", to: "square")
+    let found = try bench.values(weight.name, "square/model.safetensors")
+    #expect(relativeDifference(found, plus(single(weight), change.delta)) <= 2e-7)
+  }
+
   @Test("XLabs' change of the first rows of a fused weight")
   func xlabs() throws {
     let weight = filler("single_blocks.0.linear1.weight", [20, 4], .bf16, seed: 3)
