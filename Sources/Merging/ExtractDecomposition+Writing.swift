@@ -27,7 +27,7 @@ extension ExtractDecomposition {
     precondition(scratch != nil, "a decomposition for a prediction has no factors")
     let ranks = allocation.ranks, targets = plan.targets, places = factored
     let hashes = InBackground {
-      [self.plan.base, self.plan.tuned].map { $0.files.map { ContentHash.sha256($0.contents.data) } }
+      [self.plan.base, self.plan.tuned].map { $0.files.map { ContentHash.sha256(streaming: $0.contents.data) } }
     }
     let kept = places.filter { ranks[$0] > 0 }, keptRanks = places.map { ranks[$0] }
     let items = kept.flatMap { targets[$0].items(rank: ranks[$0], dtype: dtype) } + fullItems

@@ -10,6 +10,7 @@ import Tensors
 ///   - file: character.safetensors
 ///     strength: 0.6
 ///     text_encoder_strength: 0.3
+///     blocks: {IN04: 0.5, M00: 0}  # or a list of 12, 17, 20, 26 or 61 numbers
 /// size: 40MB                       # or rank, energy, max_error; none for the exact sum
 /// dtype: f16
 /// ```
