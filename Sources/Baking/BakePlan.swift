@@ -130,11 +130,8 @@ public struct BakePlan: Sendable {
   ) -> [Int: Int] {
     var result: [Int: Int] = [:]
     for index in changed {
-      guard let scale = base.scaleWeight(of: base.weights[index]),
-        let place = base.weights.firstIndex(where: { $0.file == scale.file && $0.entry.name == scale.entry.name }),
-        outputs[place] != nil
-      else { continue }
-      result[place] = index
+      guard let scale = base.scaleIndex(of: base.weights[index]), outputs[scale] != nil else { continue }
+      result[scale] = index
     }
     return result
   }

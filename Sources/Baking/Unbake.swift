@@ -36,7 +36,7 @@ public struct Unbake: Sendable {
       throw BakingError(.otherBake(weight: "files", expected: file.path, found: own.relativePath), path: path)
     }
     for weight in undo.record.weights {
-      let found = baked.weights.first { $0.file == weight.file && $0.entry.name == weight.name }
+      let found = baked.index(of: weight.name, inFile: weight.file).map { baked.weights[$0] }
       guard found?.entry.dtype.rawValue == weight.dtype else {
         throw BakingError(
           .otherBake(

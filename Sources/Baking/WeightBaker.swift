@@ -131,9 +131,8 @@ struct WeightBaker {
 
   private func writeScale(of index: Int, _ scales: [Float], was old: [Float]) throws {
     let weight = plan.base.weights[index]
-    guard let write, let scale = plan.base.scaleWeight(of: weight), plan.scaledWeights.values.contains(index) else {
-      return
-    }
+    guard let write, let place = plan.base.scaleIndex(of: weight), plan.scaledWeights[place] != nil else { return }
+    let scale = plan.base.weights[place]
     let tensor = plan.base.tensor(scale)
     let bytes =
       scales == old ? tensor.bytes : Tensor(scales.map(Double.init), shape: tensor.shape, dtype: tensor.dtype).bytes

@@ -14,8 +14,7 @@ struct WeightRestorer: Sendable {
 
   init(_ undo: UndoFile, baked: Checkpoint, heads: [OriginalHead], files: [TemporaryFile]) throws {
     (self.undo, self.heads, self.files) = (undo, heads, files)
-    let found = Dictionary(uniqueKeysWithValues: baked.weights.enumerated().map { (Key($1.file, $1.entry.name), $0) })
-    let places = undo.record.weights.map { found[Key($0.file, $0.name)] }
+    let places = undo.record.weights.map { baked.index(of: $0.name, inFile: $0.file) }
     self.places = places
     var additions: [Int: [AdaptedWeights.Addition]] = [:]
     for (index, list) in try undo.additions() {
@@ -32,12 +31,6 @@ struct WeightRestorer: Sendable {
       additions[place] = list
     }
     weights = AdaptedWeights(base: baked, additions: additions)
-  }
-
-  private struct Key: Hashable {
-    let file: Int
-    let name: String
-    init(_ file: Int, _ name: String) { (self.file, self.name) = (file, name) }
   }
 
   /// Restores the weight of this number in the base.

@@ -41,6 +41,12 @@ public struct Checkpoint: Sendable {
 
   public func tensor(_ weight: Weight) -> Tensor { files[weight.file].contents.tensor(weight.entry) }
 
+  /// The place in `weights` of a tensor by its file and its full name there; `nil` when there is none.
+  public func index(of name: String, inFile file: Int) -> Int? {
+    guard files.indices.contains(file), let place = files[file].contents.index(of: name) else { return nil }
+    return files[..<file].reduce(place) { $0 + $1.contents.entries.count }
+  }
+
   /// The folder that the files lie in.
   public var folder: String {
     isFolder && CheckpointFolder.isFolder(path)
@@ -170,10 +176,12 @@ public struct Checkpoint: Sendable {
 
   /// The factor by which a weight's stored numbers are multiplied, where an 8-bit checkpoint has one: a scalar, or one
   /// for each row.
-  public func scaleWeight(of weight: Weight) -> Weight? {
+  public func scaleWeight(of weight: Weight) -> Weight? { scaleIndex(of: weight).map { weights[$0] } }
+
+  /// The place in `weights` of what `scaleWeight(of:)` returns.
+  public func scaleIndex(of weight: Weight) -> Int? {
     guard weight.entry.name.hasSuffix(".weight"), weight.entry.dtype.bits == 8 else { return nil }
-    let name = weight.entry.name.dropping(suffix: "weight") + "scale_weight"
-    return weights.first { $0.file == weight.file && $0.entry.name == name }
+    return index(of: weight.entry.name.dropping(suffix: "weight") + "scale_weight", inFile: weight.file)
   }
 
   private var quantisation: (String, String)? {

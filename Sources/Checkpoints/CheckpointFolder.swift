@@ -46,9 +46,8 @@ struct CheckpointFolder {
       isFolder = true
       root = folder
       let shards = try Self.shards(index: name, in: folder, root: folder, warnings: &warnings)
-      for shard in shards {
-        files.append(
-          WeightFile(contents: try SafetensorsFile(path: "\(folder)/\(shard)"), relativePath: shard, component: nil))
+      for (shard, contents) in shards {
+        files.append(WeightFile(contents: contents, relativePath: shard, component: nil))
       }
       companions = [name]
       try readConfiguration(ofFolder: folder)
@@ -146,24 +145,19 @@ struct CheckpointFolder {
         let name = index.dropping(prefix: folder)
         claimed.insert(index)
         companions.append(index)
-        for shard in try Self.shards(index: name, in: "\(root)/\(folder)", root: root, warnings: &warnings) {
-          try add(folder + shard, component: component, claimed: &claimed)
+        let shards = try Self.shards(index: name, in: "\(root)/\(folder)", root: root, warnings: &warnings)
+        for (shard, contents) in shards where claimed.insert(folder + shard).inserted {
+          files.append(WeightFile(contents: contents, relativePath: folder + shard, component: component))
         }
         return
       }
       if let file = plain ?? variant {
-        try add(file, component: component, claimed: &claimed)
+        claimed.insert(file)
+        let contents = try SafetensorsFile(path: "\(root)/\(file)")
+        files.append(WeightFile(contents: contents, relativePath: file, component: component))
         return
       }
     }
-  }
-
-  private mutating func add(_ relativePath: String, component: Component?, claimed: inout Set<String>) throws {
-    guard claimed.insert(relativePath).inserted else { return }
-    files.append(
-      WeightFile(
-        contents: try SafetensorsFile(path: "\(root)/\(relativePath)"), relativePath: relativePath, component: component
-      ))
   }
 
   /// All regular files below a folder, sorted, as relative paths.
@@ -191,10 +185,10 @@ struct CheckpointFolder {
 
   // MARK: Shards
 
-  /// The names of the shards that an index lists, in order, after checking that all tensors are where it says.
+  /// The shards that an index lists, in order, after checking that all tensors are where it says.
   private static func shards(
     index: String, in folder: String, root: String, warnings: inout [String]
-  ) throws -> [String] {
+  ) throws -> [(name: String, contents: SafetensorsFile)] {
     let folder = folder.hasSuffix("/") ? String(folder.dropLast()) : folder
     let path = "\(folder)/\(index)"
     guard let map = try object(path)?["weight_map"]?.object else {
@@ -212,12 +206,13 @@ struct CheckpointFolder {
     }
     let shards = Set(places.values).sorted()
     guard !shards.isEmpty else { throw CheckpointError(.index(reason: "found no shards in it"), path: path) }
-    for shard in shards {
+    return try shards.map { shard in
       guard access("\(folder)/\(shard)", F_OK) == 0 else { throw CheckpointError(.missingShard(shard), path: path) }
       guard isInside(folder, shard) || isInside(root, shard) else {
         throw CheckpointError(.outsideFolder(shard), path: path)
       }
-      let names = Set(try SafetensorsFile(path: "\(folder)/\(shard)").entries.map(\.name))
+      let contents = try SafetensorsFile(path: "\(folder)/\(shard)")
+      let names = Set(contents.entries.map(\.name))
       if let missing = places.filter({ $0.value == shard && !names.contains($0.key) }).keys.min() {
         throw CheckpointError(.missingTensor(name: missing, shard: shard), path: path)
       }
@@ -227,8 +222,8 @@ struct CheckpointFolder {
           "\(folder)/\(shard): \(first)\(extra.count > 1 ? " and \(extra.count - 1) more" : ""): not in the index; kept as it is"
         )
       }
+      return (shard, contents)
     }
-    return shards
   }
 
   // MARK: Configurations

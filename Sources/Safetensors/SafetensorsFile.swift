@@ -55,6 +55,9 @@ public struct SafetensorsFile: Sendable {
     indexOfName[name].map { tensor(entries[$0]) }
   }
 
+  /// The place of a tensor in `entries`, or `nil`.
+  public func index(of name: String) -> Int? { indexOfName[name] }
+
   public func tensor(_ entry: Entry) -> Tensor {
     Tensor(dtype: entry.dtype, shape: entry.shape, bytes: data[entry.range])
   }
