@@ -21,6 +21,7 @@ let rooms: [Room] = [
   Room(name: "Safetensors", dependencies: ["Tensors", "CXxHash", .product(name: "Crypto", package: "swift-crypto")]),
   Room(name: "TorchPickles", dependencies: ["Tensors", "CZip"]),
   Room(name: "Checkpoints", dependencies: ["Tensors", "Safetensors"], resources: [.embedInCode("Names")]),
+  Room(name: "Images", dependencies: ["CPNG"]),
   // Workshop
   Room(name: "Adapters", dependencies: ["Tensors", "Safetensors", "TorchPickles", "Checkpoints"]),
   Room(name: "Spectra", dependencies: ["Tensors", "LinearAlgebra", "Checkpoints", "Adapters"]),
@@ -35,6 +36,11 @@ let rooms: [Room] = [
     dependencies: [
       "Tensors", "LinearAlgebra", "Safetensors", "Checkpoints", "Adapters", "Spectra", "Merging", "CZstd",
     ]),
+  // Workshop, the engine's wing: no word of adapters in it
+  Room(name: "Prompts"),
+  Room(name: "Sampling"),
+  Room(name: "Kernels", dependencies: ["Tensors", "CKernels", "COneDNN"]),
+  Room(name: "Diffusion", dependencies: ["Tensors", "Checkpoints", "Images", "Prompts", "Sampling", "Kernels"]),
   // Study
   Room(name: "Reports", dependencies: ["Tensors", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking"]),
   // Desk
@@ -62,7 +68,10 @@ let package = Package(
     .systemLibrary(name: "CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
     .systemLibrary(name: "CXxHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+    .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
     .target(name: "CArithmetic", cSettings: [.define("NDEBUG")]),
+    .target(name: "CKernels", cSettings: [.define("NDEBUG")]),
     .executableTarget(name: "lathe", dependencies: ["Commands"], swiftSettings: settings),
     .executableTarget(
       name: "make-adapter",

@@ -1,0 +1,1 @@
+// Taken out when the room is furnished.
