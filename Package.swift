@@ -71,7 +71,7 @@ let package = Package(
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
     .target(name: "CArithmetic", cSettings: [.define("NDEBUG")]),
-    .target(name: "CKernels", cSettings: [.define("NDEBUG")]),
+    .target(name: "CKernels", cSettings: [.define("NDEBUG")], linkerSettings: [.linkedLibrary("gomp")]),
     .executableTarget(name: "lathe", dependencies: ["Commands"], swiftSettings: settings),
     .executableTarget(
       name: "make-adapter",
