@@ -40,7 +40,7 @@ let rooms: [Room] = [
   Room(name: "Prompts"),
   Room(name: "Sampling"),
   Room(name: "Kernels", dependencies: ["Tensors", "CKernels", "COneDNN"]),
-  Room(name: "Diffusion", dependencies: ["Tensors", "Checkpoints", "Images", "Prompts", "Sampling", "Kernels"]),
+  Room(name: "Diffusion", dependencies: ["Tensors", "Safetensors", "Checkpoints", "Images", "Prompts", "Sampling", "Kernels"]),
   // Study
   Room(name: "Reports", dependencies: ["Tensors", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking"]),
   // Desk

@@ -4,6 +4,7 @@
 // What a compiler makes of `#pragma omp parallel`: used here by name, so that no compiler flag is needed.
 extern void GOMP_parallel(void (*body)(void *), void *data, unsigned threads, unsigned flags);
 extern int omp_get_thread_num(void);
+extern void omp_set_num_threads(int threads);
 
 typedef struct {
   kernels_work work;
@@ -29,3 +30,5 @@ void kernels_run(int threads, size_t count, kernels_work work, void *context) {
   if ((size_t)threads > count) threads = (int)count;
   GOMP_parallel(take_items, &round, (unsigned)threads, 0);
 }
+
+void kernels_set_threads(int threads) { omp_set_num_threads(threads); }

@@ -46,17 +46,25 @@ public struct Tensor: Sendable {
   /// - Precondition: `dtype.isReadable`.
   public func floats() -> [Float] {
     [Float](unsafeUninitializedCapacity: elementCount) { buffer, count in
-      bytes.withUnsafeBytes { source in
-        let base = source.baseAddress, target = buffer.baseAddress!
-        switch dtype {
-        case _ where elementCount == 0: break
-        case .f16: lathe_f16_to_f32(base, target, elementCount)
-        case .bf16: lathe_bf16_to_f32(base, target, elementCount)
-        case .f32: UnsafeMutableRawPointer(target).copyMemory(from: base!, byteCount: 4 * elementCount)
-        default: for (i, value) in doubles().enumerated() { (target + i).initialize(to: Float(value)) }
-        }
-      }
+      copyFloats(to: UnsafeMutableBufferPointer(rebasing: buffer[..<elementCount]))
       count = elementCount
+    }
+  }
+
+  /// Writes all elements in C order to `target`, which must have room for exactly `elementCount`, as single precision.
+  ///
+  /// - Precondition: `dtype.isReadable`.
+  public func copyFloats(to target: UnsafeMutableBufferPointer<Float>) {
+    precondition(target.count == elementCount, "room for \(target.count) of \(elementCount) elements")
+    guard elementCount > 0, let target = target.baseAddress else { return }
+    bytes.withUnsafeBytes { source in
+      let base = source.baseAddress!
+      switch dtype {
+      case .f16: lathe_f16_to_f32(base, target, elementCount)
+      case .bf16: lathe_bf16_to_f32(base, target, elementCount)
+      case .f32: UnsafeMutableRawPointer(target).copyMemory(from: base, byteCount: 4 * elementCount)
+      default: for (i, value) in doubles().enumerated() { (target + i).initialize(to: Float(value)) }
+      }
     }
   }
 

@@ -1,0 +1,51 @@
+import Checkpoints
+
+/// The measures of a picture's autoencoder, as `vae/config.json` has them.
+public struct AutoencoderConfiguration: Sendable, Equatable {
+  /// Channels of each level, from the finest to the coarsest.
+  public var channels: [Int]
+  public var resnetsPerLevel = 2
+  public var latentChannels = 4
+  public var groups = 32
+  /// What latents are multiplied with before the UNet sees them.
+  public var scale: Float
+  public var shift: Float = 0
+  public var attends = true
+  public var hasQuantConvolution = true
+  public var hasPostQuantConvolution = true
+
+  /// How many pixels a latent pixel stands for, along each side.
+  public var reduction: Int { 1 << (channels.count - 1) }
+
+  init(_ fields: [String: JSONValue], file: String) throws {
+    let reader = ConfigurationReader(fields, file: file)
+    if fields["_class_name"] != nil { try reader.expect("_class_name", "AutoencoderKL") }
+    try reader.expect("act_fn", "silu")
+    channels = try reader.integers("block_out_channels")
+    resnetsPerLevel = try reader.integer("layers_per_block", default: 1)
+    latentChannels = try reader.integer("latent_channels", default: 4)
+    groups = try reader.integer("norm_num_groups", default: 32)
+    scale = Float(try reader.number("scaling_factor", default: 0.18215))
+    shift = Float(try reader.number("shift_factor", default: 0))
+    attends = reader.bool("mid_block_add_attention", default: true)
+    hasQuantConvolution = reader.bool("use_quant_conv", default: true)
+    hasPostQuantConvolution = reader.bool("use_post_quant_conv", default: true)
+  }
+
+  /// Reads the measures from shapes; the scale is the family's.
+  init(detecting checkpoint: Checkpoint) throws {
+    let shapes = WeightShapes(checkpoint, .vae), levels = shapes.count("decoder.up_blocks.*.resnets.0.conv1.weight")
+    guard levels > 0, let input = shapes["decoder.conv_in.weight"] else {
+      throw DiffusionError(
+        .missing("a VAE", hint: "give the autoencoder's file with --vae"), file: checkpoint.path)
+    }
+    channels = (0..<levels).reversed().map { shapes["decoder.up_blocks.\($0).resnets.0.conv1.weight"]?.first ?? 0 }
+    resnetsPerLevel = shapes.count("decoder.up_blocks.0.resnets.*.conv1.weight") - 1
+    latentChannels = input[1]
+    groups = channels.allSatisfy { $0 % 32 == 0 } ? 32 : 1
+    scale = checkpoint.family == .sdxl ? 0.13025 : 0.18215
+    attends = shapes["decoder.mid_block.attentions.0.to_q.weight"] != nil
+    hasQuantConvolution = shapes["quant_conv.weight"] != nil
+    hasPostQuantConvolution = shapes["post_quant_conv.weight"] != nil
+  }
+}

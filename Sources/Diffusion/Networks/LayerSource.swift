@@ -1,0 +1,101 @@
+import Checkpoints
+import Kernels
+import Tensors
+
+/// Makes the layers of a network from named weights, one level of names at a time.
+struct LayerSource {
+  let weights: any WeightSource
+  let component: Component
+  let backend: any Backend
+  /// Of the products; what is small and delicate asks for f32 instead.
+  let precision: Precision
+  private(set) var path = ""
+
+  init(_ weights: any WeightSource, _ component: Component, backend: any Backend, precision: Precision? = nil) {
+    self.weights = weights
+    self.component = component
+    self.backend = backend
+    self.precision = precision ?? backend.precision
+  }
+
+  /// The layers below a name.
+  subscript(_ name: String) -> LayerSource {
+    var inner = self
+    inner.path += path.isEmpty ? name : "." + name
+    return inner
+  }
+
+  subscript(_ name: String, _ index: Int) -> LayerSource { self[name]["\(index)"] }
+
+  func tensor(_ name: String, _ extents: Int...) throws -> Tensor {
+    try weights.weight(named: WeightName(component, self[name].path), shape: Shape(extents))
+  }
+
+  /// A product; as a 1 × 1 convolution, its stored weight has two extents more.
+  func linear(
+    _ name: String, _ inputs: Int, _ outputs: Int, bias: Bool = true, precision: Precision? = nil
+  ) throws -> any Linear {
+    backend.linear(
+      weight: try self[name].tensor("weight", outputs, inputs),
+      bias: bias ? try self[name].tensor("bias", outputs) : nil, precision: precision ?? self.precision)
+  }
+
+  /// Several products of the same input as one: their outputs stand one behind the other.
+  func linear(joining names: [String], _ inputs: Int, _ outputs: Int, bias: Bool) throws -> any Linear {
+    let weights = try names.map { try self[$0].tensor("weight", outputs, inputs) }
+    let biases = bias ? try names.map { try self[$0].tensor("bias", outputs) } : nil
+    return backend.linear(weight: weights.joined, bias: biases?.joined, precision: precision)
+  }
+
+  func convolution(
+    _ name: String, _ inputs: Int, _ outputs: Int, kernel: Int = 3, geometry: ConvolutionGeometry = .same,
+    bias: Bool = true, precision: Precision? = nil, expecting size: MapSize, enlarging: Bool = false
+  ) throws -> any Convolution {
+    backend.convolution(
+      weight: try self[name].tensor("weight", outputs, inputs, kernel, kernel),
+      bias: bias ? try self[name].tensor("bias", outputs) : nil, geometry: geometry,
+      precision: precision ?? self.precision, expecting: size, enlarging: enlarging)
+  }
+
+  func norm(_ name: String, _ channels: Int, epsilon: Float) throws -> Norm {
+    Norm(
+      scale: try self[name].tensor("weight", channels), shift: try self[name].tensor("bias", channels),
+      epsilon: epsilon, pool: backend.pool)
+  }
+
+  func groupNorm(_ name: String, _ channels: Int, groups: Int, epsilon: Float) throws -> GroupNorm {
+    GroupNorm(norm: try norm(name, channels, epsilon: epsilon), groups: groups, backend: backend)
+  }
+}
+
+/// A norm over groups of channels.
+struct GroupNorm {
+  let norm: Norm
+  let groups: Int
+  let backend: any Backend
+
+  /// - Parameter offset: added to x before it is normalised, batch × 1 × 1 × channels.
+  func factors(_ x: FeatureMap, offset: FeatureMap? = nil, then activation: Activation = .silu) -> NormFactors {
+    backend.factors(of: norm, groups: groups, for: x, offset: offset).with(activation)
+  }
+}
+
+extension [Tensor] {
+  /// The rows of all tensors, one after the other, in f32 unless all have the same format.
+  fileprivate var joined: Tensor {
+    let rows = reduce(0) { $0 + $1.shape.extents[0] }, shape = Shape([rows] + self[0].shape.extents.dropFirst())
+    let isUniform = allSatisfy { $0.dtype == self[0].dtype }
+    let parts = isUniform ? self : map { Tensor(dtype: .f32, shape: $0.shape, bytes: Bytes(copying: $0.floats())) }
+    return Tensor(
+      dtype: parts[0].dtype, shape: shape,
+      bytes: Bytes(count: parts.reduce(0) { $0 + $1.bytes.count }) { target in
+        var place = 0
+        for part in parts {
+          part.bytes.withUnsafeBytes {
+            UnsafeMutableRawBufferPointer(rebasing: target[place..<place + $0.count]).copyMemory(from: $0)
+          }
+          place += part.bytes.count
+        }
+      })
+  }
+}

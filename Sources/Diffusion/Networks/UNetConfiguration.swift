@@ -1,0 +1,104 @@
+import Checkpoints
+
+/// The measures of a denoising UNet, as `unet/config.json` of a diffusers folder has them.
+public struct UNetConfiguration: Sendable, Equatable {
+  public var inputChannels = 4
+  public var outputChannels = 4
+  /// Channels of each level, from the finest to the coarsest.
+  public var channels: [Int]
+  public var resnetsPerLevel: [Int]
+  /// Transformer blocks of each attention, for each level; 0 for levels without.
+  public var depths: [Int]
+  public var upDepths: [Int]
+  public var middleDepth: Int
+  /// Heads of each level's attentions.
+  public var heads: [Int]
+  public var contextChannels: Int
+  public var groups = 32
+  /// Channels of each number of the size conditioning, and of all that is added to the time embedding; SDXL only.
+  public var sizeChannels: Int?
+  public var addedChannels: Int?
+  /// Channels of the guidance embedding; distilled models only.
+  public var guidanceChannels: Int?
+
+  public var timeChannels: Int { 4 * channels[0] }
+}
+
+extension UNetConfiguration {
+  /// - Throws: `DiffusionError` for what is not a UNet of this kind.
+  init(_ fields: [String: JSONValue], file: String) throws {
+    let reader = ConfigurationReader(fields, file: file)
+    try reader.expect("down_block_types", among: ["DownBlock2D", "CrossAttnDownBlock2D"])
+    try reader.expect("up_block_types", among: ["UpBlock2D", "CrossAttnUpBlock2D"])
+    for (name, usual) in [
+      ("act_fn", "silu"), ("mid_block_type", "UNetMidBlock2DCrossAttn"), ("resnet_time_scale_shift", "default"),
+      ("time_embedding_type", "positional"),
+    ] {
+      try reader.expect(name, usual)
+    }
+    for name in ["class_embed_type", "encoder_hid_dim", "encoder_hid_dim_type", "conv_in_kernel"] {
+      try reader.expectNothing(name, unless: name == "conv_in_kernel" ? .int(3) : nil)
+    }
+    channels = try reader.integers("block_out_channels")
+    let levels = channels.count
+    resnetsPerLevel = try reader.integers("layers_per_block", count: levels, default: 2)
+    // The key holds the number of heads, whatever its name says.
+    heads = try reader.integers(
+      fields["num_attention_heads"].map { $0 == .null } ?? true ? "attention_head_dim" : "num_attention_heads",
+      count: levels, default: 8)
+    let depths = try reader.integers("transformer_layers_per_block", count: levels, default: 1)
+    let attends = reader.strings("down_block_types").map { $0.hasPrefix("CrossAttn") }
+    let attendsUp = reader.strings("up_block_types").map { $0.hasPrefix("CrossAttn") }
+    guard attends.count == levels, attendsUp.count == levels else {
+      throw DiffusionError(
+        .configuration(field: "down_block_types", expected: "\(levels) levels", found: "\(attends.count)"), file: file)
+    }
+    self.depths = zip(depths, attends).map { $1 ? $0 : 0 }
+    upDepths = zip(depths.reversed(), attendsUp).map { $1 ? $0 : 0 }
+    middleDepth = depths.last!
+    contextChannels = try reader.integer("cross_attention_dim", default: 1280)
+    groups = try reader.integer("norm_num_groups", default: 32)
+    inputChannels = try reader.integer("in_channels", default: 4)
+    outputChannels = try reader.integer("out_channels", default: 4)
+    guidanceChannels = reader.optionalInteger("time_cond_proj_dim")
+    if let kind = fields["addition_embed_type"]?.string {
+      guard kind == "text_time" else {
+        throw DiffusionError(
+          .configuration(field: "addition_embed_type", expected: "text_time", found: kind), file: file)
+      }
+      sizeChannels = try reader.integer("addition_time_embed_dim", default: 256)
+      addedChannels = try reader.integer("projection_class_embeddings_input_dim", default: 2816)
+    }
+  }
+
+  /// Reads the measures from the names and shapes of a checkpoint's weights.
+  ///
+  /// The number of heads cannot be seen there. Where the transformers' ends are 1 × 1 convolutions it is 8, as in SD1;
+  /// otherwise each head has 64 channels, as in SD2 and SDXL.
+  init(detecting checkpoint: Checkpoint) throws {
+    let shapes = WeightShapes(checkpoint, .denoiser)
+    let levels = shapes.count("down_blocks.*.resnets.0.conv1.weight")
+    guard levels > 0, let first = shapes["conv_in.weight"] else {
+      throw DiffusionError(
+        .missing("a UNet", hint: "only Stable Diffusion 1, 2 and XL can be rendered"), file: checkpoint.path)
+    }
+    inputChannels = first[1]
+    outputChannels = shapes["conv_out.weight"]?.first ?? 4
+    channels = (0..<levels).map { shapes["down_blocks.\($0).resnets.0.conv1.weight"]?.first ?? 0 }
+    resnetsPerLevel = (0..<levels).map { shapes.count("down_blocks.\($0).resnets.*.conv1.weight") }
+    func depth(_ block: String) -> Int { shapes.count("\(block).attentions.0.transformer_blocks.*.norm1.weight") }
+    depths = (0..<levels).map { depth("down_blocks.\($0)") }
+    upDepths = (0..<levels).map { depth("up_blocks.\($0)") }
+    middleDepth = depth("mid_block")
+    let middle = "mid_block.attentions.0"
+    contextChannels = shapes["\(middle).transformer_blocks.0.attn2.to_k.weight"]?.last ?? 0
+    let isConvolution = shapes["\(middle).proj_in.weight"]?.count == 4
+    heads = channels.map { isConvolution ? 8 : max(1, $0 / 64) }
+    groups = channels.allSatisfy { $0 % 32 == 0 } ? 32 : 1
+    guidanceChannels = shapes["time_embedding.cond_proj.weight"]?.last
+    if let added = shapes["add_embedding.linear_1.weight"]?.last {
+      addedChannels = added
+      sizeChannels = 256
+    }
+  }
+}

@@ -1,0 +1,167 @@
+public import Tensors
+
+/// The nonlinear function after a kernel.
+public enum Activation: Sendable {
+  case identity, silu, gelu, quickGELU, relu
+}
+
+/// The arithmetic of products: operands of 32 or of 16 bits. Sums, norms and what is carried along are always f32.
+public enum Precision: String, Sendable, CaseIterable {
+  case f32, bf16
+
+  var operand: NumberFormat { self == .f32 ? .f32 : .bf16 }
+}
+
+/// What networks are made of: the few operations on feature maps, by whoever can do them.
+///
+/// Operands are the maps that products read: of 16 bits in `bf16`. All other maps are f32. Backends are used from
+/// `KernelThread` only.
+public protocol Backend: AnyObject {
+  var precision: Precision { get }
+  var pool: MemoryPool { get }
+
+  /// y = x·Wᵀ + b for each pixel.
+  ///
+  /// - Parameters:
+  ///   - weight: out × in, perhaps with extents of 1 behind; `bias`: out.
+  ///   - precision: the backend's own, or f32.
+  func linear(weight: Tensor, bias: Tensor?, precision: Precision) -> any Linear
+
+  /// - Parameters:
+  ///   - weight: out × in × height × width; `bias`: out.
+  ///   - size: the usual size of the output, for which the way of computing is chosen; others work too.
+  ///   - enlarging: whether the input will be enlarged twofold first.
+  func convolution(
+    weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry, precision: Precision, expecting size: MapSize,
+    enlarging: Bool
+  ) -> any Convolution
+
+  /// The factors of a group norm of x: mean and biased variance over a sample's pixels and the channels of a group.
+  ///
+  /// - Parameter offset: batch × 1 × 1 × channels, added to x before anything else.
+  func factors(of norm: Norm, groups: Int, for x: FeatureMap, offset: FeatureMap?) -> NormFactors
+
+  /// activation(x · scale + shift)
+  func normalized(_ x: FeatureMap, by factors: NormFactors, as format: NumberFormat) -> FeatureMap
+
+  /// The layer norm of each pixel.
+  func layerNorm(_ x: FeatureMap, _ norm: Norm, as format: NumberFormat) -> FeatureMap
+
+  /// softmax(q·kᵀ/√d)·v for each head; heads are equal parts of the channels, and each sample's pixels are its tokens.
+  ///
+  /// - Parameter isCausal: whether a token sees only those up to itself.
+  func attention(_ q: FeatureMap, _ k: FeatureMap, _ v: FeatureMap, heads: Int, isCausal: Bool) -> FeatureMap
+
+  /// a · gelu(g), where x's channels are a, then g.
+  func gatedGELU(_ x: FeatureMap) -> FeatureMap
+
+  /// activation(x)
+  func activated(_ x: FeatureMap, _ activation: Activation, as format: NumberFormat) -> FeatureMap
+
+  /// limit · tanh(x / limit)
+  func softlyLimited(_ x: FeatureMap, to limit: Float) -> FeatureMap
+
+  /// x += y
+  func add(_ y: FeatureMap, to x: inout FeatureMap)
+
+  /// The channels of a, then those of b.
+  func concatenated(_ a: FeatureMap, _ b: FeatureMap) -> FeatureMap
+}
+
+extension Backend {
+  /// The format of the maps that products read.
+  public var operand: NumberFormat { precision.operand }
+}
+
+/// A matrix product with packed weights.
+public protocol Linear: AnyObject {
+  func callAsFunction(_ x: FeatureMap, as format: NumberFormat) -> FeatureMap
+  /// sum += x·Wᵀ + b
+  func add(_ x: FeatureMap, to sum: inout FeatureMap)
+}
+
+/// A convolution with packed weights.
+public protocol Convolution: AnyObject {
+  /// - Parameters:
+  ///   - factors: a norm and an activation that x goes through first; padding is zero after them.
+  ///   - size: what x is enlarged to before the convolution, by repeating pixels.
+  func callAsFunction(_ x: FeatureMap, after factors: NormFactors?, enlargedTo size: MapSize?) -> FeatureMap
+  /// sum += the convolution of x
+  func add(_ x: FeatureMap, after factors: NormFactors?, to sum: inout FeatureMap)
+}
+
+/// Height and width of a map.
+public struct MapSize: Hashable, Sendable {
+  public let height: Int
+  public let width: Int
+
+  public init(height: Int, width: Int) {
+    self.height = height
+    self.width = width
+  }
+}
+
+/// How a convolution walks over its input.
+public struct ConvolutionGeometry: Hashable, Sendable {
+  public let stride: Int
+  /// Rows of zeros above and columns of zeros to the left.
+  public let before: MapSize
+  /// Rows of zeros below and columns of zeros to the right.
+  public let after: MapSize
+
+  public init(stride: Int, before: MapSize, after: MapSize) {
+    self.stride = stride
+    self.before = before
+    self.after = after
+  }
+
+  private init(stride: Int = 1, before: Int, after: Int) {
+    self.init(
+      stride: stride, before: MapSize(height: before, width: before), after: MapSize(height: after, width: after))
+  }
+
+  /// The output of a kernel of 3 × 3 is as large as the input.
+  public static let same = ConvolutionGeometry(before: 1, after: 1)
+  public static let halving = ConvolutionGeometry(stride: 2, before: 1, after: 1)
+  /// Padded at the bottom and the right only, as the encoder of an autoencoder has it.
+  public static let halvingAtEnd = ConvolutionGeometry(stride: 2, before: 0, after: 1)
+
+  func outputSize(_ input: MapSize, kernel: MapSize) -> MapSize {
+    MapSize(
+      height: (input.height + before.height + after.height - kernel.height) / stride + 1,
+      width: (input.width + before.width + after.width - kernel.width) / stride + 1)
+  }
+}
+
+/// The learned scale and shift of a norm.
+public struct Norm: @unchecked Sendable {
+  // Sendable: its memory is never written after this value exists.
+  public let epsilon: Float
+  let scale: FeatureMap
+  let shift: FeatureMap
+
+  public init(scale: Tensor, shift: Tensor, epsilon: Float, pool: MemoryPool) {
+    precondition(scale.elementCount == shift.elementCount, "a norm's scale and shift differ in size")
+    self.epsilon = epsilon
+    self.scale = FeatureMap(
+      scale.floats(), batch: 1, height: 1, width: 1, channels: scale.elementCount, pool: pool)
+    self.shift = FeatureMap(
+      shift.floats(), batch: 1, height: 1, width: 1, channels: shift.elementCount, pool: pool)
+  }
+
+  public var channels: Int { scale.channels }
+}
+
+/// A group norm of one map, folded to a factor and an addend for each sample and channel, with the activation behind it.
+public struct NormFactors {
+  /// batch × 1 × 1 × channels each.
+  let scale: FeatureMap
+  let shift: FeatureMap
+  public var activation: Activation
+
+  public func with(_ activation: Activation) -> NormFactors {
+    var factors = self
+    factors.activation = activation
+    return factors
+  }
+}

@@ -1,0 +1,142 @@
+/// How numbers are kept: in 32 bits, or in the upper 16 of them.
+public enum NumberFormat: Sendable {
+  case f32, bf16
+
+  var size: Int { self == .f32 ? 4 : 2 }
+}
+
+/// A batch of maps of features: batch × height × width × channels numbers, the channels of a pixel side by side (NHWC).
+///
+/// Tokens are maps of height 1. Copies share their memory; only kernels that own it alone write into it.
+public struct FeatureMap {
+  public let batch: Int
+  public let height: Int
+  public let width: Int
+  public let channels: Int
+  public let format: NumberFormat
+  /// Numbers from a pixel to the next: `channels`, or more where this is a part of a wider map's channels.
+  let pitch: Int
+  /// Where the first number stands, counted in numbers.
+  let offset: Int
+  private(set) var memory: PooledMemory
+
+  init(
+    batch: Int, height: Int, width: Int, channels: Int, format: NumberFormat = .f32, pool: MemoryPool
+  ) {
+    self.batch = batch
+    self.height = height
+    self.width = width
+    self.channels = channels
+    self.format = format
+    pitch = channels
+    offset = 0
+    memory = pool.memory(of: batch * height * width * channels * format.size)
+  }
+
+  private init(_ whole: FeatureMap, channels: Range<Int>) {
+    precondition(channels.lowerBound >= 0 && channels.upperBound <= whole.channels, "channels outside the map")
+    batch = whole.batch
+    height = whole.height
+    width = whole.width
+    self.channels = channels.count
+    format = whole.format
+    pitch = whole.pitch
+    offset = whole.offset + channels.lowerBound
+    memory = whole.memory
+  }
+
+  /// A view of some of the channels.
+  public subscript(channels channels: Range<Int>) -> FeatureMap { FeatureMap(self, channels: channels) }
+
+  public var size: MapSize { MapSize(height: height, width: width) }
+  public var pixels: Int { height * width }
+  /// Pixels of all maps of the batch.
+  public var rows: Int { batch * pixels }
+  public var count: Int { rows * channels }
+  var isDense: Bool { pitch == channels }
+
+  var base: UnsafeMutableRawPointer { memory.base + offset * format.size }
+
+  var floats: UnsafeMutablePointer<Float> {
+    precondition(format == .f32, "a map of 16-bit numbers where 32 bits are needed")
+    return base.assumingMemoryBound(to: Float.self)
+  }
+
+  /// Whether nobody else can see this map's memory.
+  mutating func isAlone() -> Bool { isKnownUniquelyReferenced(&memory) }
+
+  /// A map of the same extents, or some others, with arbitrary contents.
+  func similar(channels: Int? = nil, size: MapSize? = nil, format: NumberFormat? = nil, pool: MemoryPool) -> FeatureMap
+  {
+    FeatureMap(
+      batch: batch, height: size?.height ?? height, width: size?.width ?? width, channels: channels ?? self.channels,
+      format: format ?? self.format, pool: pool)
+  }
+}
+
+extension FeatureMap {
+  /// A map of `values`, which are in the order batch, height, width, channels.
+  public init(_ values: [Float], batch: Int, height: Int, width: Int, channels: Int, pool: MemoryPool) {
+    self.init(batch: batch, height: height, width: width, channels: channels, pool: pool)
+    precondition(values.count == count, "\(values.count) values for a map of \(count)")
+    values.withUnsafeBytes { memory.base.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+  }
+
+  /// A map of `values`, which are in the order batch, channels, height, width (NCHW).
+  public init(planar values: [Float], batch: Int, channels: Int, height: Int, width: Int, pool: MemoryPool) {
+    self.init(batch: batch, height: height, width: width, channels: channels, pool: pool)
+    precondition(values.count == count, "\(values.count) values for a map of \(count)")
+    for n in 0..<batch {
+      for c in 0..<channels {
+        let plane = (n * channels + c) * pixels
+        for i in 0..<pixels { floats[(n * pixels + i) * channels + c] = values[plane + i] }
+      }
+    }
+  }
+
+  /// All numbers in the order batch, height, width, channels.
+  public var values: [Float] {
+    (0..<rows).flatMap { row in
+      switch format {
+      case .f32: Array(UnsafeBufferPointer(start: floats + row * pitch, count: channels))
+      case .bf16:
+        UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt16.self) + row * pitch, count: channels)
+          .map { Float(bitPattern: UInt32($0) << 16) }
+      }
+    }
+  }
+
+  /// All numbers in the order batch, channels, height, width (NCHW).
+  public var planarValues: [Float] {
+    let values = values
+    return [Float](unsafeUninitializedCapacity: count) { planar, initialized in
+      for n in 0..<batch {
+        for c in 0..<channels {
+          for i in 0..<pixels {
+            planar.initializeElement(at: (n * channels + c) * pixels + i, to: values[(n * pixels + i) * channels + c])
+          }
+        }
+      }
+      initialized = count
+    }
+  }
+
+  /// The map of `body`'s results.
+  public func mapped(pool: MemoryPool, _ body: (Float) -> Float) -> FeatureMap {
+    precondition(isDense, "a part of the channels")
+    let result = similar(pool: pool)
+    for i in 0..<count { result.floats[i] = body(floats[i]) }
+    return result
+  }
+
+  /// Some rows (pixels of the whole batch), copied to be a batch of maps of one pixel each.
+  public func picked(rows: some Collection<Int>, pool: MemoryPool) -> FeatureMap {
+    precondition(isDense, "rows of a part of the channels")
+    let part = FeatureMap(batch: rows.count, height: 1, width: 1, channels: channels, format: format, pool: pool)
+    let size = channels * format.size
+    for (place, row) in rows.enumerated() {
+      part.memory.base.advanced(by: place * size).copyMemory(from: base + row * size, byteCount: size)
+    }
+    return part
+  }
+}

@@ -1,0 +1,91 @@
+import COneDNN
+import Tensors
+
+/// A matrix product by oneDNN.
+final class NativeLinear: Linear {
+  private struct Case: Hashable {
+    let rows: Int
+    let target: NumberFormat
+    let sums: Bool
+  }
+
+  /// The weights' layout is chosen for about this many rows.
+  private static let usualRows = 1024
+
+  private unowned let backend: NativeBackend
+  private let inputs: Int
+  private let outputs: Int
+  private let operand: NumberFormat
+  private let bias: FeatureMap?
+  private var weights: PackedWeights
+  private var primitives: [Case: OneDNNPrimitive] = [:]
+
+  init(weight: Tensor, bias: Tensor?, operand: NumberFormat, backend: NativeBackend) {
+    let extents = weight.shape.extents
+    outputs = extents[0]
+    inputs = weight.elementCount / max(outputs, 1)
+    self.operand = operand
+    self.backend = backend
+    self.bias = bias.map { backend.parameters($0) }
+    let usual = Self.primitive(
+      Case(rows: Self.usualRows, target: operand, sums: false), inputs: inputs, outputs: outputs,
+      hasBias: bias != nil, operand: operand)
+    // The stored matrix is out × in, so its transpose in × out has the first index fastest.
+    let plain = OneDNN.descriptor([inputs, outputs], .f32, dnnl_ba)
+    weights = backend.withFloats(of: weight) {
+      PackedWeights($0, in: plain, as: usual.weights, pool: backend.pool)
+    }
+  }
+
+  private static func primitive(_ work: Case, inputs: Int, outputs: Int, hasBias: Bool, operand: NumberFormat)
+    -> OneDNNPrimitive
+  {
+    var source = OneDNN.descriptor([work.rows, inputs], operand, dnnl_ab)
+    var weights = OneDNN.descriptor([inputs, outputs], operand, dnnl_format_tag_any)
+    var bias = OneDNN.descriptor([1, outputs], .f32, dnnl_ab)
+    var target = OneDNN.descriptor([work.rows, outputs], work.target, dnnl_ab)
+    return OneDNNPrimitive(sums: work.sums) { attributes in
+      var operation = dnnl_matmul_desc_t(), description: dnnl_primitive_desc_t?
+      OneDNN.check(
+        withUnsafePointer(to: &bias) {
+          dnnl_matmul_desc_init(&operation, &source, &weights, hasBias ? $0 : nil, &target)
+        }, "a matrix product")
+      OneDNN.check(
+        dnnl_primitive_desc_create(&description, &operation, attributes, OneDNN.engine, nil), "a matrix product")
+      return description!
+    }
+  }
+
+  func callAsFunction(_ x: FeatureMap, as format: NumberFormat) -> FeatureMap {
+    let result = x.similar(channels: outputs, format: format, pool: backend.pool)
+    run(x, into: result, sums: false)
+    return result
+  }
+
+  func add(_ x: FeatureMap, to sum: inout FeatureMap) {
+    backend.makeAlone(&sum)
+    run(x, into: sum, sums: true)
+  }
+
+  private func run(_ x: FeatureMap, into target: FeatureMap, sums: Bool) {
+    precondition(x.channels == inputs, "a product of \(inputs) inputs was given \(x.channels)")
+    precondition(target.channels == outputs && target.rows == x.rows, "the product's target has another size")
+    let x = backend.converted(x, to: operand)
+    backend.stopwatch.measure(.linear) {
+      let work = Case(rows: x.rows, target: target.format, sums: sums)
+      let primitive = primitives[work] ?? prepare(work)
+      primitive.run(
+        source: x.base, weights: weights.memory.base, bias: bias?.base, target: target.base,
+        scratch: backend.scratch(primitive.scratchBytes))
+    }
+  }
+
+  private func prepare(_ work: Case) -> OneDNNPrimitive {
+    let primitive = Self.primitive(
+      work, inputs: inputs, outputs: outputs, hasBias: bias != nil, operand: operand)
+    // Layouts depend on the number of rows now and then; the last one wins, and others must be made anew.
+    if weights.arrange(as: primitive.weights, pool: backend.pool) { primitives = [:] }
+    primitives[work] = primitive
+    return primitive
+  }
+}
