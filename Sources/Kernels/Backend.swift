@@ -29,8 +29,9 @@ public protocol Backend: AnyObject {
 
   /// - Parameters:
   ///   - weight: out × in × height × width; `bias`: out.
-  ///   - size: the usual size of the output, for which the way of computing is chosen; others work too.
-  ///   - enlarging: whether the input will be enlarged twofold first.
+  ///   - size: the usual size of the output, for which the way of computing is chosen. Others work too, but enlarging
+  ///     to an odd size needs a convolution that was made for an odd one.
+  ///   - enlarging: whether the input will be enlarged first.
   func convolution(
     weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry, precision: Precision, expecting size: MapSize,
     enlarging: Bool
@@ -99,6 +100,8 @@ public struct MapSize: Hashable, Sendable {
     self.height = height
     self.width = width
   }
+
+  public var doubled: MapSize { MapSize(height: 2 * height, width: 2 * width) }
 }
 
 /// How a convolution walks over its input.

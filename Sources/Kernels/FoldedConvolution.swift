@@ -43,7 +43,7 @@ final class FoldedConvolution {
 
   func callAsFunction(_ x: FeatureMap) -> FeatureMap {
     let x = backend.converted(x, to: operand)
-    let size = MapSize(height: 2 * x.height, width: 2 * x.width)
+    let size = x.size.doubled
     var result: FeatureMap?
     for (index, part) in parts.enumerated() {
       let quarter = part(x)

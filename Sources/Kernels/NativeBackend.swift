@@ -130,6 +130,32 @@ public final class NativeBackend: Backend {
     return result
   }
 
+  // MARK: Attention
+
+  public func attention(_ q: FeatureMap, _ k: FeatureMap, _ v: FeatureMap, heads: Int, isCausal: Bool) -> FeatureMap {
+    precondition(q.channels % heads == 0, "\(q.channels) channels cannot be \(heads) heads")
+    precondition(
+      q.channels == k.channels && q.channels == v.channels && k.pixels == v.pixels && q.batch == k.batch
+        && q.batch == v.batch, "queries, keys and values do not match")
+    let result = FeatureMap(
+      batch: q.batch, height: q.height, width: q.width, channels: q.channels, format: q.format, pool: pool)
+    let size = q.channels / heads
+    var task = attention_task(
+      q: q.base, k: k.base, v: v.base, out: result.base, q_batch: q.pixels * q.pitch, q_row: q.pitch,
+      k_batch: k.pixels * k.pitch, k_row: k.pitch, v_batch: v.pixels * v.pitch, v_row: v.pitch,
+      out_batch: result.pixels * result.pitch, out_row: result.pitch, batches: Int32(q.batch), heads: Int32(heads),
+      dim: Int32(size), queries: Int32(q.pixels), keys: Int32(k.pixels), scale: 1 / Float(size).squareRoot(),
+      causal: isCausal ? 1 : 0, bf16: q.format == .bf16 ? 1 : 0, instructions: attention_best)
+    stopwatch.measure(.attention) {
+      let threads = Int32(team.threads), packed = pool.memory(of: attention_packed_bytes(&task))
+      let scratch = scratch(attention_scratch_bytes(&task, threads))
+      attention_pack(&task, threads, packed.base)
+      attention_run(&task, threads, packed.base, scratch)
+      withExtendedLifetime((packed, k, v)) {}
+    }
+    return result
+  }
+
   // MARK: Activations and sums
 
   public func gatedGELU(_ x: FeatureMap) -> FeatureMap {
@@ -264,11 +290,5 @@ extension Activation {
     case .quickGELU: kernels_quick_gelu
     case .relu: kernels_relu
     }
-  }
-}
-
-extension NativeBackend {
-  public func attention(_ q: FeatureMap, _ k: FeatureMap, _ v: FeatureMap, heads: Int, isCausal: Bool) -> FeatureMap {
-    fatalError()
   }
 }

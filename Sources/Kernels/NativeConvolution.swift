@@ -4,13 +4,21 @@ import Tensors
 final class NativeConvolution: Convolution {
   private enum Method {
     case direct(DirectConvolution)
-    /// For enlarged inputs: one small convolution for each combination of even and odd rows and columns.
     case folded(FoldedConvolution)
+    case winograd(WinogradConvolution)
   }
 
+  /// The least area of an output for which transforming pays, with operands of 32 and of 16 bits. Below, the weights,
+  /// four times as large when transformed, are read for too few pixels.
+  private static let leastArea = [NumberFormat.f32: 16 * 16, .bf16: 32 * 32]
+  /// With fewer channels the transforms outweigh the products.
+  private static let leastChannels = 32
+
   private unowned let backend: NativeBackend
-  private let method: Method
   private let operand: NumberFormat
+  private let method: Method
+  /// Whether the convolution itself enlarges its input twofold.
+  private let doubles: Bool
 
   init(
     weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry, operand: NumberFormat,
@@ -21,25 +29,38 @@ final class NativeConvolution: Convolution {
     self.backend = backend
     self.operand = operand
     let bias = bias.map { backend.parameters($0) }
-    let isFolded = enlarging && Array(extents[2...]) == [3, 3] && geometry == .same
+    let isPlain = Array(extents[2...]) == [3, 3] && geometry == .same
+    // An odd size is not twice another: then the map is enlarged before the convolution, as for any factor.
+    let isDoubling = enlarging && size.height % 2 == 0 && size.width % 2 == 0
+    doubles = isPlain && isDoubling
+    let isLarge =
+      size.height * size.width >= Self.leastArea[operand]!
+      && extents[0] >= Self.leastChannels && extents[1] >= Self.leastChannels
     method = backend.withFloats(of: weight) { values in
-      isFolded
-        ? .folded(FoldedConvolution(weight: values, extents: extents, bias: bias, operand: operand, backend: backend))
-        : .direct(
+      if isPlain && isLarge {
+        .winograd(
+          WinogradConvolution(weight: values, extents: extents, bias: bias, enlarging: isDoubling, backend: backend))
+      } else if isPlain && isDoubling {
+        .folded(
+          FoldedConvolution(weight: values, extents: extents, bias: bias, operand: operand, backend: backend))
+      } else {
+        .direct(
           DirectConvolution(
             weight: values, extents: extents, bias: bias, geometry: geometry, operand: operand, backend: backend))
+      }
     }
   }
 
   func callAsFunction(_ x: FeatureMap, after factors: NormFactors?, enlargedTo size: MapSize?) -> FeatureMap {
-    let x = factors.map { backend.normalized(x, by: $0, as: operand) } ?? x
+    precondition(!doubles || size == x.size.doubled, "a convolution for even sizes was given an odd one")
+    let x = size.map { doubles || $0 == x.size ? x : backend.enlarged(x, to: $0) } ?? x
     switch method {
     case .direct(let convolution):
-      return convolution(size.map { backend.enlarged(x, to: $0) } ?? x)
+      return convolution(factors.map { backend.normalized(x, by: $0, as: operand) } ?? x)
     case .folded(let convolution):
-      precondition(
-        size == MapSize(height: 2 * x.height, width: 2 * x.width), "a folded convolution enlarges twofold only")
-      return convolution(x)
+      return convolution(factors.map { backend.normalized(x, by: $0, as: operand) } ?? x)
+    case .winograd(let convolution):
+      return convolution(x, after: factors, addingTo: nil)
     }
   }
 
@@ -48,7 +69,9 @@ final class NativeConvolution: Convolution {
     switch method {
     case .direct(let convolution):
       convolution.run(factors.map { backend.normalized(x, by: $0, as: operand) } ?? x, into: sum, sums: true)
-    case .folded: break
+    case .folded: preconditionFailure("an enlarging convolution adds to nothing")
+    case .winograd(let convolution):
+      _ = convolution(x, after: factors, addingTo: sum)
     }
   }
 }

@@ -201,7 +201,3 @@ struct AutoencoderMiddle {
     }
   }
 }
-
-extension MapSize {
-  var doubled: MapSize { MapSize(height: 2 * height, width: 2 * width) }
-}
