@@ -39,12 +39,12 @@ def run(model, case, dtype=torch.float32):
     return model(floats["sample"], case["timestep"], floats["context"], return_dict=False, **extra)[0]
 
 
-def add(name, folder, model, cases):
+def add(name, folder, model, cases, blocks=True):
     print(name)
     exact = copy.deepcopy(model).double()
     outputs, notes = {}, []
     for index, (case, inputs) in enumerate(cases.items()):
-        with Catch(model, wanted_blocks(model) if index == 0 else lambda name: False) as caught:
+        with Catch(model, wanted_blocks(model) if blocks and index == 0 else lambda name: False) as caught:
             output = run(model, inputs)
         outputs |= {f"{case}/{n}": t for n, t in caught.items()}
         outputs[f"{case}/output"] = output
@@ -87,22 +87,61 @@ SD1_TINY = dict(
     cross_attention_dim=32, in_channels=4, out_channels=4,
     down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
 )
+# The real network's levels and layers; it is also the UNet of the tiny pipeline.
+SD1_FOUR_LEVELS = SD1_TINY | dict(
+    sample_size=8, block_out_channels=(8, 16, 24, 24), layers_per_block=2, cross_attention_dim=8,
+    down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+    up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+)
+SD2_TINY = SD1_TINY | dict(attention_head_dim=[2, 4], use_linear_projection=True, upcast_attention=True)
+SDXL_TINY = dict(
+    sample_size=8, block_out_channels=(8, 16, 24), layers_per_block=2, norm_num_groups=8, attention_head_dim=[1, 2, 3],
+    cross_attention_dim=16, in_channels=4, out_channels=4, use_linear_projection=True,
+    transformer_layers_per_block=[1, 2, 3],
+    down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+    up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+    addition_embed_type="text_time", addition_time_embed_dim=8, projection_class_embeddings_input_dim=56,
+)
+LCM_TINY = SD1_TINY | dict(time_cond_proj_dim=32)
+# As small as the models that diffusers tests itself with: fewer channels than a vector register has lanes.
+NARROW = SD1_TINY | dict(
+    block_out_channels=(4, 8), layers_per_block=1, norm_num_groups=2, attention_head_dim=2, cross_attention_dim=8
+)
+
+MODELS = {
+    # name: configuration, seed of the weights, where its folder is
+    "sd1-tiny": (SD1_TINY, 101, "sd1-tiny/unet"),
+    "sd1-four-levels": (SD1_FOUR_LEVELS, 102, "sd1-pipeline/unet"),
+    "sd2-tiny": (SD2_TINY, 103, "sd2-tiny/unet"),
+    "sdxl-tiny": (SDXL_TINY, 104, "sdxl-pipeline/unet"),
+    "lcm-tiny": (LCM_TINY, 105, "lcm-tiny/unet"),
+    "narrow": (NARROW, 106, "narrow/unet"),
+}
 
 
-def sd1_tiny():
-    model = redraw(UNet2DConditionModel(**SD1_TINY), 101)
-    write_diffusers_model("sd1-tiny/unet", model)
-    add("sd1-tiny", "sd1-tiny/unet", model, {
-        "t981": draw_case(SD1_TINY, 1, 981, width=8),
-        "t0": draw_case(SD1_TINY, 2, 0, batch=1),
-        "t499.5": draw_case(SD1_TINY, 3, 499.5, batch=1),
-        "t3.7631": draw_case(SD1_TINY, 4, [3.7631, 913.7394]),
-    })
-    return model
+def make(name):
+    config, seed, _ = MODELS[name]
+    return redraw(UNet2DConditionModel(**config), seed)
 
 
 def main():
-    sd1_tiny()
+    for name, (config, seed, folder) in MODELS.items():
+        model = make(name)
+        write_diffusers_model(folder, model)
+        draw = lambda number, timestep, **sizes: draw_case(config, 10 * seed + number, timestep, **sizes)
+        add(name, folder, model, {
+            "t981": draw(1, 981, width=8),
+            "t0": draw(2, 0, batch=1),
+            "t499.5": draw(3, 499.5, batch=1),
+            "t3.7631": draw(4, [3.7631, 913.7394]),
+        })
+        if name in ("sd1-tiny", "sd1-four-levels", "sdxl-tiny"):
+            odd = dict(height=17, width=23, tokens=154)
+            add(f"{name}-odd", folder, model, {
+                "t601": draw(5, 601, **odd),
+                "wide": draw(6, 77.25, batch=1, height=9, width=31),
+                "three": draw(7, [999, 1, 333.3333], batch=3, height=10, width=6, tokens=1),
+            }, blocks=False)
 
 
 if __name__ == "__main__":
