@@ -96,7 +96,7 @@ SD1_FOUR_LEVELS = SD1_TINY | dict(
 SD2_TINY = SD1_TINY | dict(attention_head_dim=[2, 4], use_linear_projection=True, upcast_attention=True)
 SDXL_TINY = dict(
     sample_size=8, block_out_channels=(8, 16, 24), layers_per_block=2, norm_num_groups=8, attention_head_dim=[1, 2, 3],
-    cross_attention_dim=16, in_channels=4, out_channels=4, use_linear_projection=True,
+    cross_attention_dim=12, in_channels=4, out_channels=4, use_linear_projection=True,
     transformer_layers_per_block=[1, 2, 3],
     down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
     up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
@@ -130,7 +130,7 @@ def main():
         write_diffusers_model(folder, model)
         draw = lambda number, timestep, **sizes: draw_case(config, 10 * seed + number, timestep, **sizes)
         add(name, folder, model, {
-            "t981": draw(1, 981, width=8),
+            "t981": draw(1, 981, **(dict(height=16, width=8) if len(config["block_out_channels"]) > 2 else dict(height=12, width=6))),
             "t0": draw(2, 0, batch=1),
             "t499.5": draw(3, 499.5, batch=1),
             "t3.7631": draw(4, [3.7631, 913.7394]),
