@@ -81,6 +81,7 @@ def write_tensors(path, tensors, metadata=None):
         if tensor.is_floating_point():
             assert torch.isfinite(tensor).all(), name
     save_file(tensors, path, metadata=metadata)
+    path.chmod(0o644)
     size = path.stat().st_size
     assert size < LIMIT, f"{path}: {size} bytes"
     print(f"  {path.relative_to(HERE)}: {len(tensors)} tensors, {size // 1000} kB")

@@ -11,7 +11,7 @@ import torch
 import transformers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from fixture import HERE, Catch, describe, redraw, write_json, write_tensors
+from fixture import Catch, describe, redraw, write_json, write_tensors
 
 POSITIONS = 77
 
@@ -159,7 +159,7 @@ def main():
     # The end's id is honest here and a higher one occurs; padding is 0, as for OpenCLIP's encoders.
     model = redraw(
         CLIPTextModelWithProjection(
-            config(hidden_size=48, intermediate_size=96, num_hidden_layers=3, projection_dim=40, hidden_act="gelu",
+            config(hidden_size=32, intermediate_size=72, num_hidden_layers=3, projection_dim=24, hidden_act="gelu",
                    eos_token_id=998, bos_token_id=997)
         ),
         202,

@@ -11,7 +11,7 @@ import re
 import torch
 from diffusers import UNet2DConditionModel
 
-from fixture import HERE, Catch, describe, redraw, write_diffusers_model, write_json, write_tensors
+from fixture import Catch, describe, redraw, write_diffusers_model, write_json, write_tensors
 
 BLOCKS = re.compile(
     r"time_embedding|add_embedding|conv_in|conv_norm_out"
@@ -93,16 +93,18 @@ SD1_FOUR_LEVELS = SD1_TINY | dict(
     down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
     up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
 )
-SD2_TINY = SD1_TINY | dict(attention_head_dim=[2, 4], use_linear_projection=True, upcast_attention=True)
+SD2_TINY = SD1_TINY | dict(
+    block_out_channels=(8, 16), attention_head_dim=[2, 4], cross_attention_dim=24, use_linear_projection=True, upcast_attention=True
+)
 SDXL_TINY = dict(
     sample_size=8, block_out_channels=(8, 16, 24), layers_per_block=2, norm_num_groups=8, attention_head_dim=[1, 2, 3],
-    cross_attention_dim=12, in_channels=4, out_channels=4, use_linear_projection=True,
+    cross_attention_dim=10, in_channels=4, out_channels=4, use_linear_projection=True,
     transformer_layers_per_block=[1, 2, 3],
     down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
     up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
     addition_embed_type="text_time", addition_time_embed_dim=8, projection_class_embeddings_input_dim=56,
 )
-LCM_TINY = SD1_TINY | dict(time_cond_proj_dim=32)
+LCM_TINY = SD1_TINY | dict(block_out_channels=(8, 16), time_cond_proj_dim=32)
 # As small as the models that diffusers tests itself with: fewer channels than a vector register has lanes.
 NARROW = SD1_TINY | dict(
     block_out_channels=(4, 8), layers_per_block=1, norm_num_groups=2, attention_head_dim=2, cross_attention_dim=8
