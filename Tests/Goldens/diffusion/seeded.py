@@ -13,8 +13,6 @@ Element k (from 0, row-major) of a tensor with seed s:
 import numpy as np
 import torch
 
-SEEDS = {}
-
 
 def numbers(seed, count):
     with np.errstate(over="ignore"):

@@ -1,9 +1,9 @@
 """How the pipelines' tensors are named in a single file with the authors' names.
 
 The file itself is not stored, it would repeat the folder: `single-file.json` lists its tensors, and a test writes them.
-`tensors`: each has `name`; `from`: [component, tensor] pairs, joined along the first axis in this order; and where needed
-`shape` (the same numbers in another shape) or `transposed` (the two axes exchanged). `ignored`: tensors that such files also
-hold and that nobody needs. The renames are those of ../names/make.py; diffusers' converters must return the very bits.
+Each has `name`; `from`: [component, tensor] pairs, joined along the first axis in this order; and where needed `shape` (the
+same numbers in another shape) or `transposed` (the two axes exchanged). `single-file-ignored.json`: tensors that such files
+also hold and that nobody needs, as `name`, `shape`, `dtype`. The renames are those of ../names/make.py; diffusers' converters must return the very bits.
 """
 
 import importlib.util
@@ -107,7 +107,8 @@ def check(parts, listed):
 def write(folder, parts, listed, ignored):
     check(parts, listed)
     lines = [{"name": n, "shape": s, "dtype": d} for n, s, d in ignored]
-    write_json(f"{folder}/single-file.json", {"tensors": sorted(listed, key=lambda e: e["name"]), "ignored": lines})
+    write_json(f"{folder}/single-file.json", sorted(listed, key=lambda e: e["name"]))
+    write_json(f"{folder}/single-file-ignored.json", lines)
 
 
 def sd1(parts):
