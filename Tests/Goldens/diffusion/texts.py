@@ -137,7 +137,8 @@ def add(name, model, cases, prefix="text_model."):
         difference = max((double[n] - own[n]).abs().max().item() for n in double)
         describe(f"{case} ({difference:.1e}) last", own["last"])
         notes.append({"name": case, "float64": float(f"{difference:.2g}")})
-        outputs |= {f"{case}/{n}": t for n, t in own.items()}
+        kept = own if index == 0 else {n: own[n] for n in own if not re.match(r"hidden\.", n)}
+        outputs |= {f"{case}/{n}": t for n, t in kept.items()}
     write_json(f"{name}/cases.json", {"model": f"{name}/text_encoder", "cases": notes})
     write_tensors(f"{name}/inputs.safetensors", {f"{c}/ids": ids for c, ids in cases.items()})
     write_tensors(f"{name}/outputs.safetensors", outputs)

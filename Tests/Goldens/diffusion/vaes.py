@@ -113,8 +113,8 @@ def main():
         number = 10 * seed
         if config is TWO_LEVELS:
             cases = {
-                "decode": (decode, "latent", draw(number, 2, 4, 5, 7), True),
-                "encode": (encode, "image", draw(number + 1, 2, 3, 10, 14), True),
+                "decode": (decode, "latent", draw(number, 2, 4, 5, 7), name == "vae-two-levels"),
+                "encode": (encode, "image", draw(number + 1, 2, 3, 10, 14), name == "vae-two-levels"),
                 "encode-odd": (encode, "image", draw(number + 2, 1, 3, 13, 9), False),
             }
         else:
