@@ -129,10 +129,13 @@ public struct Checkpoint: Sendable {
 
   /// The weight called `name` in diffusers' (Hugging Face's) dialect, with dots: `down_blocks.0.resnets.0.conv1.weight`.
   ///
-  /// The names of a CLIP text encoder may lack their first level, `text_model.`.
+  /// The names of a CLIP text encoder may lack their first level, `text_model.`, here and in the file.
   public func weight(named name: WeightName) -> NamedWeight? {
     guard let weights = namespaces[name.component]?[1].weights else { return nil }
-    return weights[name.path] ?? (name.component.isTextEncoder ? weights["text_model.\(name.path)"] : nil)
+    if let weight = weights[name.path] { return weight }
+    guard name.component.isTextEncoder else { return nil }
+    let level = "text_model."
+    return weights[name.path.hasPrefix(level) ? name.path.dropping(prefix: level) : level + name.path]
   }
 
   /// All names of a component in diffusers' dialect.

@@ -34,7 +34,7 @@ final class NativeConvolution: Convolution {
     let isDoubling = enlarging && size.height % 2 == 0 && size.width % 2 == 0
     doubles = isPlain && isDoubling
     let isLarge =
-      size.height * size.width >= Self.leastArea[operand]!
+      backend.usesWinograd && size.height * size.width >= Self.leastArea[operand]!
       && extents[0] >= Self.leastChannels && extents[1] >= Self.leastChannels
     method = backend.withFloats(of: weight) { values in
       if isPlain && isLarge {

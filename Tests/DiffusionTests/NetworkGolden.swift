@@ -1,0 +1,91 @@
+import Checkpoints
+import Foundation
+import Kernels
+import Safetensors
+import Tensors
+import TestSupport
+
+@testable import Diffusion
+
+/// A network's inputs and outputs by diffusers, from `Tests/Goldens/diffusion`.
+struct NetworkGolden: CustomStringConvertible {
+  struct Document: Decodable {
+    struct Case: Decodable { let name: String }
+    let model: String?
+    let cases: [Case]
+  }
+
+  let name: String
+  let inputs: SafetensorsFile
+  let outputs: SafetensorsFile
+  let cases: [String]
+  /// The folder of the model.
+  let model: String
+
+  init(_ name: String) throws {
+    self.name = name
+    let document = try JSONDecoder().decode(Document.self, from: Goldens.data("diffusion/\(name)/cases.json"))
+    cases = document.cases.map(\.name)
+    model = Goldens.path("diffusion/\(document.model ?? name)")
+    inputs = try SafetensorsFile(path: Goldens.path("diffusion/\(name)/inputs.safetensors"))
+    outputs = try SafetensorsFile(path: Goldens.path("diffusion/\(name)/outputs.safetensors"))
+  }
+
+  var description: String { name }
+
+  func input(_ name: String) throws -> Tensor {
+    guard let tensor = inputs[name] else { throw Missing(name: name) }
+    return tensor
+  }
+
+  func output(_ name: String) throws -> Tensor {
+    guard let tensor = outputs[name] else { throw Missing(name: name) }
+    return tensor
+  }
+
+  /// All cases' blocks in the order in which they run, as far as there are outputs of them.
+  func hasOutput(_ name: String) -> Bool { outputs[name] != nil }
+
+  struct Missing: Error { let name: String }
+}
+
+extension FeatureMap {
+  /// - Parameter tensor: batch × channels × height × width, or batch × tokens × channels.
+  init(_ tensor: Tensor, pool: MemoryPool) {
+    let extents = tensor.shape.extents
+    if extents.count == 4 {
+      self.init(
+        planar: tensor.floats(), batch: extents[0], channels: extents[1], height: extents[2], width: extents[3],
+        pool: pool)
+    } else {
+      self.init(
+        tensor.floats(), batch: extents[0], height: 1, width: extents[1], channels: extents[2], pool: pool)
+    }
+  }
+}
+
+/// The largest difference of two lists of numbers; infinite when one is NaN or they differ in length.
+func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
+  guard a.count == b.count else { return .infinity }
+  return zip(a, b).reduce(0) { worst, pair in
+    let difference = abs(pair.0 - pair.1)
+    return difference <= worst ? worst : difference.isNaN ? .infinity : difference
+  }
+}
+
+/// The ways of computing that a network is tested with.
+enum TestedBackend: String, CaseIterable {
+  case reference, native
+  /// With transformed tiles, whose rounding errors are ten times as large.
+  case winograd
+
+  func make(threads: Int = 2) -> any Backend {
+    switch self {
+    case .reference: ReferenceBackend()
+    case .native: NativeBackend(precision: .f32, threads: threads, usesWinograd: false)
+    case .winograd: NativeBackend(precision: .f32, threads: threads)
+    }
+  }
+
+  var leniency: Float { self == .winograd ? 10 : 1 }
+}
