@@ -6,8 +6,9 @@
 
 /// How much of the image is left at each timestep that the network was trained with.
 ///
-/// Every value has the bits that torch gives on a processor: betas are rounded to single precision, the product runs in
-/// double precision and is rounded at each timestep.
+/// Every value has the bits that torch gives on a processor, where its square roots are rounded to nearest (with MKL, one
+/// in five is not): betas are rounded to single precision, the product runs in double precision and is rounded at each
+/// timestep.
 public struct NoiseTable: Equatable, Sendable {
   /// How betas run from the first to the last.
   public enum BetaSchedule: String, CaseIterable, Codable, Sendable {
@@ -25,7 +26,7 @@ public struct NoiseTable: Equatable, Sendable {
   /// Whether the last timestep is noise alone.
   public let isZeroTerminal: Bool
 
-  /// σ = √((1 − ā)/ā), ascending. Where ā ends in 0, it ends in 2⁻²⁴ here, as in diffusers: σ stays finite (4096).
+  /// σ = √((1 − ā)/ā), ascending. Where ā ends in 0, it ends in 2⁻²⁴ here, as in diffusers: σ stays finite (4096 less a bit).
   public let sigmas: [Float]
 
   public var count: Int { betas.count }

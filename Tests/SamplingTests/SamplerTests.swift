@@ -15,6 +15,15 @@ import Testing
     let scale = try #require(golden.scale.values.first)
     #expect(abs(sampler.initialNoiseScale - scale) <= 1e-6 * scale)
 
+    for (index, sigma) in (golden.sigmas?.values ?? []).dropLast().enumerated() {
+      let image = sampler.noised([1], with: [0], at: index)[0]
+      let level = sampler.noised([0], with: [1], at: index)[0]
+      #expect(abs(level / image - sigma) <= 1e-6 * sigma, "noise level before step \(index)")
+      let isScaled = golden.kind == .euler || golden.kind == .eulerAncestral
+      let scale = isScaled ? 1 / (sigma * sigma + 1).squareRoot() : 1
+      #expect(abs(sampler.inputScale(at: index) - scale) <= 1e-6 * scale, "scale of the input of step \(index)")
+    }
+
     var noise = TorchNoise(seed: golden.seed)
     var start = noise.normals(count: 70)
     if let strength = golden.strength {
@@ -23,11 +32,15 @@ import Testing
     } else {
       start = start.map { $0 * sampler.initialNoiseScale }
     }
+    // From σ = 4096, single precision leaves few digits after the first step: diffusers itself differs by 4e-5 between
+    // square roots of one library and another. Everywhere else it differs by 1e-6 at most.
+    let isSteep = golden.settings.rescalesToZeroTerminal && (golden.kind == .euler || golden.kind == .eulerAncestral)
+    let limit: Float = isSteep ? 1e-4 : 5e-6
     let samples = trajectory(sampler, from: start, first: golden.first, noise: &noise)
     #expect(samples.count == golden.samples.count)
     for (step, (found, expected)) in zip(samples, golden.samples).enumerated() {
       let difference = largestDifference(found, expected.values)
-      #expect(difference <= 2e-5, "after \(step) steps")
+      #expect(difference <= limit, "after \(step) steps")
     }
     #expect(noise.normals(count: 3) == golden.after.values, "other draws than diffusers")
   }
