@@ -1,0 +1,40 @@
+/// Why a sampler cannot be made or started.
+public struct SamplingError: Error, Equatable, CustomStringConvertible {
+  public enum Kind: Equatable, Sendable {
+    case settingsText(reason: String)
+    case setting(name: String, expected: String, found: String)
+    case zeroTerminal(prediction: Prediction)
+    case steps(sampler: SamplerKind, limit: Int, found: Int)
+    case timesteps(sampler: SamplerKind, spacing: Spacing, count: Int, steps: Int)
+    case eta(found: Double)
+    case etaWithoutUse(sampler: SamplerKind)
+    case strength(found: Double)
+    case nothingToDo(strength: Double, steps: Int)
+  }
+
+  public let kind: Kind
+
+  public init(_ kind: Kind) { self.kind = kind }
+
+  public var description: String {
+    switch kind {
+    case .settingsText(let reason): "scheduler settings: \(reason)"
+    case .setting(let name, let expected, let found):
+      "scheduler settings: \(name): expected \(expected), found \(found)"
+    case .zeroTerminal(let prediction):
+      "scheduler settings: prediction_type: expected v_prediction or sample with rescale_betas_zero_snr, found "
+        + "\(prediction.rawValue); hint: from pure noise, predicted noise says nothing about the image"
+    case .steps(let sampler, let limit, let found):
+      "\(sampler.rawValue): steps: expected 1 to \(limit), found \(found)"
+    case .timesteps(let sampler, let spacing, let count, let steps):
+      "\(sampler.rawValue): steps: expected as many as have different timesteps below \(count) with \(spacing.rawValue) "
+        + "spacing, found \(steps); hint: take fewer steps"
+    case .eta(let found): "eta: expected 0 to 1, found \(found)"
+    case .etaWithoutUse(let sampler):
+      "\(sampler.rawValue): eta: expected none, found one; hint: only ddim and tcd have it"
+    case .strength(let found): "strength: expected more than 0 and at most 1, found \(found)"
+    case .nothingToDo(let strength, let steps):
+      "strength: expected at least 1 / steps, found \(strength) with \(steps) steps; hint: take more steps"
+    }
+  }
+}
