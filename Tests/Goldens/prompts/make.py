@@ -88,7 +88,7 @@ def characters():
         if normal != scalar and kind != "spaces":
             changed.append([scalar, normal])
     rng = random.Random(SEED + 3)
-    apart = [c for c in map(chr, range(0x110000)) if re.match("[0-9A-F]", unicodedata.decomposition(c))]
+    apart = [c for c in map(chr, range(0x110000)) if re.match("[0-9A-F]", unicodedata.decomposition(c)) and not c.isspace()]
     marks = [c for c in map(chr, range(0x110000)) if unicodedata.combining(c)]
     parts = sorted({chr(int(x, 16)) for c in apart for x in unicodedata.decomposition(c).split()})
     hangul = [chr(c) for c in [*range(0x1100, 0x1200), *range(0xAC00, 0xAC3A)]]
