@@ -15,7 +15,7 @@ import Testing
   func forms(file: ImagesGolden.File) throws {
     let found = try PNGPicture(path: Goldens.path("images/png/\(file.file)"))
     #expect(found.image.width == file.width && found.image.height == file.height)
-    #expect(found.image.bytes == Array(file.rgb))
+    #expect(found.image.bytes.elementsEqual(file.rgb))
     #expect(found.texts == file.texts.map { PNGText(keyword: $0.keyword, text: $0.text) })
     #expect(try PNGPicture(file.data).image == found.image)
   }

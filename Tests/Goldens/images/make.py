@@ -234,7 +234,7 @@ def picture(rng, height, width):
 def resized():
     rng = np.random.default_rng(11)
     source = picture(rng, 47, 61)
-    sizes = [(61, 47), (30, 23), (61, 20), (20, 47), (7, 5), (1, 1), (2, 90), (122, 94), (100, 31), (64, 64)]
+    sizes = [(61, 47), (30, 23), (61, 20), (20, 47), (7, 5), (1, 1), (2, 90), (122, 94), (100, 31), (64, 64), (50, 24), (50, 25), (90, 46)]
     image = Image.fromarray(source)
     return {
         "width": 61, "height": 47, "rgb": text64(source),
