@@ -1,0 +1,81 @@
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// How far two pictures of the same size are from each other.
+public struct ImageComparison: Equatable, Sendable {
+  /// The mean of (a - b)² over all pixels and channels, in squared levels of 0...255.
+  public let meanSquaredError: Double
+  /// The mean structural similarity of the luma, 1 for equal pictures (Wang, Bovik, Sheikh and Simoncelli, "Image quality
+  /// assessment: from error visibility to structural similarity", 2004); see `StructuralSimilarity`.
+  public let structuralSimilarity: Double
+  /// The greatest |a - b| of any channel, in levels.
+  public let greatestDifference: Int
+  /// The share of pixels that differ in any channel, 0...1.
+  public let differingShare: Double
+
+  /// The peak signal-to-noise ratio, 10 · log10(255² ÷ mean squared error), in dB; infinite for equal pictures.
+  public var peakSignalToNoise: Double { meanSquaredError > 0 ? 10 * log10(255 * 255 / meanSquaredError) : .infinity }
+
+  /// - Throws: `ImageError`: `differentSizes`, or `tooSmall` where a side is shorter than the window of 11 pixels.
+  public init(_ a: RGBImage, _ b: RGBImage) throws(ImageError) {
+    try Self.checkSizes(a, b)
+    structuralSimilarity = try StructuralSimilarity.mean(a, b)
+    // Whole numbers: 134 million pixels of 3 · 255² fit 64 bits, and no order of addition matters.
+    var (squares, greatest, differing) = (0, 0, 0)
+    a.bytes.withUnsafeBufferPointer { a in
+      b.bytes.withUnsafeBufferPointer { b in
+        for start in stride(from: 0, to: a.count, by: 3) {
+          let red = abs(Int(a[start]) - Int(b[start]))
+          let green = abs(Int(a[start + 1]) - Int(b[start + 1]))
+          let blue = abs(Int(a[start + 2]) - Int(b[start + 2]))
+          squares += red * red + green * green + blue * blue
+          let most = max(red, green, blue)
+          greatest = max(greatest, most)
+          differing += most > 0 ? 1 : 0
+        }
+      }
+    }
+    meanSquaredError = Double(squares) / Double(a.bytes.count)
+    greatestDifference = greatest
+    differingShare = Double(differing) / Double(a.width * a.height)
+  }
+
+  /// A picture of where two pictures differ: each pixel's greatest difference of a channel as a colour, from black (none)
+  /// over violet, red and orange to pale yellow.
+  ///
+  /// - Parameter full: the difference, in levels, that gets the last colour; greater ones get it too. Small changes show
+  ///   better with a small number.
+  /// - Throws: `ImageError.differentSizes`.
+  public static func heatMap(_ a: RGBImage, _ b: RGBImage, full: Int = 64) throws(ImageError) -> RGBImage {
+    precondition((1...255).contains(full), "the full difference is 1 to 255 levels")
+    try checkSizes(a, b)
+    let colors = (0...255).map { heat(min(1, Double($0) / Double(full))) }
+    let bytes = [UInt8](unsafeUninitializedCapacity: a.bytes.count) { target, count in
+      for start in stride(from: 0, to: a.bytes.count, by: 3) {
+        let most = (start..<start + 3).reduce(0) { max($0, abs(Int(a.bytes[$1]) - Int(b.bytes[$1]))) }
+        colors[most].write(to: target, at: start)
+      }
+      count = a.bytes.count
+    }
+    return RGBImage(width: a.width, height: a.height, bytes: bytes)
+  }
+
+  /// The colour of a part of the full difference: straight lines between five colours of evenly growing lightness.
+  private static func heat(_ part: Double) -> RGBColor {
+    let stops: [(Double, Double, Double)] = [(0, 0, 0), (84, 20, 109), (187, 55, 84), (249, 142, 9), (252, 252, 180)]
+    let place = part * Double(stops.count - 1)
+    let index = min(Int(place), stops.count - 2)
+    let (from, to, share) = (stops[index], stops[index + 1], place - Double(index))
+    func level(_ a: Double, _ b: Double) -> UInt8 { UInt8((a + (b - a) * share).rounded()) }
+    return RGBColor(red: level(from.0, to.0), green: level(from.1, to.1), blue: level(from.2, to.2))
+  }
+
+  private static func checkSizes(_ a: RGBImage, _ b: RGBImage) throws(ImageError) {
+    guard a.width == b.width, a.height == b.height else {
+      throw ImageError(.differentSizes(expected: a.sizeText, found: b.sizeText))
+    }
+  }
+}
