@@ -37,10 +37,9 @@ public struct Guidance: Equatable, Sendable {
     return result
   }
 
-  /// The standard deviation with n − 1 as the divisor.
-  static func deviation(_ values: ArraySlice<Float>) -> Double {
+  /// √Σ(value − mean)²: a standard deviation but for a divisor, which a quotient of two does not have.
+  private static func deviation(_ values: ArraySlice<Float>) -> Double {
     let mean = values.reduce(0.0) { $0 + Double($1) } / Double(values.count)
-    let squares = values.reduce(0.0) { $0 + (Double($1) - mean) * (Double($1) - mean) }
-    return (squares / Double(max(values.count - 1, 1))).squareRoot()
+    return values.reduce(0.0) { $0 + (Double($1) - mean) * (Double($1) - mean) }.squareRoot()
   }
 }

@@ -24,8 +24,7 @@ enum SingleMath {
     y = multiplied(y, x, plus: -2.4999993993e-1)
     y = multiplied(y, x, plus: 3.3333331174e-1)
     y = multiplied(y * x, square, plus: exponent * -2.12194440e-4)
-    y = multiplied(-square, 0.5, plus: y)
-    return multiplied(exponent, 0.693359375, plus: x + y)
+    return multiplied(exponent, 0.693359375, plus: x + (y - square * 0.5))
   }
 
   /// sin x and cos x for 0 ≤ x < 8192.

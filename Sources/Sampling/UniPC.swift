@@ -5,7 +5,7 @@
 #endif
 
 /// UniPC of order two with B(h) = eʰ − 1, predicting x₀ (Zhao and others 2023, arXiv:2302.04867, algorithms 5 to 8). Each
-/// output also corrects the step that led to it.
+/// output also corrects the step that led to it. The first and the last step are of order one.
 struct UniPC: StepRule {
   private let schedule: Schedule
   private let prediction: Prediction
@@ -23,14 +23,11 @@ struct UniPC: StepRule {
     return prediction.clean(alpha: alpha, sigma: sigma)
   }
 
-  /// One at the beginning, where there is no earlier x₀, and at the end.
-  private func order(at index: Int, taken: Int) -> Int { min(2, timesteps.count - index, taken + 1) }
-
   func update(at index: Int, taken: Int) -> Update {
     guard index + 1 < timesteps.count else { return Update(clean: 1) }
     let interval = Interval(schedule, from: index)
     var update = Update(sample: interval.decay, clean: interval.gain)
-    if order(at: index, taken: taken) == 2 {
+    if taken > 0 {
       // Half of the slope through the earlier x₀, as if it held over the whole step.
       let slope = interval.gain / 2 / interval.earlierPlace
       update.clean -= slope
@@ -44,7 +41,7 @@ struct UniPC: StepRule {
     let interval = Interval(schedule, from: index - 1)
     var correction = Correction(previous: interval.decay, earlier: interval.gain)
     var weight = 0.5
-    if order(at: index - 1, taken: taken - 1) == 2 {
+    if taken > 1 {
       let h = -interval.length
       let growth = expm1(h)
       let first = growth / h - 1

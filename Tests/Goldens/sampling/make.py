@@ -251,6 +251,10 @@ def trajectories():
             settings = dict(timestep_spacing=spacing, prediction_type=prediction, clip_sample=False)
             cases.append(trajectory("ddim", 8, eta=eta, set_alpha_to_one=eta == 1.0, **settings))
     cases.append(trajectory("ddim", 8, timestep_spacing="leading", clip_sample=True, set_alpha_to_one=True))
+    # Steps that end at timestep 0 and below it.
+    for one in [True, False]:
+        settings = dict(timestep_spacing="leading", clip_sample=False, set_alpha_to_one=one)
+        cases.append(trajectory("ddim", 5, **settings, steps_offset=0))
     cases.append(trajectory("ddim", 8, timestep_spacing="leading", clip_sample=True, clip_sample_range=1.5, eta=0.5))
     for kind in ["lcm", "tcd"]:
         for prediction in predictions:
