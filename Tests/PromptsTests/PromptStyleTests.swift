@@ -57,7 +57,7 @@ import Testing
     "what only looks like it is text",
     arguments: [
       "[cat]", "[cat:dog]", "\\[cat:dog:0.5\\]", "[cat:dog:0.5", "cat:dog:0.5]", "(a:b:0.5)", "a|b", "(a|b)", "[(a|b)]",
-      "[a (b|c]", "[a:b:c:0.5]", "[cat \\| dog]", "cat and dog", "SAND ANDY AND_", "a:1.5", "[a\\:0.5]x",
+      "[a (b|c]", "[a|b (c]", "[a:b:c:0.5]", "[cat \\| dog]", "cat and dog", "SAND ANDY AND_", "a:1.5", "[a\\:0.5]x",
     ])
   func notRefused(prompt: String) {
     #expect(throws: Never.self) { try PromptStyle.a1111.parts(of: prompt) }
