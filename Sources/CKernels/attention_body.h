@@ -19,7 +19,6 @@
 #define power NAMED(power)
 #define multiply_add NAMED(multiply_add)
 #define transpose NAMED(transpose)
-#define from_rows NAMED(from_rows)
 #define load_transposed NAMED(load_transposed)
 #define pack_keys NAMED(pack_keys)
 #define pack_values NAMED(pack_values)
@@ -34,6 +33,7 @@
 #define finish_strip NAMED(finish_strip)
 #define advance NAMED(advance)
 #define fetch_rows NAMED(fetch_rows)
+#define end_query NAMED(end_query)
 #define attend NAMED(attend)
 
 typedef float floats __attribute__((ext_vector_type(LANES)));
@@ -105,20 +105,8 @@ INLINE void transpose(words rows[LANES]) {
   }
 }
 
-// The first words of LANES rows, of which `rows` exist; others repeat the last. Only `bytes` of a row exist.
-INLINE void from_rows(words block[LANES], const char *from, ptrdiff_t row_bytes, int rows, size_t bytes) {
-  if (rows >= LANES && bytes >= sizeof(words)) {
-    UNROLL for (int i = 0; i < LANES; i++) block[i] = load(from + i * row_bytes);
-    return;
-  }
-  for (int i = 0; i < LANES; i++) {
-    block[i] = (words){0};
-    memcpy(&block[i], from + (i < rows ? i : rows - 1) * row_bytes, bytes < sizeof(words) ? bytes : sizeof(words));
-  }
-}
-
 // Word k of LANES rows of `dim` elements, of which `rows` exist, goes to to[k * stride + i / piece * gap + i % piece] for
-// row i.
+// row i. Rows that do not exist repeat the last.
 INLINE void load_transposed(const char *from, ptrdiff_t row_bytes, int rows, int dim, uint32_t *to, int stride, int piece,
                             size_t gap) {
   const int depth = (dim + PAIRED) / (1 + PAIRED);
@@ -127,8 +115,19 @@ INLINE void load_transposed(const char *from, ptrdiff_t row_bytes, int rows, int
     int overlaps = k + LANES > depth && depth >= LANES && dim % (1 + PAIRED) == 0;
     int start = overlaps ? depth - LANES : k;
     size_t bytes = (size_t)dim * (4 - 2 * PAIRED) - 4 * (size_t)start;
+    const char *source = from + 4 * start;
+    ptrdiff_t source_bytes = row_bytes;
+    uint32_t edge[LANES][LANES];
+    if (rows < LANES || bytes < sizeof edge[0]) {
+      memset(edge, 0, sizeof edge);
+      for (int i = 0; i < LANES; i++) {
+        memcpy(edge[i], source + (i < rows ? i : rows - 1) * row_bytes, bytes < sizeof edge[0] ? bytes : sizeof edge[0]);
+      }
+      source = (const char *)edge;
+      source_bytes = sizeof edge[0];
+    }
     words block[LANES];
-    from_rows(block, from + 4 * start, row_bytes, rows, bytes);
+    UNROLL for (int i = 0; i < LANES; i++) block[i] = load(source + i * source_bytes);
     transpose(block);
     for (int j = 0; j < LANES && start + j < depth; j++) {
       UNROLL for (int i = 0; i < LANES; i += piece) {
@@ -216,6 +215,12 @@ INLINE void hide(floats sums[HEIGHT][VECTORS], int first_key, int end, int first
   }
 }
 
+// The query after the strip's last that exists.
+INLINE int end_query(const attention_task *task, const strip *s) {
+  int end = s->first + s->vectors * LANES;
+  return end < task->queries ? end : task->queries;
+}
+
 // Scores of the keys first..<first + count, without the scale: a row for each key, up to a multiple of HEIGHT. Keys that a
 // query does not see score -infinity.
 INLINE void score(const attention_task *task, const strip *s, const uint32_t *panels, int first, int count, float *scores,
@@ -223,18 +228,30 @@ INLINE void score(const attention_task *task, const strip *s, const uint32_t *pa
   const int depth = row_words(task), end = first + count;
   // Keys before `clear` are seen by all the strip.
   const int clear = task->causal && s->first + 1 < end ? s->first + 1 : end;
+  // A long sum is made of several, equal ones: that keeps its rounding small.
+  const int parts = (depth + MOST_STEPS - 1) / MOST_STEPS, part = (depth + parts - 1) / parts;
   for (int tile = first; tile < end; tile += HEIGHT) {
-    floats sums[HEIGHT][VECTORS] = {0};
-    accumulate(sums, panels, s->queries, depth, vectors);
-    panels += HEIGHT * depth;
-    if (tile + HEIGHT > clear) hide(sums, tile, end, task->causal ? s->first : end, vectors);
-    UNROLL for (int row = 0; row < HEIGHT; row++) {
-      UNROLL for (int v = 0; v < vectors; v++) {
-        largest[v] = larger(sums[row][v], largest[v]);
-        save(scores + v * LANES, (words)sums[row][v]);
+    for (int start = 0; start < depth; start += part) {
+      int steps = depth - start < part ? depth - start : part;
+      floats sums[HEIGHT][VECTORS] = {0};
+      accumulate(sums, panels, s->queries + start * vectors * LANES, steps, vectors);
+      panels += HEIGHT * steps;
+      if (start > 0) {
+        UNROLL for (int row = 0; row < HEIGHT; row++) {
+          UNROLL for (int v = 0; v < vectors; v++) sums[row][v] += (floats)load(scores + (row * vectors + v) * LANES);
+        }
       }
-      scores += vectors * LANES;
+      if (start + part >= depth) {
+        if (tile + HEIGHT > clear) hide(sums, tile, end, task->causal ? s->first : end, vectors);
+        UNROLL for (int row = 0; row < HEIGHT; row++) {
+          UNROLL for (int v = 0; v < vectors; v++) largest[v] = larger(sums[row][v], largest[v]);
+        }
+      }
+      UNROLL for (int row = 0; row < HEIGHT; row++) {
+        UNROLL for (int v = 0; v < vectors; v++) save(scores + (row * vectors + v) * LANES, (words)sums[row][v]);
+      }
     }
+    scores += HEIGHT * vectors * LANES;
   }
 }
 
@@ -368,9 +385,9 @@ INLINE void finish_strip(const attention_task *task, const strip *s, char *out, 
   }
 #endif
 
-// Begins to fetch a strip's rows of q or of the result.
-static void fetch_rows(const attention_task *task, const strip *s, const char *from, ptrdiff_t row_bytes) {
-  for (int i = s->first; i < s->first + s->vectors * LANES && i < task->queries; i++) {
+// Begins to fetch the rows first..<end of a head.
+static void fetch_rows(const attention_task *task, const char *from, ptrdiff_t row_bytes, int first, int end) {
+  for (int i = first; i < end; i++) {
     for (int k = 0; k < task->dim * element_bytes(task) + LINE - 1; k += LINE) {
       __builtin_prefetch(from + i * row_bytes + k, 0, 2);
     }
@@ -383,6 +400,7 @@ static void pack_block(const attention_task *task, uint32_t *packed, size_t item
   const ptrdiff_t bytes = element_bytes(task), batch = item / blocks / task->heads;
   const char *k = (const char *)task->k + bytes * (batch * task->k_batch + first * task->k_row + head * task->dim);
   const char *v = (const char *)task->v + bytes * (batch * task->v_batch + first * task->v_row + head * task->dim);
+  fetch_rows(task, v, task->v_row * bytes, 0, count);
   pack_keys(k, task->k_row * bytes, count, task->dim, packed + key_offset(task, item / blocks, first));
   pack_values(v, task->v_row * bytes, count, task->dim, packed + value_offset(task, item / blocks, first));
 }
@@ -419,10 +437,10 @@ static void attend(const attention_task *task, const uint32_t *packed, float *sc
       // Rows that are needed soon come while scores are computed.
       if (block == 0) {
         WITH_CONSTANT(s->vectors, start_strip, task, s, q + s->first * task->q_row * bytes)
-        if (i + 1 < count) fetch_rows(task, &strips[i + 1], q, task->q_row * bytes);
+        if (i + 1 < count) fetch_rows(task, q, task->q_row * bytes, strips[i + 1].first, end_query(task, &strips[i + 1]));
       }
-      if (block == blocks - 1) fetch_rows(task, s, out, task->out_row * bytes);
-      if (!task->causal || first < s->first + s->vectors * LANES) {
+      if (block == blocks - 1) fetch_rows(task, out, task->out_row * bytes, s->first, end_query(task, s));
+      if (!task->causal || first < end_query(task, s)) {
         WITH_CONSTANT(s->vectors, advance, task, s, keys, values, first, block_keys(task, block), scores)
       }
       if (block == blocks - 1) {
@@ -442,7 +460,6 @@ static void attend(const attention_task *task, const uint32_t *packed, float *sc
 #undef power
 #undef multiply_add
 #undef transpose
-#undef from_rows
 #undef load_transposed
 #undef pack_keys
 #undef pack_values
@@ -457,6 +474,7 @@ static void attend(const attention_task *task, const uint32_t *packed, float *sc
 #undef finish_strip
 #undef advance
 #undef fetch_rows
+#undef end_query
 #undef attend
 #undef LANES
 #undef VECTORS

@@ -7,6 +7,8 @@ enum {
   // Keys of a block, whose scores for a strip of queries fit the nearest cache. Sums over keys are sums of sums over
   // blocks, which also keeps their rounding small.
   KEY_BLOCK = 128,
+  // Words of queries and keys, at most, whose products are one sum.
+  MOST_STEPS = 128,
   // Vectors of queries of an item of work, at most.
   MOST_ITEM_VECTORS = 24,
   // Bytes that come from memory together.
