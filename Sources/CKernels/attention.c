@@ -99,7 +99,6 @@ static void attend_item(void *context, size_t item, int thread) {
 }
 
 // Memory that others give starts where it likes; this is the first whole line of a cache in it.
-enum { LINE = 64 };
 static void *first_line(const void *p) { return (void *)(((uintptr_t)p + LINE - 1) / LINE * LINE); }
 
 size_t attention_packed_bytes(const attention_task *task) {

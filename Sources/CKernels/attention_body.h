@@ -12,6 +12,7 @@
 
 #define floats NAMED(floats)
 #define words NAMED(words)
+#define halves NAMED(halves)
 #define load NAMED(load)
 #define save NAMED(save)
 #define larger NAMED(larger)
@@ -31,11 +32,13 @@
 #define start_strip NAMED(start_strip)
 #define finish_strip NAMED(finish_strip)
 #define advance NAMED(advance)
-#define take_strips NAMED(take_strips)
+#define fetch_rows NAMED(fetch_rows)
+#define end_query NAMED(end_query)
 #define attend NAMED(attend)
 
 typedef float floats __attribute__((ext_vector_type(LANES)));
 typedef uint32_t words __attribute__((ext_vector_type(LANES)));
+typedef uint16_t halves __attribute__((ext_vector_type(LANES)));
 
 INLINE words load(const void *p) { words v; memcpy(&v, p, sizeof v); return v; }
 INLINE void save(void *p, words v) { memcpy(p, &v, sizeof v); }
@@ -112,16 +115,19 @@ INLINE void load_transposed(const char *from, ptrdiff_t row_bytes, int rows, int
     int overlaps = k + LANES > depth && depth >= LANES && dim % (1 + PAIRED) == 0;
     int start = overlaps ? depth - LANES : k;
     size_t bytes = (size_t)dim * (4 - 2 * PAIRED) - 4 * (size_t)start;
-    words block[LANES];
-    UNROLL for (int i = 0; i < LANES; i++) {
-      const char *row = from + (i < rows ? i : rows - 1) * row_bytes + 4 * start;
-      if (bytes >= sizeof block[i]) {
-        block[i] = load(row);
-      } else {
-        block[i] = (words){0};
-        memcpy(&block[i], row, bytes);
+    const char *source = from + 4 * start;
+    ptrdiff_t source_bytes = row_bytes;
+    uint32_t edge[LANES][LANES];
+    if (rows < LANES || bytes < sizeof edge[0]) {
+      memset(edge, 0, sizeof edge);
+      for (int i = 0; i < LANES; i++) {
+        memcpy(edge[i], source + (i < rows ? i : rows - 1) * row_bytes, bytes < sizeof edge[0] ? bytes : sizeof edge[0]);
       }
+      source = (const char *)edge;
+      source_bytes = sizeof edge[0];
     }
+    words block[LANES];
+    UNROLL for (int i = 0; i < LANES; i++) block[i] = load(source + i * source_bytes);
     transpose(block);
     for (int j = 0; j < LANES && start + j < depth; j++) {
       UNROLL for (int i = 0; i < LANES; i += piece) {
@@ -142,22 +148,32 @@ static void pack_keys(const char *k, ptrdiff_t row_bytes, int count, int dim, ui
 
 // V of `count` keys as panels: HEIGHT features of a key, or of a pair of keys, after those of the key or pair before.
 static void pack_values(const char *v, ptrdiff_t row_bytes, int count, int dim, uint32_t *to) {
-  int steps = (count + PAIRED) / (1 + PAIRED);
-  for (int step = 0; step < steps; step++) {
-    const char *row = v + step * (1 + PAIRED) * row_bytes;
-    for (int first = 0; first < dim; first += HEIGHT) {
-      uint32_t *target = to + (size_t)first * steps + step * HEIGHT;
-      size_t features = dim - first < HEIGHT ? dim - first : HEIGHT;
+  const int steps = (count + PAIRED) / (1 + PAIRED);
+  for (int first = 0; first < dim; first += LANES) {
+    const int features = dim - first < LANES ? dim - first : LANES;
+    for (int step = 0; step < steps; step++) {
+      const char *row = v + step * (1 + PAIRED) * row_bytes + first * (4 - 2 * PAIRED);
 #if PAIRED
-      uint16_t even[HEIGHT] = {0}, odd[HEIGHT] = {0};
-      memcpy(even, row + 2 * first, features == HEIGHT ? 2 * HEIGHT : 2 * features);
-      if (2 * step + 1 < count) memcpy(odd, row + row_bytes + 2 * first, features == HEIGHT ? 2 * HEIGHT : 2 * features);
-      for (int i = 0; i < HEIGHT; i++) target[i] = even[i] | (uint32_t)odd[i] << 16;
+      halves even = {0}, odd = {0};
+      if (features == LANES) {
+        memcpy(&even, row, sizeof even);
+        if (2 * step + 1 < count) memcpy(&odd, row + row_bytes, sizeof odd);
+      } else {
+        memcpy(&even, row, 2 * features);
+        if (2 * step + 1 < count) memcpy(&odd, row + row_bytes, 2 * features);
+      }
+      words features_of_pair = __builtin_convertvector(even, words) | __builtin_convertvector(odd, words) << 16;
 #else
-      uint32_t numbers[HEIGHT] = {0};
-      memcpy(numbers, row + 4 * first, features == HEIGHT ? 4 * HEIGHT : 4 * features);
-      memcpy(target, numbers, sizeof numbers);
+      words features_of_pair = {0};
+      if (features == LANES) {
+        features_of_pair = load(row);
+      } else {
+        memcpy(&features_of_pair, row, 4 * features);
+      }
 #endif
+      UNROLL for (int i = 0; i < LANES; i += HEIGHT) {
+        memcpy(to + (first + i) * steps + step * HEIGHT, (const char *)&features_of_pair + 4 * i, 4 * HEIGHT);
+      }
     }
   }
 }
@@ -182,6 +198,7 @@ typedef struct {
   float *total;       // 1 row: the sum of weights, which are 2^(score - largest)
   float *result;      // value_rows rows: the sums of values by weight
   int first;          // the first query
+  int vectors;
 } strip;
 
 // Makes the scores of keys that are not there (`end` and above), or that come after the query, -infinity.
@@ -198,50 +215,66 @@ INLINE void hide(floats sums[HEIGHT][VECTORS], int first_key, int end, int first
   }
 }
 
-// Scores of the keys first..<first + count, in units of log 2: a row for each key, up to a multiple of HEIGHT. Keys that a
+// The query after the strip's last that exists.
+INLINE int end_query(const attention_task *task, const strip *s) {
+  int end = s->first + s->vectors * LANES;
+  return end < task->queries ? end : task->queries;
+}
+
+// Scores of the keys first..<first + count, without the scale: a row for each key, up to a multiple of HEIGHT. Keys that a
 // query does not see score -infinity.
 INLINE void score(const attention_task *task, const strip *s, const uint32_t *panels, int first, int count, float *scores,
                   floats largest[VECTORS], int vectors) {
   const int depth = row_words(task), end = first + count;
-  const float scale = task->scale * 1.44269504f;
   // Keys before `clear` are seen by all the strip.
   const int clear = task->causal && s->first + 1 < end ? s->first + 1 : end;
+  // A long sum is made of several, equal ones: that keeps its rounding small.
+  const int parts = (depth + MOST_STEPS - 1) / MOST_STEPS, part = (depth + parts - 1) / parts;
   for (int tile = first; tile < end; tile += HEIGHT) {
-    floats sums[HEIGHT][VECTORS] = {0};
-    accumulate(sums, panels, s->queries, depth, vectors);
-    panels += HEIGHT * depth;
-    UNROLL for (int row = 0; row < HEIGHT; row++) {
-      UNROLL for (int v = 0; v < vectors; v++) sums[row][v] *= scale;
-    }
-    if (tile + HEIGHT > clear) hide(sums, tile, end, task->causal ? s->first : end, vectors);
-    UNROLL for (int row = 0; row < HEIGHT; row++) {
-      UNROLL for (int v = 0; v < vectors; v++) {
-        largest[v] = larger(sums[row][v], largest[v]);
-        save(scores + v * LANES, (words)sums[row][v]);
+    for (int start = 0; start < depth; start += part) {
+      int steps = depth - start < part ? depth - start : part;
+      floats sums[HEIGHT][VECTORS] = {0};
+      accumulate(sums, panels, s->queries + start * vectors * LANES, steps, vectors);
+      panels += HEIGHT * steps;
+      if (start > 0) {
+        UNROLL for (int row = 0; row < HEIGHT; row++) {
+          UNROLL for (int v = 0; v < vectors; v++) sums[row][v] += (floats)load(scores + (row * vectors + v) * LANES);
+        }
       }
-      scores += vectors * LANES;
+      if (start + part >= depth) {
+        if (tile + HEIGHT > clear) hide(sums, tile, end, task->causal ? s->first : end, vectors);
+        UNROLL for (int row = 0; row < HEIGHT; row++) {
+          UNROLL for (int v = 0; v < vectors; v++) largest[v] = larger(sums[row][v], largest[v]);
+        }
+      }
+      UNROLL for (int row = 0; row < HEIGHT; row++) {
+        UNROLL for (int v = 0; v < vectors; v++) save(scores + (row * vectors + v) * LANES, (words)sums[row][v]);
+      }
     }
+    scores += HEIGHT * vectors * LANES;
   }
 }
 
-// Turns the scores of `count` keys into weights, in place, and adds these to `total`. Weights in bf16 lie in pairs.
-INLINE void weigh(float *scores, int count, const floats largest[VECTORS], floats total[VECTORS], int vectors) {
+// Turns the scores of `count` keys into weights 2^(score * scale - shift), in place, and adds these to `total`. Weights in
+// bf16 lie in pairs.
+INLINE void weigh(float *scores, int count, float scale, const floats shift[VECTORS], floats total[VECTORS], int vectors) {
   char *to = (char *)scores;
   for (int key = 0; key < count; key += 1 + PAIRED) {
     UNROLL for (int v = 0; v < vectors; v++) {
       const float *from = scores + (key * vectors + v) * LANES;
 #if PAIRED
-      floats even = power((floats)load(from) - largest[v]), odd = power((floats)load(from + vectors * LANES) - largest[v]);
-      __m512bh halves = _mm512_cvtne2ps_pbh((__m512)odd, (__m512)even);
+      floats even = power((floats)load(from) * scale - shift[v]);
+      floats odd = power((floats)load(from + vectors * LANES) * scale - shift[v]);
+      __m512bh rounded = _mm512_cvtne2ps_pbh((__m512)odd, (__m512)even);
       typedef uint16_t shorts __attribute__((ext_vector_type(2 * LANES)));
-      shorts h = (shorts)halves;
+      shorts h = (shorts)rounded;
       words pairs = (words)__builtin_shufflevector(h, h, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25,
                                                    10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
       // Of the rounded weights, so that they sum to 1 in the result.
       total[v] = multiply_add(total[v], pairs, (words){0} + 0x3f803f80u);
       save(to, pairs);
 #else
-      floats weight = power((floats)load(from) - largest[v]);
+      floats weight = power((floats)load(from) * scale - shift[v]);
       total[v] += weight;
       save(to, (words)weight);
 #endif
@@ -270,14 +303,18 @@ INLINE void blend(const strip *s, const uint32_t *panels, const float *weights, 
 
 INLINE void advance(const attention_task *task, const strip *s, const uint32_t *keys, const uint32_t *values, int first,
                     int count, float *scores, int vectors) {
-  floats largest[VECTORS], correction[VECTORS], total[VECTORS] = {0};
+  // The rounding of a shift is the same for all keys, and cancels when the result is divided by the total.
+  const float scale = scale_of_two(task);
+  floats largest[VECTORS], shift[VECTORS], correction[VECTORS], total[VECTORS] = {0};
   UNROLL for (int v = 0; v < vectors; v++) largest[v] = (floats)load(s->largest + v * LANES);
   score(task, s, keys, first, count, scores, largest, vectors);
   UNROLL for (int v = 0; v < vectors; v++) {
-    correction[v] = power((floats)load(s->largest + v * LANES) - largest[v]);
+    shift[v] = largest[v] * scale;
+    floats before = (floats)load(s->largest + v * LANES) * scale;
+    correction[v] = power(before - shift[v]);
     save(s->largest + v * LANES, (words)largest[v]);
   }
-  weigh(scores, count, largest, total, vectors);
+  weigh(scores, count, scale, shift, total, vectors);
   blend(s, values, scores, (count + PAIRED) / (1 + PAIRED), task->dim, correction, vectors);
   UNROLL for (int v = 0; v < vectors; v++) {
     floats before = (floats)load(s->total + v * LANES);
@@ -291,8 +328,10 @@ INLINE void start_strip(const attention_task *task, const strip *s, const char *
     load_transposed(q + v * LANES * row_bytes, row_bytes, task->queries - s->first - v * LANES, task->dim,
                     s->queries + v * LANES, vectors * LANES, LANES, 0);
   }
+  // Finite, and so that its product with the scale is: scores of -infinity then weigh nothing.
+  const float lowest = scale_of_two(task) > 1 ? -FLT_MAX / scale_of_two(task) : -FLT_MAX;
   for (int i = 0; i < vectors * LANES; i++) {
-    s->largest[i] = -FLT_MAX;
+    s->largest[i] = lowest;
     s->total[i] = 0;
   }
   memset(s->result, 0, sizeof(float) * value_rows(task) * vectors * LANES);
@@ -320,7 +359,11 @@ INLINE void finish_strip(const attention_task *task, const strip *s, char *out, 
 #else
         words numbers = block[i];
 #endif
-        memcpy(row, &numbers, wide ? sizeof numbers : task->dim * element_bytes(task));
+        if (wide) {
+          memcpy(row, &numbers, sizeof numbers);
+        } else {
+          memcpy(row, &numbers, task->dim * element_bytes(task));
+        }
       }
     }
   }
@@ -342,59 +385,75 @@ INLINE void finish_strip(const attention_task *task, const strip *s, char *out, 
   }
 #endif
 
+// Begins to fetch the rows first..<end of a head.
+static void fetch_rows(const attention_task *task, const char *from, ptrdiff_t row_bytes, int first, int end) {
+  for (int i = first; i < end; i++) {
+    for (int k = 0; k < task->dim * element_bytes(task) + LINE - 1; k += LINE) {
+      __builtin_prefetch(from + i * row_bytes + k, 0, 2);
+    }
+  }
+}
+
 static void pack_block(const attention_task *task, uint32_t *packed, size_t item) {
   const int blocks = key_blocks(task), block = item % blocks, head = item / blocks % task->heads;
   const int first = block * KEY_BLOCK, count = block_keys(task, block);
   const ptrdiff_t bytes = element_bytes(task), batch = item / blocks / task->heads;
   const char *k = (const char *)task->k + bytes * (batch * task->k_batch + first * task->k_row + head * task->dim);
   const char *v = (const char *)task->v + bytes * (batch * task->v_batch + first * task->v_row + head * task->dim);
+  fetch_rows(task, v, task->v_row * bytes, 0, count);
   pack_keys(k, task->k_row * bytes, count, task->dim, packed + key_offset(task, item / blocks, first));
   pack_values(v, task->v_row * bytes, count, task->dim, packed + value_offset(task, item / blocks, first));
 }
 
 static void attend(const attention_task *task, const uint32_t *packed, float *scratch, size_t item) {
-  const int parts = query_parts(task, LANES), part = item % parts;
+  const int parts = query_parts(task, LANES), part = item % parts, blocks = key_blocks(task);
   const size_t whole_head = item / parts;
   const ptrdiff_t bytes = element_bytes(task), batch = whole_head / task->heads, head = whole_head % task->heads;
   const char *q = (const char *)task->q + bytes * (batch * task->q_batch + head * task->dim);
   char *out = (char *)task->out + bytes * (batch * task->out_batch + head * task->dim);
-
-  strip strips[ITEM_VECTORS];
-  int widths[ITEM_VECTORS], count = 0, last_query = 0;
   float *scores = scratch;
   scratch += KEY_BLOCK * VECTORS * LANES;
-  const int first_vector = part * ITEM_VECTORS, vectors = rounded_up(task->queries, LANES) / LANES;
-  const int end_vector = first_vector + ITEM_VECTORS < vectors ? first_vector + ITEM_VECTORS : vectors;
-  for (int vector = first_vector; vector < end_vector; count++) {
-    // Strips of about the same width, for one that is narrow is slow.
-    int left = end_vector - vector, strips_left = (left + VECTORS - 1) / VECTORS;
+
+  strip strips[MOST_ITEM_VECTORS];
+  int count = 0;
+  const int vectors = rounded_up(task->queries, LANES) / LANES, end = (part + 1) * item_vectors(task);
+  for (int vector = part * item_vectors(task); vector < vectors && vector < end; count++) {
+    // Strips of about the same width, for a narrow one is slow.
+    int left = (end < vectors ? end : vectors) - vector, strips_left = (left + VECTORS - 1) / VECTORS;
     int width = (left + strips_left - 1) / strips_left, lanes = width * LANES;
-    strip s = {.first = vector * LANES, .largest = scratch, .total = scratch + lanes, .result = scratch + 2 * lanes};
+    strip s = {.first = vector * LANES, .vectors = width, .largest = scratch, .total = scratch + lanes};
+    s.result = s.total + lanes;
     s.queries = (uint32_t *)s.result + value_rows(task) * lanes;
-    scratch += (2 + value_rows(task) + row_words(task)) * lanes;
-    WITH_CONSTANT(width, start_strip, task, &s, q + s.first * task->q_row * bytes)
+    // With one block of keys a strip is done before the next is begun.
+    if (blocks > 1) scratch += (2 + value_rows(task) + row_words(task)) * lanes;
     strips[count] = s;
-    widths[count] = width;
     vector += width;
-    last_query = vector * LANES - 1;
   }
-  for (int block = 0; block < key_blocks(task); block++) {
+  for (int block = 0; block < blocks; block++) {
     const int first = block * KEY_BLOCK;
-    if (task->causal && first > last_query) break;
     const uint32_t *keys = packed + key_offset(task, whole_head, first), *values = packed + value_offset(task, whole_head, first);
     for (int i = 0; i < count; i++) {
-      if (task->causal && first >= strips[i].first + widths[i] * LANES) continue;
-      WITH_CONSTANT(widths[i], advance, task, &strips[i], keys, values, first, block_keys(task, block), scores)
+      const strip *s = &strips[i];
+      // Rows that are needed soon come while scores are computed.
+      if (block == 0) {
+        WITH_CONSTANT(s->vectors, start_strip, task, s, q + s->first * task->q_row * bytes)
+        if (i + 1 < count) fetch_rows(task, q, task->q_row * bytes, strips[i + 1].first, end_query(task, &strips[i + 1]));
+      }
+      if (block == blocks - 1) fetch_rows(task, out, task->out_row * bytes, s->first, end_query(task, s));
+      if (!task->causal || first < end_query(task, s)) {
+        WITH_CONSTANT(s->vectors, advance, task, s, keys, values, first, block_keys(task, block), scores)
+      }
+      if (block == blocks - 1) {
+        WITH_CONSTANT(s->vectors, finish_strip, task, s, out + s->first * task->out_row * bytes)
+      }
     }
-  }
-  for (int i = 0; i < count; i++) {
-    WITH_CONSTANT(widths[i], finish_strip, task, &strips[i], out + strips[i].first * task->out_row * bytes)
   }
 }
 
 #undef WITH_CONSTANT
 #undef floats
 #undef words
+#undef halves
 #undef load
 #undef save
 #undef larger
@@ -414,7 +473,8 @@ static void attend(const attention_task *task, const uint32_t *packed, float *sc
 #undef start_strip
 #undef finish_strip
 #undef advance
-#undef take_strips
+#undef fetch_rows
+#undef end_query
 #undef attend
 #undef LANES
 #undef VECTORS

@@ -14,7 +14,7 @@ typedef struct {
   void *out;
   ptrdiff_t q_batch, q_row, k_batch, k_row, v_batch, v_row, out_batch, out_row;
   int batches, heads, dim, queries, keys;
-  /// Usually 1 / sqrt(dim).
+  /// Not negative; usually 1 / sqrt(dim).
   float scale;
   /// Query i sees keys 0...i only.
   int causal;
