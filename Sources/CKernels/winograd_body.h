@@ -206,20 +206,17 @@ INLINE void transform_tiles(const winograd_plan *plan, const float *strip, size_
 }
 
 // Sums of products for `height` tiles with two vectors of a panel, over `blocks` blocks of channels. `values` has 16
-// channels of each tile together, and blocks `block_stride` floats apart. Both come from afar and are asked for early:
-// values a block ahead, `next` being where those begin that come after; and for each block `lines` lines of the weights
-// at `later`, which are for the next slice.
+// channels of each tile together, and blocks `block_stride` floats apart. They are scattered, so they are asked for
+// a block ahead; `next` is where those begin that come after. The weights lie in the order of their use, which processors
+// foresee.
 INLINE void multiply_rows(const float *values, size_t block_stride, const float *weights, size_t blocks,
-                          const float *next, const float *later, size_t lines, float *sums_out, int height,
-                          int first) {
+                          const float *next, float *sums_out, int height, int first) {
   wide sums[HEIGHT][2];
 #pragma clang loop unroll(full)
   for (int i = 0; i < height; i++) sums[i][0] = sums[i][1] = (wide){0};
   for (size_t block = 0; block < blocks; block++) {
     const float *ahead = block + 1 < blocks ? values + block_stride : next;
     for (int i = 0; i < height; i++) __builtin_prefetch(ahead + i * BLOCK);
-    for (size_t i = 0; i < lines; i++) __builtin_prefetch(later + i * LINE, 0, 2);
-    later += lines * LINE;
 #pragma clang loop unroll_count(4)
     for (int k = 0; k < BLOCK; k++) {
       wide left = load(weights + k * PANEL), right = load(weights + k * PANEL + WIDTH);
@@ -242,12 +239,12 @@ INLINE void multiply_rows(const float *values, size_t block_stride, const float 
 }
 
 typedef void (*rows_of)(const float *values, size_t block_stride, const float *weights, size_t blocks,
-                        const float *next, const float *later, size_t lines, float *out, int first);
+                        const float *next, float *out, int first);
 
 #define ROWS(height)                                                                                            \
   static void rows_##height(const float *values, size_t block_stride, const float *weights, size_t blocks,      \
-                            const float *next, const float *later, size_t lines, float *out, int first) {       \
-    multiply_rows(values, block_stride, weights, blocks, next, later, lines, out, height, first);               \
+                            const float *next, float *out, int first) {                                         \
+    multiply_rows(values, block_stride, weights, blocks, next, out, height, first);                             \
   }
 ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6)
 #if HEIGHT > 6
@@ -262,22 +259,18 @@ static const rows_of rows_of_height[HEIGHT + 1] = {
 #endif
 };
 
-// One product of all `tiles` with one panel of weights. Tiles are shared out evenly among runs of at most HEIGHT, and so
-// is the fetching of the weights' next slice, which comes from the third cache or the memory.
+// One product of all `tiles` with one panel of weights. Tiles are shared out evenly among runs of at most HEIGHT.
 static void multiply(const winograd_plan *plan, const float *values, size_t tiles, const float *weights, float *out) {
-  const size_t runs = (tiles + HEIGHT - 1) / HEIGHT, halves = PANEL / (2 * WIDTH);
-  const size_t lines = (BLOCK * PANEL / LINE + runs * halves - 1) / (runs * halves);
+  size_t runs = (tiles + HEIGHT - 1) / HEIGHT;
   for (size_t block = 0; block < plan->blocks; block += plan->depth) {
     size_t blocks = smaller(plan->depth, plan->blocks - block);
-    const float *slice = weights + block * BLOCK * PANEL, *later = slice + blocks * BLOCK * PANEL;
     for (size_t run = 0, tile = 0; run < runs; run++) {
       size_t height = (tiles - tile) / (runs - run);
       const float *run_values = values + (block * tiles + tile) * BLOCK;
       const float *next = run + 1 < runs ? run_values + height * BLOCK : values + (block + blocks) * tiles * BLOCK;
-      for (size_t half = 0; half < halves; half++) {
-        rows_of_height[height](run_values, tiles * BLOCK, slice + half * 2 * WIDTH, blocks, next, later, lines,
-                               out + tile * PANEL + half * 2 * WIDTH, block == 0);
-        later += blocks * lines * LINE;
+      for (size_t half = 0; half < PANEL; half += 2 * WIDTH) {
+        rows_of_height[height](run_values, tiles * BLOCK, weights + block * BLOCK * PANEL + half, blocks, next,
+                               out + tile * PANEL + half, block == 0);
       }
       tile += height;
     }
