@@ -4,6 +4,7 @@
 //   ITEM    the name of the function
 #pragma once
 #include "winograd_plan.h"
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -34,8 +35,6 @@
 typedef float wide __attribute__((vector_size(4 * WIDTH)));
 typedef int wide_integer __attribute__((vector_size(4 * WIDTH)));
 
-// Floats in what the caches fetch at once.
-enum { LINE = 16 };
 #define A_POINT 0.625f
 #define B_POINT 1.5f
 
@@ -177,9 +176,9 @@ INLINE void gather(const wide *m, wide *y, int upsampled) {
 }
 
 // Transforms a row of `tiles` tiles, of one block of channels: `strip` has lines of `line` floats, `out` the first
-// tile's first value. Along the columns once for each pixel, since neighbours share two or more, then along the rows.
-INLINE void transform_tiles(const winograd_plan *plan, const float *strip, size_t line, size_t tiles, float *columns,
-                            float *out, int upsampled) {
+// tile's first value, and the next is `stride` floats away. Along the columns once for each pixel, since neighbours share two or more, then along the rows.
+INLINE void transform_tiles(const float *strip, size_t line, size_t tiles, float *columns, float *out, size_t stride,
+                            int upsampled) {
   const int window = upsampled ? 4 : 6, step = upsampled ? 2 : 4, values = window;
   size_t count = step * tiles + 2;
   for (size_t column = 0; column < count; column++) {
@@ -192,14 +191,13 @@ INLINE void transform_tiles(const winograd_plan *plan, const float *strip, size_
   }
   for (size_t tile = 0; tile < tiles; tile++) {
     const float *first = columns + tile * step * values * BLOCK;
-    for (int i = 0; i < values * values; i++) __builtin_prefetch(out + (tile + 4) * BLOCK + i * plan->value_stride, 1);
     for (int i = 0; i < values; i++) {
       for (int lane = 0; lane < BLOCK; lane += WIDTH) {
         wide d[6], v[6];
         for (int j = 0; j < window; j++) d[j] = load(first + (j * values + i) * BLOCK + lane);
         spread(d, v, upsampled);
         float *place = out + tile * BLOCK + lane;
-        for (int j = 0; j < values; j++) save(place + (i * values + j) * plan->value_stride, v[j]);
+        for (int j = 0; j < values; j++) save(place + (i * values + j) * stride, v[j]);
       }
     }
   }
@@ -286,36 +284,23 @@ INLINE place_of_tile place_of(const winograd_task *task, const winograd_plan *pl
                          smaller(4, task->width - x)};
 }
 
-// Asks for the pixels of one tile that `write_tile` will read and write, `channels` of each.
-INLINE void fetch_pixels(const winograd_task *task, place_of_tile tile, size_t channel, size_t channels) {
-  for (size_t i = 0; i < tile.rows; i++) {
-    for (size_t j = 0; j < tile.columns; j++) {
-      size_t first = (tile.pixel + i * task->width + j) * task->out_channels + channel;
-      for (size_t c = 0; c < channels; c += LINE) {
-        __builtin_prefetch(task->output + first + c, 1, 2);
-        if (task->residual != NULL) __builtin_prefetch(task->residual + first + c, 0, 2);
-      }
-    }
-  }
-}
-
-// Asks for the products of one tile with a panel.
-INLINE void fetch_products(const winograd_plan *plan, const float *products, int upsampled) {
-  const int count = upsampled ? 25 : 36;
-  for (int i = 0; i < count; i++) {
-    for (int c = 0; c < PANEL; c += LINE) __builtin_prefetch(products + i * plan->product_stride + c);
-  }
+// An output larger than any cache is written past the caches, which saves reading it first: only whole vectors, and not
+// what has just been read as residual.
+INLINE int is_streamed(const winograd_task *task) {
+  size_t bytes = task->batch * task->height * task->width * task->out_channels * sizeof(float);
+  return bytes > (32u << 20) && task->out_channels % WIDTH == 0 && (uintptr_t)task->output % sizeof(wide) == 0 &&
+         task->residual != task->output;
 }
 
 // Writes the 4x4 outputs of one tile for a panel of channels, of which `channels` are in the output.
-INLINE void write_tile(const winograd_task *task, const winograd_plan *plan, const float *products, place_of_tile tile,
-                       size_t channel, size_t channels, int upsampled) {
+INLINE void write_tile(const winograd_task *task, const float *products, size_t stride, place_of_tile tile,
+                       size_t channel, size_t channels, int streamed, int upsampled) {
   const int count = upsampled ? 5 : 6;
   for (size_t lane = 0; lane < PANEL && lane < channels; lane += WIDTH) {
     wide half[4][6], y[4];
     for (int j = 0; j < count; j++) {
       wide m[6];
-      for (int i = 0; i < count; i++) m[i] = load(products + (i * count + j) * plan->product_stride + lane);
+      for (int i = 0; i < count; i++) m[i] = load(products + (i * count + j) * stride + lane);
       gather(m, y, upsampled);
       for (int i = 0; i < 4; i++) half[i][j] = y[i];
     }
@@ -331,7 +316,11 @@ INLINE void write_tile(const winograd_task *task, const winograd_plan *plan, con
           size_t place = first + j * task->out_channels;
           wide value = y[j] + bias;
           if (task->residual != NULL) value += load(task->residual + place);
-          save(task->output + place, value);
+          if (streamed) {
+            __builtin_nontemporal_store(value, (wide *)(task->output + place));
+          } else {
+            save(task->output + place, value);
+          }
         }
       }
       continue;
@@ -388,8 +377,9 @@ INLINE void do_item(const winograd_task *task, const winograd_plan *plan, size_t
       }
       for (size_t b = 0; b < blocks; b++) {
         for (size_t r = 0; r < run; r++) {
-          transform_tiles(plan, strip + b * plane + r * plan->step * line_pixels * BLOCK, line_pixels * BLOCK, columns,
-                          transformed, values + ((block + b) * tiles + (row + r) * columns) * BLOCK, upsampled);
+          transform_tiles(strip + b * plane + r * plan->step * line_pixels * BLOCK, line_pixels * BLOCK, columns,
+                          transformed, values + ((block + b) * tiles + (row + r) * columns) * BLOCK, plan->value_stride,
+                          upsampled);
         }
       }
       row += run;
@@ -398,17 +388,13 @@ INLINE void do_item(const winograd_task *task, const winograd_plan *plan, size_t
 
   size_t panel_floats = plan->blocks * BLOCK * PANEL, count = plan->products * plan->products;
   size_t first_group = deep * plan->item_groups;
+  const int streamed = is_streamed(task);
   size_t end_group = smaller(first_group + plan->item_groups, plan->groups);
   for (size_t group = first_group; group < end_group; group++) {
     size_t panels = smaller(GROUP, plan->panels - group * GROUP), channel = group * GROUP * PANEL;
     size_t channels = smaller(panels * PANEL, task->out_channels - channel);
     const float *weights = task->weights + group * GROUP * count * panel_floats;
-    for (size_t product = 0, fetched = 0; product < count; product++) {
-      // The memory would be idle now, and busy when the tiles are written.
-      for (; fetched < tiles * (product + 1) / count; fetched++) {
-        fetch_pixels(task, place_of(task, plan, first_row + fetched / columns, first_column + fetched % columns),
-                     channel, channels);
-      }
+    for (size_t product = 0; product < count; product++) {
       size_t value = plan->values * value_of(product / plan->products, upsampled);
       value += value_of(product % plan->products, upsampled);
       for (size_t panel = 0; panel < panels; panel++) {
@@ -420,13 +406,14 @@ INLINE void do_item(const winograd_task *task, const winograd_plan *plan, size_t
     for (size_t panel = 0; panel < panels; panel++) {
       const float *results = products + panel * tiles * PANEL;
       for (size_t tile = 0; tile < tiles; tile++) {
-        fetch_products(plan, results + smaller(tile + 2, tiles - 1) * PANEL, upsampled);
-        write_tile(task, plan, results + tile * PANEL,
+        write_tile(task, results + tile * PANEL, plan->product_stride,
                    place_of(task, plan, first_row + tile / columns, first_column + tile % columns),
-                   channel + panel * PANEL, channels - panel * PANEL, upsampled);
+                   channel + panel * PANEL, channels - panel * PANEL, streamed, upsampled);
       }
     }
   }
+  // Who hears that the item is done must see all of it.
+  if (streamed) atomic_thread_fence(memory_order_seq_cst);
 }
 
 void ITEM(const winograd_task *task, const winograd_plan *plan, size_t item, float *scratch) {
