@@ -22,7 +22,8 @@
 //
 // a = 5/8 and b = 3/2 give less than half the rounding error of the usual 1 and 2, and are exact in binary.
 //
-// Of an input with each pixel twice a tile sees d = (r, s, s, t, t, u), and five products are enough. With S = w0 + w1 + w2:
+// Of an input with each pixel twice a tile sees d = (r, s, s, t, t, u), and five products are enough. With S the sum of
+// w0, w1 and w2:
 //
 //   y0 = w0 r + (w1 + w2) s = P0 + P1 - P2      P0 = w0 (r - t)                P1 = S/2 (t + s)
 //   y1 = (w0 + w1) s + w2 t = P1 + P3           P2 = (w1 + w2 - w0)/2 (t - s)  P3 = (w2 - w0 - w1)/2 (t - s)
@@ -48,8 +49,8 @@ INLINE wide all(float x) { return x - (wide){0}; }
 INLINE wide least(wide a, wide b) { return __builtin_elementwise_min(a, b); }
 INLINE wide greatest(wide a, wide b) { return __builtin_elementwise_max(a, b); }
 
-// exp(-x) = 2^n exp(r), |r| <= ln(2)/2, and a polynomial that is off by 3e-9. The clamp keeps 2^n a normal number: beyond
-// it SiLU is x or next to 0.
+// exp(-x) = 2^n exp(r), |r| <= ln(2)/2, and a polynomial that is off by 3e-9. The clamp keeps 2^n a normal number:
+// beyond it SiLU is x or next to 0.
 INLINE wide silu(wide x) {
   const float round = 0x1.8p23f;
   wide z = least(greatest(-x, all(-87)), all(87));
@@ -88,8 +89,8 @@ INLINE void prepare_part(const float *source, const float *scale, const float *s
   }
 }
 
-// `count` pixels of some channels. Pixels of the input lie `pitch` floats apart, and its next line, which will be wanted
-// soon, is `below` floats away; blocks of the output lie `plane` floats apart.
+// `count` pixels of some channels. Pixels of the input lie `pitch` floats apart, and its next line, which will be
+// wanted soon, is `below` floats away; blocks of the output lie `plane` floats apart.
 INLINE void prepare_pixels(const float *source, size_t pitch, size_t below, size_t count, const float *scale,
                            const float *shift, size_t channels, float *out, size_t plane, int normalised,
                            int activated) {
@@ -107,7 +108,8 @@ INLINE void prepare_pixels(const float *source, size_t pitch, size_t below, size
     }
     if (channels % BLOCK != 0) {
       size_t c = blocks * BLOCK;
-      prepare_part(source + c, scale + c, shift + c, channels - c, out + blocks * plane, normalised, activated);
+      prepare_part(source + c, normalised ? scale + c : NULL, normalised ? shift + c : NULL, channels - c,
+                   out + blocks * plane, normalised, activated);
     }
     source += pitch;
     out += BLOCK;
@@ -176,15 +178,16 @@ INLINE void gather(const wide *m, wide *y, int upsampled) {
 }
 
 // Transforms a row of `tiles` tiles, of one block of channels: `strip` has lines of `line` floats, `out` the first
-// tile's first value, and the next is `stride` floats away. Along the columns once for each pixel, since neighbours share two or more, then along the rows.
+// tile's first value, and the next is `stride` floats away. Along the columns once for each pixel, since neighbours
+// share two, then along the rows.
 INLINE void transform_tiles(const float *strip, size_t line, size_t tiles, float *columns, float *out, size_t stride,
                             int upsampled) {
-  const int window = upsampled ? 4 : 6, step = upsampled ? 2 : 4, values = window;
+  const int values = upsampled ? 4 : 6, step = upsampled ? 2 : 4;
   size_t count = step * tiles + 2;
   for (size_t column = 0; column < count; column++) {
     for (int lane = 0; lane < BLOCK; lane += WIDTH) {
       wide d[6], v[6];
-      for (int i = 0; i < window; i++) d[i] = load(strip + i * line + column * BLOCK + lane);
+      for (int i = 0; i < values; i++) d[i] = load(strip + i * line + column * BLOCK + lane);
       spread(d, v, upsampled);
       for (int i = 0; i < values; i++) save(columns + (column * values + i) * BLOCK + lane, v[i]);
     }
@@ -194,7 +197,7 @@ INLINE void transform_tiles(const float *strip, size_t line, size_t tiles, float
     for (int i = 0; i < values; i++) {
       for (int lane = 0; lane < BLOCK; lane += WIDTH) {
         wide d[6], v[6];
-        for (int j = 0; j < window; j++) d[j] = load(first + (j * values + i) * BLOCK + lane);
+        for (int j = 0; j < values; j++) d[j] = load(first + (j * values + i) * BLOCK + lane);
         spread(d, v, upsampled);
         float *place = out + tile * BLOCK + lane;
         for (int j = 0; j < values; j++) save(place + (i * values + j) * stride, v[j]);
@@ -205,8 +208,8 @@ INLINE void transform_tiles(const float *strip, size_t line, size_t tiles, float
 
 // Sums of products for `height` tiles with two vectors of a panel, over `blocks` blocks of channels. `values` has 16
 // channels of each tile together, and blocks `block_stride` floats apart. They are scattered, so they are asked for
-// a block ahead; `next` is where those begin that come after. The weights lie in the order of their use, which processors
-// foresee.
+// a block ahead; `next` is where those begin that come after. The weights lie in the order of their use, which
+// processors foresee.
 INLINE void multiply_rows(const float *values, size_t block_stride, const float *weights, size_t blocks,
                           const float *next, float *sums_out, int height, int first) {
   wide sums[HEIGHT][2];
