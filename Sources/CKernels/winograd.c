@@ -89,9 +89,8 @@ enum { MOST_TILES = 64 };
 
 winograd_plan winograd_plan_of(const winograd_task *task) {
   winograd_plan plan = {0};
-  plan.window = task->upsampled ? 4 : 6;
   plan.step = task->upsampled ? 2 : 4;
-  plan.values = plan.window;
+  plan.values = task->upsampled ? 4 : 6;
   plan.products = task->upsampled ? 5 : 6;
   plan.blocks = parts(task->in_channels, BLOCK);
   plan.panels = parts(task->out_channels, PANEL);
@@ -119,7 +118,7 @@ winograd_plan winograd_plan_of(const winograd_task *task) {
     }
   }
 
-  // A line of 64 bytes between values: streams that are a multiple of 4096 bytes apart push each other out of the cache.
+  // 64 bytes between values: streams that are a multiple of 4096 bytes apart push each other out of the first cache.
   size_t tiles = plan.item_rows * plan.item_columns, line_pixels = plan.step * plan.item_columns + 2;
   plan.value_stride = (plan.blocks * tiles + 1) * BLOCK;
   plan.product_stride = (GROUP * tiles * PANEL / BLOCK + 1) * BLOCK;
@@ -146,7 +145,7 @@ void winograd_run(const winograd_task *task, size_t item, void *scratch) {
 #if defined(__x86_64__)
   int asked = task->instructions;
   int wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-             __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+             __builtin_cpu_supports("avx512dq");
   int fused = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   if (wide && (asked == WINOGRAD_BEST || asked == WINOGRAD_AVX512)) {
     winograd_item_avx512(task, &plan, item, scratch);

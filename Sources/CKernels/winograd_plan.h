@@ -7,9 +7,9 @@
 enum { BLOCK = 16, PANEL = 32, GROUP = 2 };
 
 typedef struct {
-  // Per direction: pixels of the input that a tile of 4x4 outputs sees, pixels from one tile to the next, transformed
-  // values, and products. Upsampled, two products share one value: see `winograd_body.h`.
-  size_t window, step, values, products;
+  // Per direction: pixels of the input from one tile of 4x4 outputs to the next, values (as many as the pixels that a
+  // tile sees), and products. Upsampled, two products share one value: see `winograd_body.h`.
+  size_t step, values, products;
   // Input channels in blocks, output channels in panels and in groups of panels.
   size_t blocks, panels, groups;
   // Blocks of channels that are summed before they are added to the sum of those before: this keeps a slice of the

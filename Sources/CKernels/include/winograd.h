@@ -9,8 +9,8 @@ enum { WINOGRAD_BEST, WINOGRAD_PORTABLE, WINOGRAD_AVX2, WINOGRAD_AVX512 };
 ///
 ///     y = conv3x3( act( x * scale + shift ) ) + bias + residual
 ///
-/// All maps are dense: [batch, row, column, channel]. The border is zero after `act`. With `upsampled`, each pixel of the
-/// input is seen twice in each direction (nearest), and the input's rows and columns are half of the output's, which
+/// All maps are dense: [batch, row, column, channel]. The border is zero after `act`. With `upsampled`, each pixel of
+/// the input is seen twice in each direction (nearest), and the input's rows and columns are half of the output's, which
 /// must be even.
 typedef struct {
   /// Of the output.
