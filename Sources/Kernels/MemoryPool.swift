@@ -7,6 +7,7 @@ public final class MemoryPool: Sendable {
   private struct State {
     var free: [Block] = []
     var bytes = 0
+    var peakBytes = 0
   }
 
   /// Large blocks start at a huge page, so that the system can use such pages for them.
@@ -20,8 +21,22 @@ public final class MemoryPool: Sendable {
     for block in state.withLock({ $0.free }) { free(block.base) }
   }
 
-  /// What has been taken from the system so far; nothing is given back before the pool dies.
+  /// What is held of the system's memory, in use or free.
   public var bytes: Int { state.withLock { $0.bytes } }
+
+  /// The most that was ever held.
+  public var peakBytes: Int { state.withLock { $0.peakBytes } }
+
+  /// Gives all free memory back to the system.
+  public func trim() {
+    let blocks = state.withLock { state in
+      let blocks = state.free
+      state.free = []
+      state.bytes -= blocks.reduce(0) { $0 + $1.capacity }
+      return blocks
+    }
+    for block in blocks { free(block.base) }
+  }
 
   /// Memory for `count` bytes with arbitrary contents.
   func memory(of count: Int) -> PooledMemory {
@@ -35,6 +50,7 @@ public final class MemoryPool: Sendable {
       }
       let block = Self.allocated(count)
       state.bytes += block.capacity
+      state.peakBytes = max(state.peakBytes, state.bytes)
       return block
     }
     return PooledMemory(block, pool: self)

@@ -1,4 +1,5 @@
-import Checkpoints
+public import Checkpoints
+import FoundationEssentials
 
 /// The measures of a picture's autoencoder, as `vae/config.json` has them.
 public struct AutoencoderConfiguration: Sendable, Equatable {
@@ -16,6 +17,21 @@ public struct AutoencoderConfiguration: Sendable, Equatable {
 
   /// How many pixels a latent pixel stands for, along each side.
   public var reduction: Int { 1 << (channels.count - 1) }
+
+  /// The measures of a checkpoint's autoencoder: from the configuration of its folder, or from its shapes.
+  ///
+  /// - Throws: `DiffusionError`.
+  public init(of checkpoint: Checkpoint) throws {
+    for name in ["vae/config.json", "config.json"] where checkpoint.isFolder {
+      let path = "\(checkpoint.folder)/\(name)"
+      guard let text = try? String(contentsOf: URL(filePath: path), encoding: .utf8),
+        let fields = JSONValue(parsing: text)?.object
+      else { continue }
+      try self.init(fields, file: path)
+      return
+    }
+    try self.init(detecting: checkpoint)
+  }
 
   init(_ fields: [String: JSONValue], file: String) throws {
     let reader = ConfigurationReader(fields, file: file)

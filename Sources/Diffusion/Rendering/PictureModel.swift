@@ -1,0 +1,160 @@
+public import Checkpoints
+import FoundationEssentials
+public import Prompts
+public import Sampling
+
+/// What is to be known of a Stable Diffusion model before its weights are read: the measures of its networks, how texts
+/// reach it, and how its noise is meant.
+public struct PictureModel: Sendable {
+  /// How a text becomes features for the UNet.
+  public enum TextUse: Sendable, Equatable {
+    /// One encoder, after its last norm. Of OpenCLIP's encoder with all 24 layers the last is left out.
+    case one(skippedLayers: Int)
+    /// Two encoders side by side, both one layer before the end and without norm; the second also summarises the text.
+    case two
+  }
+
+  public let path: String
+  public let unet: UNetConfiguration
+  public let textEncoders: [CLIPConfiguration]
+  public let textUse: TextUse
+  /// For each encoder, what fills up short texts.
+  let padding: [Padding]
+  public let autoencoder: AutoencoderConfiguration?
+  public var scheduler: SchedulerSettings
+  /// Whether a missing negative prompt means features of zeros instead of those of an empty text.
+  public var zeroesMissingNegative: Bool
+  public let tokenizer: CLIPTokenizer
+  /// What had to be assumed.
+  public private(set) var warnings: [String] = []
+
+  enum Padding { case end, zero }
+
+  static let encoders: [Component] = [.textEncoder1, .textEncoder2]
+
+  /// Reads configurations and, in single files, names and shapes; no weights.
+  ///
+  /// - Throws: `DiffusionError` for models that cannot be rendered, with the reason.
+  public init(_ checkpoint: Checkpoint) throws {
+    try Self.refuseOthers(checkpoint)
+    path = checkpoint.path
+    let folder = checkpoint.isFolder ? checkpoint.folder : nil
+    func configuration(_ name: String) throws -> [String: JSONValue]? {
+      guard let folder, let text = try? String(contentsOf: URL(filePath: "\(folder)/\(name)"), encoding: .utf8) else {
+        return nil
+      }
+      guard let fields = JSONValue(parsing: text)?.object else {
+        throw DiffusionError(
+          .configuration(field: name, expected: "a JSON object", found: "something else"), file: checkpoint.path)
+      }
+      return fields
+    }
+
+    unet =
+      try configuration("unet/config.json").map {
+        try UNetConfiguration($0, file: "\(checkpoint.path)/unet/config.json")
+      }
+      ?? UNetConfiguration(detecting: checkpoint)
+    guard unet.inputChannels == 4 else {
+      throw DiffusionError(
+        .unsupported(
+          what: "the UNet's input", expected: "4 channels", found: "\(unet.inputChannels)",
+          hint: unet.inputChannels == 9 ? "this is an inpainting model" : "this model is conditioned on a picture"),
+        file: checkpoint.path)
+    }
+    let isXL = unet.addedChannels != nil
+    textEncoders = try Self.encoders.prefix(isXL ? 2 : 1).enumerated().map { index, component in
+      let name = index == 0 ? "text_encoder" : "text_encoder_\(index + 1)"
+      return try configuration("\(name)/config.json").map {
+        try CLIPConfiguration($0, file: "\(checkpoint.path)/\(name)/config.json", hasProjection: index == 1)
+      } ?? CLIPConfiguration(detecting: checkpoint, component)
+    }
+    let width = textEncoders.reduce(0) { $0 + $1.channels }
+    guard width == unet.contextChannels else {
+      throw DiffusionError(
+        .unsupported(
+          what: "text features", expected: "\(unet.contextChannels) for this UNet", found: "\(width)", hint: nil),
+        file: checkpoint.path)
+    }
+    let isOpenCLIP = !isXL && !textEncoders[0].isQuick
+    textUse = isXL ? .two : .one(skippedLayers: isOpenCLIP && textEncoders[0].layers == 24 ? 1 : 0)
+    padding = try textEncoders.indices.map { index in
+      let name = index == 0 ? "tokenizer" : "tokenizer_\(index + 1)"
+      switch try configuration("\(name)/tokenizer_config.json")?["pad_token"]?.string {
+      case "!": return .zero
+      case .some: return .end
+      case nil: return isOpenCLIP || index == 1 ? .zero : .end
+      }
+    }
+    autoencoder = checkpoint.weights(of: .vae).isEmpty ? nil : try AutoencoderConfiguration(of: checkpoint)
+    zeroesMissingNegative =
+      try configuration("model_index.json")?["force_zeros_for_empty_prompt"]?.bool ?? isXL
+    tokenizer = try folder.flatMap { try Self.tokenizer(inFolder: $0) } ?? .standard
+    (scheduler, warnings) = try Self.scheduler(
+      checkpoint, folder: folder, isXL: isXL, isOpenCLIP: isOpenCLIP)
+  }
+
+  private static func refuseOthers(_ checkpoint: Checkpoint) throws {
+    let hint = "only Stable Diffusion 1, 2 and XL can be rendered"
+    switch checkpoint.family {
+    case .sd1, .sd2, .sdxl, .unknown: break
+    case .sdxlRefiner:
+      throw DiffusionError(
+        .unsupported(what: "model", expected: "a base model", found: "an SDXL refiner", hint: hint),
+        file: checkpoint.path)
+    default:
+      throw DiffusionError(
+        .unsupported(
+          what: "model", expected: "a Stable Diffusion 1, 2 or XL model",
+          found: checkpoint.family.withArticle + " model",
+          hint: nil), file: checkpoint.path)
+    }
+    guard !checkpoint.weights(of: .denoiser).isEmpty else {
+      throw DiffusionError(.missing("a UNet", hint: hint), file: checkpoint.path)
+    }
+  }
+
+  private static func tokenizer(inFolder folder: String) throws -> CLIPTokenizer? {
+    let path = "\(folder)/tokenizer/merges.txt"
+    guard let merges = try? String(contentsOf: URL(filePath: path), encoding: .utf8) else { return nil }
+    let vocabulary = try? String(contentsOf: URL(filePath: "\(folder)/tokenizer/vocab.json"), encoding: .utf8)
+    return try CLIPTokenizer(merges: merges, vocabulary: vocabulary, source: path)
+  }
+
+  private static func scheduler(
+    _ checkpoint: Checkpoint, folder: String?, isXL: Bool, isOpenCLIP: Bool
+  ) throws -> (SchedulerSettings, [String]) {
+    if let folder, let json = try? Data(contentsOf: URL(filePath: "\(folder)/scheduler/scheduler_config.json")) {
+      return (try SchedulerSettings(json: json), [])
+    }
+    if isXL {
+      var settings = SchedulerSettings.stableDiffusionXL
+      // Marks that trainers leave in files of models that predict the velocity.
+      let marks = Set(checkpoint.weights.map(\.name))
+      if marks.contains("v_pred") { settings.prediction = .velocity }
+      if marks.contains("ztsnr") {
+        settings.rescalesToZeroTerminal = true
+        settings.spacing = .trailing
+      }
+      return (settings, [])
+    }
+    guard isOpenCLIP else { return (.stableDiffusion1, []) }
+    return (
+      .stableDiffusion2V,
+      [
+        "the file does not say what its UNet predicts; taken as velocity (--prediction epsilon for 512 pixel base models)"
+      ]
+    )
+  }
+
+  /// The token that fills up texts for an encoder.
+  func paddingToken(_ encoder: Int) -> Int32 { padding[encoder] == .zero ? 0 : tokenizer.end }
+
+  /// The side of the pictures that the model was trained with.
+  public var usualSize: Int {
+    switch textUse {
+    case .two: 1024
+    case .one: scheduler.prediction == .velocity ? 768 : 512
+    }
+  }
+}

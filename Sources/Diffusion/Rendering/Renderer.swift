@@ -1,0 +1,271 @@
+public import Checkpoints
+public import Images
+public import Kernels
+import Prompts
+import Sampling
+
+/// Renders pictures with one set of weights.
+///
+/// The networks come and go one after the other, so that only one is in memory at a time: texts first, then all steps of
+/// all pictures, then the decoder.
+public struct Renderer {
+  /// What is being done, for those who wait.
+  public enum Progress: Sendable {
+    case loading(Component)
+    case readingPrompts
+    /// Steps done, of all pictures.
+    case step(Int, of: Int)
+    case decoding(Int, of: Int)
+  }
+
+  /// What came of it.
+  public struct Result: Sendable {
+    /// In the order of the requests.
+    public var images: [RGBImage] = []
+    /// Of the steps after the first, which also prepares the kernels; of all if there is only one.
+    public var secondsPerStep = 0.0
+    public var peakPoolBytes = 0
+    public var truncatedTokens: [Int] = []
+    /// Latents at the end, for comparisons: channels × height × width.
+    public var latents: [[Float]] = []
+  }
+
+  /// Looks at what is there after a step: the request, the step, and the latents, channels × height × width.
+  public typealias Observer = (_ request: Int, _ step: Int, _ latents: [Float]) throws -> Void
+
+  private let model: PictureModel
+  private let weights: any WeightSource
+  private let decoder: Decoder
+  private let backends: Backends
+
+  /// What turns latents into pictures.
+  public enum Decoder: Sendable {
+    /// The model's own autoencoder.
+    case own
+    /// That of another checkpoint.
+    case other(Checkpoint)
+    /// A small one, from its file.
+    case tiny(path: String)
+  }
+
+  /// - Parameters:
+  ///   - weights: of the model, perhaps with something added.
+  ///   - precision: of the UNet; texts and pictures are always computed in f32.
+  public init(
+    _ model: PictureModel, weights: some WeightSource, decoder: Decoder = .own, precision: Precision, threads: Int
+  ) {
+    self.model = model
+    self.weights = weights
+    self.decoder = decoder
+    backends = Backends(precision: precision, threads: threads)
+  }
+
+  /// - Throws: `DiffusionError`, `SamplingError`, `PromptError`, `ImageError`, `CheckpointError`, and what `observer` throws.
+  public func render(
+    _ requests: [RenderRequest], progress: (Progress) throws -> Void = { _ in }, observer: Observer? = nil
+  ) throws -> Result {
+    precondition(!requests.isEmpty, "nothing to render")
+    return try KernelThread.run {
+      var result = Result()
+      let runs = try prepare(requests, &result, progress)
+      try denoise(runs, &result, progress, observer)
+      backends.pool.trim()
+      try decode(requests, &result, progress)
+      result.peakPoolBytes = backends.pool.peakBytes
+      return result
+    }
+  }
+
+  // MARK: Texts and first latents
+
+  /// Everything a picture's steps need but the UNet.
+  private struct Run {
+    let request: RenderRequest
+    let prompt: TextConditioner.Features
+    let negative: TextConditioner.Features?
+    var sampler: Sampler
+    var noise: any NoiseSource
+    var latent: [Float]
+    let firstStep: Int
+    let latentSize: MapSize
+  }
+
+  private func prepare(
+    _ requests: [RenderRequest], _ result: inout Result, _ progress: (Progress) throws -> Void
+  ) throws -> [Run] {
+    let reduction = model.autoencoder?.reduction ?? 8
+    for request in requests {
+      for (what, extent) in [("height", request.size.height), ("width", request.size.width)] {
+        guard extent > 0, extent % reduction == 0 else {
+          throw DiffusionError(
+            .unsupported(what: what, expected: "a multiple of \(reduction) pixels", found: "\(extent)", hint: nil))
+        }
+      }
+    }
+    let samplers = try requests.map {
+      try Sampler($0.sampler, settings: model.scheduler, steps: $0.steps, eta: $0.eta)
+    }
+    let firstSteps = try zip(requests, samplers).map { request, sampler in
+      try request.start.map { try sampler.firstIndex(strength: $0.strength) } ?? 0
+    }
+    try progress(.loading(.textEncoder1))
+    let conditioner = try TextConditioner(model, weights: weights, backend: backends.exact)
+    try progress(.readingPrompts)
+    let texts = try requests.map {
+      try conditioner.features(
+        of: $0.prompt, negative: $0.negativePrompt, style: $0.style, layersSkipped: $0.textLayersSkipped)
+    }
+    result.truncatedTokens = texts.map(\.truncated)
+    var encoder: AutoencoderEncoder?
+    return try requests.indices.map { index in
+      let request = requests[index], sampler = samplers[index], firstStep = firstSteps[index]
+      let size = MapSize(height: request.size.height / reduction, width: request.size.width / reduction)
+      let count = 4 * size.height * size.width
+      var noise: any NoiseSource =
+        request.generator == .torch ? TorchNoise(seed: request.seed) : PhiloxNoise(seed: request.seed)
+      let latent: [Float]
+      if let start = request.start {
+        precondition(
+          start.image.width == request.size.width && start.image.height == request.size.height,
+          "the first picture has another size")
+        if encoder == nil {
+          try progress(.loading(.vae))
+          encoder = try makeEncoder(request.size)
+        }
+        let clean = encode(start, with: encoder!, noise: &noise)
+        latent = sampler.noised(clean, with: noise.normals(count: count), at: firstStep)
+      } else {
+        latent = noise.normals(count: count).map { $0 * sampler.initialNoiseScale }
+      }
+      let isGuided = request.guidance.needsUnconditional && model.unet.guidanceChannels == nil
+      return Run(
+        request: request, prompt: texts[index].prompt, negative: isGuided ? texts[index].negative : nil,
+        sampler: sampler, noise: noise, latent: latent, firstStep: firstStep, latentSize: size)
+    }
+  }
+
+  private func makeEncoder(_ size: MapSize) throws -> AutoencoderEncoder {
+    let (configuration, weights) = try autoencoder()
+    return try AutoencoderEncoder(configuration, weights: weights, backend: backends.exact, expecting: size)
+  }
+
+  private func encode(
+    _ start: RenderRequest.Start, with encoder: AutoencoderEncoder, noise: inout any NoiseSource
+  ) -> [Float] {
+    let picture = FeatureMap(
+      start.image.values(in: .interleaved), batch: 1, height: start.image.height, width: start.image.width, channels: 3,
+      pool: backends.pool)
+    let count = 4 * picture.pixels / (encoder.configuration.reduction * encoder.configuration.reduction)
+    return encoder.latents(of: picture, noise: start.draws ? noise.normals(count: count) : nil).planarValues
+  }
+
+  // MARK: Steps
+
+  private func denoise(
+    _ runs: [Run], _ result: inout Result, _ progress: (Progress) throws -> Void, _ observer: Observer?
+  ) throws {
+    backends.pool.trim()
+    try progress(.loading(.denoiser))
+    let largest = runs.map(\.latentSize).max { $0.height * $0.width < $1.height * $1.width }!
+    let network = try UNet(model.unet, weights: weights, backend: backends.main, expecting: largest)
+    let total = runs.reduce(0) { $0 + $1.sampler.timesteps.count - $1.firstStep }
+    var done = 0, times: [Duration] = []
+    for (index, run) in runs.enumerated() {
+      var run = run
+      let steps = run.firstStep..<run.sampler.timesteps.count
+      let conditioned = ConditionedUNet(
+        network, run.prompt, negative: run.negative, request: run.request,
+        times: steps.map { run.sampler.timesteps[$0] }, pool: backends.pool)
+      for step in steps {
+        let start = ContinuousClock.now, scale = run.sampler.inputScale(at: step)
+        let input = scale == 1 ? run.latent : run.latent.map { $0 * scale }
+        let output = conditioned.output(for: input, size: run.latentSize, step: step - run.firstStep)
+        let bad = output.count { !$0.isFinite }
+        guard bad == 0 else {
+          throw DiffusionError(
+            .notFinite(
+              what: "step \(step + 1): the UNet's prediction", count: bad,
+              hint: "the checkpoint or an adapter is broken, or a strength far too large"), file: model.path)
+        }
+        run.sampler.step(output: output, sample: &run.latent, index: step, noise: &run.noise)
+        times.append(ContinuousClock.now - start)
+        done += 1
+        try progress(.step(done, of: total))
+        try observer?(index, step, run.latent)
+      }
+      result.latents.append(run.latent)
+    }
+    let steady = times.count > 1 ? times[1...] : times[...]
+    result.secondsPerStep = (steady.reduce(.zero, +) / max(steady.count, 1)) / .seconds(1)
+  }
+
+  // MARK: Pictures
+
+  private func decode(
+    _ requests: [RenderRequest], _ result: inout Result, _ progress: (Progress) throws -> Void
+  ) throws {
+    try progress(.loading(.vae))
+    let pictures = try makeDecoder(requests.map(\.size).max { $0.height * $0.width < $1.height * $1.width }!)
+    for (index, request) in requests.enumerated() {
+      try progress(.decoding(index + 1, of: requests.count))
+      result.images.append(try pictures(result.latents[index], request.size))
+    }
+  }
+
+  /// From latents of any of the requests to pictures; also for looking at unfinished ones.
+  func makeDecoder(_ size: MapSize) throws -> (_ latent: [Float], _ size: MapSize) throws -> RGBImage {
+    let reduction = model.autoencoder?.reduction ?? 8
+    let usual = MapSize(height: size.height / reduction, width: size.width / reduction), pool = backends.pool
+    let decoder: (FeatureMap) -> FeatureMap
+    if case .tiny(let path) = self.decoder {
+      let tiny = try TinyDecoder(path: path, backend: backends.exact, expecting: usual)
+      decoder = { tiny($0) }
+    } else {
+      let (configuration, weights) = try autoencoder()
+      let full = try AutoencoderDecoder(configuration, weights: weights, backend: backends.exact, expecting: usual)
+      decoder = { full($0) }
+    }
+    return { latent, size in
+      let map = FeatureMap(
+        planar: latent, batch: 1, channels: 4, height: size.height / reduction, width: size.width / reduction,
+        pool: pool)
+      return try RGBImage(values: decoder(map).values, order: .interleaved, width: size.width, height: size.height)
+    }
+  }
+
+  private func autoencoder() throws -> (AutoencoderConfiguration, any WeightSource) {
+    if case .other(let checkpoint) = decoder {
+      var configuration = try AutoencoderConfiguration(of: checkpoint)
+      // What latents mean is a matter of the UNet that makes them.
+      if let own = model.autoencoder { configuration.scale = own.scale }
+      return (configuration, checkpoint)
+    }
+    guard let configuration = model.autoencoder else {
+      throw DiffusionError(.missing("a VAE", hint: "give one with --vae"), file: model.path)
+    }
+    return (configuration, weights)
+  }
+}
+
+extension Renderer {
+  /// Kernels of two precisions over the same memory.
+  private struct Backends {
+    /// Of the UNet.
+    let main: any Backend
+    /// Always f32.
+    let exact: any Backend
+    let pool: MemoryPool
+
+    init(precision: Precision, threads: Int) {
+      if NativeBackend.precisions.isEmpty {
+        let reference = ReferenceBackend()
+        (main, exact, pool) = (reference, reference, reference.pool)
+        return
+      }
+      let exact = NativeBackend(precision: .f32, threads: threads)
+      self.exact = exact
+      pool = exact.pool
+      main = precision == .f32 ? exact : NativeBackend(precision: precision, threads: threads, pool: exact.pool)
+    }
+  }
+}

@@ -1,0 +1,107 @@
+import Checkpoints
+import Kernels
+import Prompts
+
+/// The features of texts, by a model's text encoders.
+struct TextConditioner {
+  /// A text's features, tokens × width, and its summary.
+  struct Features {
+    var values: [Float]
+    let tokens: Int
+    var summary: [Float]
+
+    /// The same extents, all zero.
+    var zeroed: Features {
+      Features(
+        values: Array(repeating: 0, count: values.count), tokens: tokens, summary: summary.map { _ in 0 })
+    }
+  }
+
+  private let model: PictureModel
+  private let encoders: [CLIPTextEncoder]
+
+  init(_ model: PictureModel, weights: some WeightSource, backend: any Backend) throws {
+    self.model = model
+    encoders = try zip(model.textEncoders, PictureModel.encoders).map {
+      try CLIPTextEncoder($0, weights: weights, $1, backend: backend)
+    }
+  }
+
+  /// A prompt and its negative, with equally many tokens.
+  ///
+  /// - Parameter layersSkipped: of the encoder's end, 0 for none.
+  /// - Returns: also how many of the prompts' tokens were cut off.
+  func features(
+    of prompt: String, negative: String?, style: PromptStyle, layersSkipped: Int
+  ) throws -> (prompt: Features, negative: Features, truncated: Int) {
+    let hasZeroes = negative == nil && model.zeroesMissingNegative
+    let texts = [prompt, negative ?? ""]
+    var features: [Features?] = [nil, nil], truncated = 0
+    for (index, encoder) in encoders.enumerated() {
+      let chunks = try texts.map {
+        try PromptChunks(of: $0, style: style, tokenizer: model.tokenizer, padding: model.paddingToken(index))
+      }
+      truncated = chunks[0].truncatedTokens + (hasZeroes ? 0 : chunks[1].truncatedTokens)
+      let count = chunks.map(\.chunks.count).max()!
+      for (text, chunks) in chunks.enumerated() {
+        let own = encode(
+          chunks.padded(to: count), with: encoder, style: style, layersSkipped: layersSkipped)
+        features[text] = features[text].map { $0.joined(own) } ?? own
+      }
+    }
+    let negative = features[1]!
+    return (features[0]!, hasZeroes ? negative.zeroed : negative, truncated)
+  }
+
+  private func encode(
+    _ chunks: PromptChunks, with encoder: CLIPTextEncoder, style: PromptStyle, layersSkipped: Int
+  ) -> Features {
+    let width = encoder.configuration.channels, ids = chunks.chunks.map(\.ids)
+    let states = encoder.hiddenStates(of: ids)
+    var values = chosenState(states, encoder, layersSkipped).values
+    if chunks.isWeighted {
+      let weighting = weighting(style, encoder, chunks.empty, layersSkipped)
+      for (index, chunk) in chunks.chunks.enumerated() {
+        let range = index * PromptChunk.length * width..<(index + 1) * PromptChunk.length * width
+        var part = Array(values[range])
+        weighting.apply(chunk.weights, to: &part, width: width)
+        values.replaceSubrange(range, with: part)
+      }
+    }
+    let summary = encoder.configuration.projection.map { _ in
+      encoder.summaries(of: states.last!, ids: ids, end: model.tokenizer.end)[0]
+    }
+    return Features(values: values, tokens: chunks.chunks.count * PromptChunk.length, summary: summary ?? [])
+  }
+
+  private func chosenState(_ states: [FeatureMap], _ encoder: CLIPTextEncoder, _ layersSkipped: Int) -> FeatureMap {
+    switch model.textUse {
+    case .one(let skipped): encoder.normalized(states[max(0, states.count - 1 - skipped - layersSkipped)])
+    case .two: states[max(0, states.count - 2 - layersSkipped)]
+    }
+  }
+
+  private func weighting(
+    _ style: PromptStyle, _ encoder: CLIPTextEncoder, _ empty: PromptChunk, _ layersSkipped: Int
+  ) -> PromptWeighting {
+    switch style {
+    case .comfy:
+      .awayFromEmpty(chosenState(encoder.hiddenStates(of: [empty.ids]), encoder, layersSkipped).values)
+    case .a1111, .plain: model.textUse == .two ? .product : .restoringMean
+    }
+  }
+}
+
+extension TextConditioner.Features {
+  /// The features of two encoders, side by side for each token.
+  fileprivate func joined(_ other: Self) -> Self {
+    let width = values.count / tokens, otherWidth = other.values.count / other.tokens
+    var rows: [Float] = []
+    rows.reserveCapacity(tokens * (width + otherWidth))
+    for token in 0..<tokens {
+      rows += values[token * width..<(token + 1) * width]
+      rows += other.values[token * otherWidth..<(token + 1) * otherWidth]
+    }
+    return Self(values: rows, tokens: tokens, summary: summary + other.summary)
+  }
+}
