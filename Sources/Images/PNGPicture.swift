@@ -9,14 +9,14 @@ import CPNG
 /// What a PNG file holds: its picture and its texts.
 ///
 /// Every kind of PNG is read: grey, palette and colour, 1 to 16 bits, interlaced or not. Levels of other than 8 bits are
-/// scaled to 0...255 and rounded. Pixels that are not opaque are laid over white. Gamma and colour profiles are ignored, as
-/// are bytes after the end of the picture.
+/// scaled to 0...255 and rounded. Pixels that are not opaque are laid over white. Gamma, colour profiles and an orientation
+/// are ignored, as are bytes after the end of the picture.
 public struct PNGPicture: Sendable {
   public let image: RGBImage
   /// In the order of the file.
   public let texts: [PNGText]
 
-  /// Source: a picture of `RGBImage.maximumPixels` that does not compress, with an alpha channel of 16 bits.
+  /// The longest file: what `RGBImage.maximumPixels` need with 8 bits and alpha where nothing compresses, and twice that.
   private static let maximumBytes = 1 << 30
 
   /// The first text with this keyword.
@@ -30,18 +30,14 @@ public struct PNGPicture: Sendable {
   /// - Throws: `ImageError`, with the path.
   public init(path: String) throws(ImageError) {
     let bytes = try Self.contents(of: path)
-    self = try bytes.withUnsafeBufferPointer { bytes in
-      Result { () throws(ImageError) in try PNGPicture(bytes, path: path) }
-    }.get()
+    self = try bytes.withUnsafeBufferPointer { bytes throws(ImageError) in try PNGPicture(bytes, path: path) }
   }
 
   /// Reads a file that lies in memory.
   ///
   /// - Throws: `ImageError`, without a path.
   public init(_ data: [UInt8]) throws(ImageError) {
-    self = try data.withUnsafeBufferPointer { bytes in
-      Result { () throws(ImageError) in try PNGPicture(bytes, path: nil) }
-    }.get()
+    self = try data.withUnsafeBufferPointer { bytes throws(ImageError) in try PNGPicture(bytes, path: nil) }
   }
 
   private init(_ data: UnsafeBufferPointer<UInt8>, path: String?) throws(ImageError) {

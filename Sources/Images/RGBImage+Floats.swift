@@ -40,10 +40,9 @@ extension RGBImage {
   ///
   /// - Throws: `ImageError.notANumber`.
   public init(values: [Float], order: PixelOrder, width: Int, height: Int) throws(ImageError) {
-    let result = values.withUnsafeBufferPointer { buffer in
-      Result { () throws(ImageError) in try RGBImage(values: buffer, order: order, width: width, height: height) }
+    self = try values.withUnsafeBufferPointer { buffer throws(ImageError) in
+      try RGBImage(values: buffer, order: order, width: width, height: height)
     }
-    self = try result.get()
   }
 
   private static func level(of value: Float) -> UInt8 {
