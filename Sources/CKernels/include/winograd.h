@@ -10,8 +10,7 @@ enum { WINOGRAD_BEST, WINOGRAD_PORTABLE, WINOGRAD_AVX2, WINOGRAD_AVX512 };
 ///     y = conv3x3( act( x * scale + shift ) ) + bias + residual
 ///
 /// All maps are dense: [batch, row, column, channel]. The border is zero after `act`. With `upsampled`, each pixel of
-/// the input is seen twice in each direction (nearest), and the input's rows and columns are half of the output's, which
-/// must be even.
+/// the input is seen twice in each direction (nearest); the output's rows and columns are twice the input's.
 typedef struct {
   /// Of the output.
   size_t batch, height, width, out_channels;
