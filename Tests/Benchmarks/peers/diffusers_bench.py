@@ -1,20 +1,21 @@
 """Times diffusers on PyTorch, on the CPU, at the best settings we know, so that others can be timed in turn with it.
 
-    python diffusers_bench.py FOLDER --task unet|vae --dtype f32|bf16 [--threads 2] [--size 64] [--jemalloc LIB|none]
-        [--layout channels-last|plain] [--compile]
+    python diffusers_bench.py FOLDER --task unet|vae --dtype f32|bf16 [--threads 2] [--size 64]
+        [--jemalloc LIB|none] [--layout channels-last|plain] [--compile]
     python diffusers_bench.py FOLDER --task unet --dtype f32 --repetitions 5
 
-FOLDER is a pipeline's folder (make_full.py). `unet`: one guided step: both halves as a batch of 2 through the UNet, guidance, a step of DDIM;
-`--size` is the latent's side. `vae`: one latent decoded to 8 times its side.
+FOLDER is a pipeline's folder (make_full.py). `unet`: one guided step: both halves as a batch of 2 through the UNet,
+guidance, a step of DDIM; `--size` is the latent's side. `vae`: one latent decoded to 8 times its side.
 
-The process loads, warms up twice, prints {"ready": true, …} with its settings, and then for each line `run` on its standard input does one
-repetition and answers with one line: {"seconds", "peak_bytes", "mean", "deviation"}. Peak memory is that of the whole process since it
-started, weights included; `repetition_peak_bytes` is that since the line `run`, where the kernel lets a process reset it. The input's end ends
-it. With `--repetitions` it runs by itself and prints the lines and {"median_seconds": …}.
+The process loads, warms up twice, prints {"ready": true, …} with its settings, and then for each line `run` on its
+standard input does one repetition and answers with one line: {"seconds", "peak_bytes", "mean", "deviation"}. Peak
+memory is that of the whole process since it started, weights included; `repetition_peak_bytes` is that since the line
+`run`, where the kernel lets a process reset it. The input's end ends it. With `--repetitions` it runs by itself and
+prints the lines and {"median_seconds": …}.
 
-Settings: jemalloc that gives nothing back and asks for huge pages, found in the usual places or named (fresh pages are slow); inference mode;
-one thread for each core given, none between operations; channels last for bf16, and plain for f32, where it is as fast or a little
-faster. `--compile` adds torch.compile with frozen weights.
+Settings: jemalloc that gives nothing back and asks for huge pages, found in the usual places or named (fresh pages
+are slow); inference mode; one thread for each core given, none between operations; channels last for bf16, and plain
+for f32, where it is as fast or a little faster. `--compile` adds torch.compile with frozen weights.
 """
 
 import argparse
@@ -134,8 +135,9 @@ def main():
         for _ in range(2):
             repetition()
         tell({
-            "ready": True, "task": options.task, "dtype": options.dtype, "threads": options.threads, "size": options.size,
-            "layout": options.layout, "compile": options.compile, "allocator": os.environ.get("LD_PRELOAD") or "libc", "torch": torch.__version__,
+            "ready": True, "task": options.task, "dtype": options.dtype, "threads": options.threads,
+            "size": options.size, "layout": options.layout, "compile": options.compile,
+            "allocator": os.environ.get("LD_PRELOAD") or "libc", "torch": torch.__version__,
             "diffusers": diffusers.__version__, "peak_bytes": peak_bytes(),
         })
         seconds, highest = [], peak_bytes()

@@ -4,10 +4,11 @@
     python forward.py compare FOLDER unet OUTPUT       OUTPUT: a .safetensors file with the tensor `full/output`
     python forward.py compare FOLDER vae OUTPUT        the same with `full/image`
 
-`make` writes FOLDER/forward/unet-inputs.safetensors (`full/sample`, `full/timestep`, `full/context`, for SDXL `full/pooled` and
-`full/time_ids`: as in Tests/Goldens/diffusion), unet-outputs.safetensors (`full/output` and the outputs of the down, mid and up
-blocks), vae-inputs.safetensors (`full/latent`, 32 x 32) and vae-outputs.safetensors (`full/image`). UNet: batch 1, latent 64 x 64 for
-SD1.5, 32 x 32 for SDXL (whose network takes 10 GB). `compare` prints one JSON line for each tensor both have.
+`make` writes FOLDER/forward/unet-inputs.safetensors (`full/sample`, `full/timestep`, `full/context`, for SDXL
+`full/pooled` and `full/time_ids`: as in Tests/Goldens/diffusion), unet-outputs.safetensors (`full/output` and the
+outputs of the down, mid and up blocks), vae-inputs.safetensors (`full/latent`, 32 x 32) and vae-outputs.safetensors
+(`full/image`). UNet: batch 1, latent 64 x 64 for SD1.5, 32 x 32 for SDXL (whose network takes 10 GB). `compare`
+prints one JSON line for each tensor both have.
 """
 
 import json

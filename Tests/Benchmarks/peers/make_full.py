@@ -1,9 +1,10 @@
 """Writes pipelines of the real sizes of SD1.5 and SDXL with random weights, as diffusers' folders in half precision.
 
-    python make_full.py FOLDER [sd15] [sdxl]        makes FOLDER/sd15 (2.1 GB) and FOLDER/sdxl (6.9 GB); both when none is named
+    python make_full.py FOLDER [sd15] [sdxl]     makes FOLDER/sd15 (2.1 GB), FOLDER/sdxl (6.9 GB); both unless named
 
-Weights as in Tests/Goldens/diffusion: matrices and kernels N(0, 1) / sqrt(fan in), biases N(0, 0.1), norms' weights U(0.5, 1.5),
-embeddings N(0, 1). Each tensor's seed follows from its component and name. One tensor is in memory at a time.
+Weights as in Tests/Goldens/diffusion: matrices and kernels N(0, 1) / sqrt(fan in), biases N(0, 0.1), norms' weights
+U(0.5, 1.5), embeddings N(0, 1). Each tensor's seed follows from its component and name. One tensor is in memory at a
+time.
 """
 
 import json
