@@ -116,7 +116,8 @@ def write_diffusers_model(folder, model):
 
 def describe(name, tensor):
     tensor = tensor.double()
-    print(f"  {name}: {list(tensor.shape)} mean {tensor.mean():.3f} std {tensor.std():.3f} max {tensor.abs().max():.2f}")
+    numbers = f"mean {tensor.mean():.3f} std {tensor.std():.3f} max {tensor.abs().max():.2f}"
+    print(f"  {name}: {list(tensor.shape)} {numbers}")
 
 
 def versions():

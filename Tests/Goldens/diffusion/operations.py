@@ -1,10 +1,10 @@
 """Single operations and blocks of real widths, with seeded inputs and weights (seeded.py), in double precision.
 
-`operations/` and `blocks/` each have `seeded.json` (every tensor that is drawn), `cases.json` and `outputs.safetensors`.
-Each case: `name`, `kind`, `settings`, `inputs` (role: the drawn tensor's name), `shape` of the output, and `stride`: of the
-output's elements in row-major order, every `stride`-th from the first is stored, as one row of numbers. The numbers are those
-of double precision, rounded once. `float32` is the largest difference of torch's own result in single precision, `rms` the
-root of the outputs' mean square.
+`operations/` and `blocks/` each have `seeded.json` (every tensor that is drawn), `cases.json` and
+`outputs.safetensors`. Each case: `name`, `kind`, `settings`, `inputs` (role: the drawn tensor's name), `shape` of the
+output, and `stride`: of the output's elements in row-major order, every `stride`-th from the first is stored, as one
+row of numbers. The numbers are those of double precision, rounded once. `float32` is the largest difference of
+torch's own result in single precision, `rms` the root of the outputs' mean square.
 """
 
 import copy
@@ -177,7 +177,7 @@ def operations():
     for width in (32, 320):
         times = torch.tensor([0, 1, 3.7631, 77.25, 499.5, 981, 999])
         single = get_timestep_embedding(times, width, flip_sin_to_cos=True, downscale_freq_shift=0)
-        frequency = torch.exp(-torch.log(torch.tensor(1e4, dtype=torch.float64)) * torch.arange(width // 2) / (width // 2))
+        frequency = 1e4 ** (-torch.arange(width // 2, dtype=torch.float64) / (width // 2))
         angle = times.double()[:, None] * frequency
         exact = torch.cat([angle.cos(), angle.sin()], -1)
         settings = dict(times=[float(t) for t in times], width=width)

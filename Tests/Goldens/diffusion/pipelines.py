@@ -51,8 +51,9 @@ SDXL_SCHEDULER = {
     "use_karras_sigmas": False,
 }
 SHOWN = (
-    "num_train_timesteps beta_start beta_end beta_schedule prediction_type timestep_spacing steps_offset clip_sample "
-    "set_alpha_to_one rescale_betas_zero_snr use_karras_sigmas algorithm_type solver_order solver_type final_sigmas_type "
+    "num_train_timesteps beta_start beta_end beta_schedule prediction_type timestep_spacing steps_offset "
+    "clip_sample set_alpha_to_one rescale_betas_zero_snr use_karras_sigmas algorithm_type solver_order "
+    "solver_type final_sigmas_type "
     "lower_order_final original_inference_steps"
 ).split()
 
@@ -93,7 +94,8 @@ def sd1_parts(merges):
 
 def sdxl_parts(merges):
     first = redraw(CLIPTextModel(text_config(hidden_size=4, intermediate_size=12, projection_dim=4)), 411)
-    second = redraw(CLIPTextModelWithProjection(text_config(hidden_size=6, num_hidden_layers=4, hidden_act="gelu")), 412)
+    larger = text_config(hidden_size=6, num_hidden_layers=4, hidden_act="gelu")
+    second = redraw(CLIPTextModelWithProjection(larger), 412)
     texts.write_text_encoder("sdxl-pipeline/text_encoder", first)
     texts.write_text_encoder("sdxl-pipeline/text_encoder_2", second)
     write_folder("sdxl-pipeline", {

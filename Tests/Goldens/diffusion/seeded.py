@@ -7,7 +7,7 @@ Element k (from 0, row-major) of a tensor with seed s:
     z = z ^ (z >> 31)                                        (SplitMix64's k-th number)
     whole = (z >> 40) - 2^23                                 (from -2^23 to 2^23 - 1)
     x = whole * 2^-23                                        (exact in single precision, uniform in [-1, 1))
-    value = offset + scale * x                               (single precision: one rounding for *, one for +, not fused)
+    value = offset + scale * x                               (single precision, two roundings, not fused)
 """
 
 import numpy as np
@@ -49,7 +49,9 @@ class Seeded:
     def weights(self, module, prefix):
         """New weights for all of a module's parameters, in the order of their names."""
         norms = (torch.nn.GroupNorm, torch.nn.LayerNorm)
-        kinds = {f"{n}.{p}" if n else p: m for n, m in module.named_modules() for p, _ in m.named_parameters(recurse=False)}
+        kinds = {
+            f"{n}.{p}" if n else p: m for n, m in module.named_modules() for p, _ in m.named_parameters(recurse=False)
+        }
         for name, weight in sorted(module.named_parameters()):
             if name.endswith("bias"):
                 drawn = self.draw(prefix + name, weight.shape, 0.1)

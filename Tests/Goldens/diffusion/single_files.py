@@ -1,9 +1,10 @@
 """How the pipelines' tensors are named in a single file with the authors' names.
 
-The file itself is not stored, it would repeat the folder: `single-file.json` lists its tensors, and a test writes them.
-Each has `name`; `from`: [component, tensor] pairs, joined along the first axis in this order; and where needed `shape` (the
-same numbers in another shape) or `transposed` (the two axes exchanged). `single-file-ignored.json`: tensors that such files
-also hold and that nobody needs, as `name`, `shape`, `dtype`. The renames are those of ../names/make.py; diffusers' converters must return the very bits.
+The file itself is not stored, it would repeat the folder: `single-file.json` lists its tensors, and a test writes
+them. Each has `name`; `from`: [component, tensor] pairs, joined along the first axis in this order; and where needed
+`shape` (the same numbers in another shape) or `transposed` (the two axes exchanged). `single-file-ignored.json`:
+tensors that such files also hold and that nobody needs, as `name`, `shape`, `dtype`. The renames are those of
+../names/make.py; diffusers' converters must return the very bits.
 """
 
 import importlib.util

@@ -1,7 +1,7 @@
 """CLIP text encoders, tiny: all hidden states, the final norm's output, pooled and projected vectors.
 
-Hidden states are caught from the layers themselves. The OpenCLIP layout is computed a second time from its own tensors by
-torch's nn.MultiheadAttention, which is what OpenCLIP is built of, and must agree.
+Hidden states are caught from the layers themselves. The OpenCLIP layout is computed a second time from its own
+tensors by torch's nn.MultiheadAttention, which is what OpenCLIP is built of, and must agree.
 """
 
 import copy
@@ -180,7 +180,8 @@ def main():
     write_tensors("clip-projection/open_clip.safetensors", {n: t.half() for n, t in tensors.items()})
 
     # Named as transformers 5 names the classes' own tensors: no `text_model.`
-    model = redraw(CLIPTextModel(config(hidden_size=24, intermediate_size=60, num_hidden_layers=5, hidden_act="gelu")), 203)
+    narrow = config(hidden_size=24, intermediate_size=60, num_hidden_layers=5, hidden_act="gelu")
+    model = redraw(CLIPTextModel(narrow), 203)
     cases = draw_cases(2030, 998, 999, 0, 900)
     add("clip-bare-names", model, {"two": cases["two"]}, prefix="")
 

@@ -1,8 +1,8 @@
 """UNets of every family, tiny: inputs, outputs at several times, and the outputs of every block.
 
-Each folder `<name>` has `cases.json` (`model`: the UNet's folder below Tests/Goldens/diffusion; `cases`: their names, with
-`float64`: the largest difference between torch's outputs in single and in double precision), `inputs.safetensors` and
-`outputs.safetensors`. The first case of each also has the blocks.
+Each folder `<name>` has `cases.json` (`model`: the UNet's folder below Tests/Goldens/diffusion; `cases`: their names,
+with `float64`: the largest difference between torch's outputs in single and in double precision),
+`inputs.safetensors` and `outputs.safetensors`. The first case of each also has the blocks.
 """
 
 import copy
@@ -94,7 +94,8 @@ SD1_FOUR_LEVELS = SD1_TINY | dict(
     up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
 )
 SD2_TINY = SD1_TINY | dict(
-    block_out_channels=(8, 16), attention_head_dim=[2, 4], cross_attention_dim=24, use_linear_projection=True, upcast_attention=True
+    block_out_channels=(8, 16), attention_head_dim=[2, 4], cross_attention_dim=24, use_linear_projection=True,
+    upcast_attention=True,
 )
 SDXL_TINY = dict(
     sample_size=8, block_out_channels=(8, 16, 24), layers_per_block=2, norm_num_groups=8, attention_head_dim=[1, 2, 3],
@@ -123,7 +124,9 @@ MODELS = {
     "narrow": (NARROW, 106, "narrow/unet"),
     "unet-faint": (FAINT, 107, "unet-faint/unet"),
 }
-WRITERS = re.compile(r"conv_in|conv[12]\.|conv_shortcut|time_emb_proj|proj_in|proj_out|to_out\.0|ff\.net\.2|samplers\.0\.conv\.bias")
+WRITERS = re.compile(
+    r"conv_in|conv[12]\.|conv_shortcut|time_emb_proj|proj_in|proj_out|to_out\.0|ff\.net\.2|samplers\.0\.conv\.bias"
+)
 
 
 def make(name):
