@@ -246,26 +246,3 @@ public struct Renderer {
     return (configuration, weights)
   }
 }
-
-extension Renderer {
-  /// Kernels of two precisions over the same memory.
-  private struct Backends {
-    /// Of the UNet.
-    let main: any Backend
-    /// Always f32.
-    let exact: any Backend
-    let pool: MemoryPool
-
-    init(precision: Precision, threads: Int) {
-      if NativeBackend.precisions.isEmpty {
-        let reference = ReferenceBackend()
-        (main, exact, pool) = (reference, reference, reference.pool)
-        return
-      }
-      let exact = NativeBackend(precision: .f32, threads: threads)
-      self.exact = exact
-      pool = exact.pool
-      main = precision == .f32 ? exact : NativeBackend(precision: precision, threads: threads, pool: exact.pool)
-    }
-  }
-}
