@@ -2,13 +2,13 @@
 //
 //   LANES     numbers in a vector
 //   VECTORS   vectors of queries in a strip, at most
-//   HEIGHT    rows of a tile, a divisor of LANES. HEIGHT * VECTORS sums and VECTORS + 1 more vectors must fit the registers
-//   PAIRED    1 for bf16, where a word is two elements, which one instruction multiplies and adds; 0 where it is a float
+//   HEIGHT    rows of a tile, an even divisor of LANES; the tile's HEIGHT * VECTORS sums stay in registers
+//   PAIRED    1 for bf16, where a word is two elements that one instruction multiplies and adds; 0 where it is a float
 //   NAMED(n)  n with a suffix for these instructions
 //
-// Lanes are queries: the maximum and the sum of a row of scores need no work across lanes, both products are of one kind
-// (a panel of words that are broadcast, times a strip of vectors), and no width is rounded up to vectors but that of the
-// queries. Of each block of keys a strip has its scores, then their weights, in the nearest cache.
+// Lanes are queries: so the maximum and the sum of a row of scores need no work across lanes, both products are of one
+// kind (a panel of words that are broadcast, times a strip of vectors), and only the number of queries is rounded up to
+// vectors. Of each block of keys a strip has its scores, then their weights, in the nearest cache.
 
 #define floats NAMED(floats)
 #define words NAMED(words)
@@ -52,7 +52,7 @@ INLINE floats multiply_add(floats sum, words a, words b) {
 INLINE floats multiply_add(floats sum, words a, words b) { return sum + (floats)a * (floats)b; }
 #endif
 
-// 2^x for x <= 0. The polynomials have the least relative error for fractions in -0.5...0.5 among those that are 1 at 0:
+// 2^x for x <= 0. Of polynomials that are 1 at 0, these have the least relative error for fractions in -0.5...0.5:
 // 1.7e-7 with rounding, and 1e-4 where bf16 follows.
 INLINE floats power(floats x) {
 #if LANES == 16
@@ -83,8 +83,8 @@ INLINE floats power(floats x) {
 #endif
 }
 
-// Transposes LANES vectors as a matrix: the first half of them interleaved with the second, once for each bit of a row's
-// number.
+// Transposes LANES vectors as a matrix: interleaves the first half of them with the second, once for each bit of a
+// row's number.
 INLINE void transpose(words rows[LANES]) {
   UNROLL for (int width = 1; width < LANES; width *= 2) {
     words next[LANES];
@@ -105,10 +105,10 @@ INLINE void transpose(words rows[LANES]) {
   }
 }
 
-// Word k of LANES rows of `dim` elements, of which `rows` exist, goes to to[k * stride + i / piece * gap + i % piece] for
-// row i. Rows that do not exist repeat the last.
-INLINE void load_transposed(const char *from, ptrdiff_t row_bytes, int rows, int dim, uint32_t *to, int stride, int piece,
-                            size_t gap) {
+// Word k of row i goes to to[k * stride + i / piece * gap + i % piece], for LANES rows of `dim` elements. Only `rows`
+// of them exist; others repeat the last.
+INLINE void load_transposed(const char *from, ptrdiff_t row_bytes, int rows, int dim, uint32_t *to, int stride,
+                            int piece, size_t gap) {
   const int depth = (dim + PAIRED) / (1 + PAIRED);
   for (int k = 0; k < depth; k += LANES) {
     // The last vector overlaps those before, unless there are none, or its words would start within a pair.
@@ -119,10 +119,9 @@ INLINE void load_transposed(const char *from, ptrdiff_t row_bytes, int rows, int
     ptrdiff_t source_bytes = row_bytes;
     uint32_t edge[LANES][LANES];
     if (rows < LANES || bytes < sizeof edge[0]) {
+      size_t there = bytes < sizeof edge[0] ? bytes : sizeof edge[0];
       memset(edge, 0, sizeof edge);
-      for (int i = 0; i < LANES; i++) {
-        memcpy(edge[i], source + (i < rows ? i : rows - 1) * row_bytes, bytes < sizeof edge[0] ? bytes : sizeof edge[0]);
-      }
+      for (int i = 0; i < LANES; i++) memcpy(edge[i], source + (i < rows ? i : rows - 1) * row_bytes, there);
       source = (const char *)edge;
       source_bytes = sizeof edge[0];
     }
@@ -195,7 +194,7 @@ INLINE void accumulate(floats sums[HEIGHT][VECTORS], const uint32_t *panel, cons
 typedef struct {
   uint32_t *queries;  // row_words rows
   float *largest;     // 1 row: the largest score so far
-  float *total;       // 1 row: the sum of weights, which are 2^(score - largest)
+  float *total;       // 1 row: the sum of weights, which are 2^(scale * (score - largest))
   float *result;      // value_rows rows: the sums of values by weight
   int first;          // the first query
   int vectors;
@@ -221,10 +220,10 @@ INLINE int end_query(const attention_task *task, const strip *s) {
   return end < task->queries ? end : task->queries;
 }
 
-// Scores of the keys first..<first + count, without the scale: a row for each key, up to a multiple of HEIGHT. Keys that a
-// query does not see score -infinity.
-INLINE void score(const attention_task *task, const strip *s, const uint32_t *panels, int first, int count, float *scores,
-                  floats largest[VECTORS], int vectors) {
+// Scores of the keys first..<first + count, without the scale: a row for each key, up to a multiple of HEIGHT. Keys
+// that a query does not see score -infinity.
+INLINE void score(const attention_task *task, const strip *s, const uint32_t *panels, int first, int count,
+                  float *scores, floats largest[VECTORS], int vectors) {
   const int depth = row_words(task), end = first + count;
   // Keys before `clear` are seen by all the strip.
   const int clear = task->causal && s->first + 1 < end ? s->first + 1 : end;
@@ -255,9 +254,10 @@ INLINE void score(const attention_task *task, const strip *s, const uint32_t *pa
   }
 }
 
-// Turns the scores of `count` keys into weights 2^(score * scale - shift), in place, and adds these to `total`. Weights in
-// bf16 lie in pairs.
-INLINE void weigh(float *scores, int count, float scale, const floats shift[VECTORS], floats total[VECTORS], int vectors) {
+// Turns the scores of `count` keys into weights 2^(score * scale - shift), in place, and adds these to `total`. Weights
+// in bf16 lie in pairs.
+INLINE void weigh(float *scores, int count, float scale, const floats shift[VECTORS], floats total[VECTORS],
+                  int vectors) {
   char *to = (char *)scores;
   for (int key = 0; key < count; key += 1 + PAIRED) {
     UNROLL for (int v = 0; v < vectors; v++) {
@@ -268,8 +268,8 @@ INLINE void weigh(float *scores, int count, float scale, const floats shift[VECT
       __m512bh rounded = _mm512_cvtne2ps_pbh((__m512)odd, (__m512)even);
       typedef uint16_t shorts __attribute__((ext_vector_type(2 * LANES)));
       shorts h = (shorts)rounded;
-      words pairs = (words)__builtin_shufflevector(h, h, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25,
-                                                   10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+      words pairs = (words)__builtin_shufflevector(h, h, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24,
+                                                   9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
       // Of the rounded weights, so that they sum to 1 in the result.
       total[v] = multiply_add(total[v], pairs, (words){0} + 0x3f803f80u);
       save(to, pairs);
@@ -301,6 +301,7 @@ INLINE void blend(const strip *s, const uint32_t *panels, const float *weights, 
   }
 }
 
+// What a block of keys adds to a strip.
 INLINE void advance(const attention_task *task, const strip *s, const uint32_t *keys, const uint32_t *values, int first,
                     int count, float *scores, int vectors) {
   // The rounding of a shift is the same for all keys, and cancels when the result is divided by the total.
@@ -369,7 +370,7 @@ INLINE void finish_strip(const attention_task *task, const strip *s, char *out, 
   }
 }
 
-// Calls f(..., vectors) with a constant for each number of vectors that there is.
+// Calls f(..., vectors), which then knows `vectors` when it is compiled.
 #if VECTORS == 3
 #define WITH_CONSTANT(vectors, f, ...) \
   switch (vectors) { \
@@ -394,6 +395,7 @@ static void fetch_rows(const attention_task *task, const char *from, ptrdiff_t r
   }
 }
 
+// Packs the keys and values of a block, of which each head has as many as the next.
 static void pack_block(const attention_task *task, uint32_t *packed, size_t item) {
   const int blocks = key_blocks(task), block = item % blocks, head = item / blocks % task->heads;
   const int first = block * KEY_BLOCK, count = block_keys(task, block);
@@ -405,6 +407,7 @@ static void pack_block(const attention_task *task, uint32_t *packed, size_t item
   pack_values(v, task->v_row * bytes, count, task->dim, packed + value_offset(task, item / blocks, first));
 }
 
+// Computes a part of the rows of one head.
 static void attend(const attention_task *task, const uint32_t *packed, float *scratch, size_t item) {
   const int parts = query_parts(task, LANES), part = item % parts, blocks = key_blocks(task);
   const size_t whole_head = item / parts;
@@ -431,13 +434,14 @@ static void attend(const attention_task *task, const uint32_t *packed, float *sc
   }
   for (int block = 0; block < blocks; block++) {
     const int first = block * KEY_BLOCK;
-    const uint32_t *keys = packed + key_offset(task, whole_head, first), *values = packed + value_offset(task, whole_head, first);
+    const uint32_t *keys = packed + key_offset(task, whole_head, first);
+    const uint32_t *values = packed + value_offset(task, whole_head, first);
     for (int i = 0; i < count; i++) {
-      const strip *s = &strips[i];
+      const strip *s = &strips[i], *next = i + 1 < count ? s + 1 : 0;
       // Rows that are needed soon come while scores are computed.
       if (block == 0) {
         WITH_CONSTANT(s->vectors, start_strip, task, s, q + s->first * task->q_row * bytes)
-        if (i + 1 < count) fetch_rows(task, q, task->q_row * bytes, strips[i + 1].first, end_query(task, &strips[i + 1]));
+        if (next) fetch_rows(task, q, task->q_row * bytes, next->first, end_query(task, next));
       }
       if (block == blocks - 1) fetch_rows(task, out, task->out_row * bytes, s->first, end_query(task, s));
       if (!task->causal || first < end_query(task, s)) {

@@ -34,9 +34,11 @@ static inline int value_rows(const attention_task *task) { return rounded_up(tas
 /// Blocks of the keys of a head.
 static inline int key_blocks(const attention_task *task) { return (task->keys + KEY_BLOCK - 1) / KEY_BLOCK; }
 
-/// Vectors of queries of an item of work. Several strips share what is fetched of keys, and of a long row of strips only
-/// the first waits for its queries; but items must be many enough for all threads.
-static inline int item_vectors(const attention_task *task) { return key_blocks(task) == 1 ? MOST_ITEM_VECTORS : 6; }
+/// Vectors of queries of an item of work. Strips of an item share what is fetched of the keys, and only its first waits
+/// for its queries, which matters where keys are few; but there must be items enough for all threads.
+static inline int item_vectors(const attention_task *task) {
+  return key_blocks(task) == 1 ? MOST_ITEM_VECTORS : MOST_ITEM_VECTORS / 4;
+}
 
 /// Parts of the queries of a head, each an item of work.
 static inline int query_parts(const attention_task *task, int lanes) {

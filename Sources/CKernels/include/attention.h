@@ -5,10 +5,11 @@
 /// and for results that must be the same on several machines: another choice gives other last bits.
 typedef enum { attention_best, attention_portable, attention_avx2, attention_avx512 } attention_instructions;
 
-/// softmax(scale * Q K^T) V for each batch and head, with V, K, Q and the result as matrices of a token in each row.
+/// softmax(scale * Q K^T) V for each batch and head; Q, K, V and the result are matrices with a token in each row.
 ///
-/// Strides are in elements. Features of one head are contiguous: those of head h start at h * dim in each row. A NaN in
-/// a score, a score of +infinity, or a row whose scores are all -infinity gives a row of NaN.
+/// Strides are in elements. The features of head h start at h * dim in each row, and are contiguous. Batches, heads,
+/// dim, queries and keys are at least 1, and the instructions are available. A NaN in a score, a score of +infinity, or
+/// a row whose scores are all -infinity gives a row of NaN.
 typedef struct {
   const void *q, *k, *v;
   void *out;
