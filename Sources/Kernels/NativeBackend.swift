@@ -258,9 +258,13 @@ public final class NativeBackend: Backend {
 
   /// A tensor's numbers in f32, for as long as `body` runs.
   func withFloats<Result>(of tensor: Tensor, _ body: (UnsafeRawPointer) -> Result) -> Result {
-    let memory = pool.memory(of: 4 * tensor.elementCount)
+    let memory = pool.memory(of: 4 * tensor.elementCount), size = tensor.dtype.bits / 8
     let floats = memory.base.assumingMemoryBound(to: Float.self)
-    tensor.copyFloats(to: UnsafeMutableBufferPointer(start: floats, count: tensor.elementCount))
+    team.split(tensor.elementCount, by: Self.pieceBytes) { range in
+      let part = tensor.bytes[range.lowerBound * size..<range.upperBound * size]
+      Tensor(dtype: tensor.dtype, shape: Shape([range.count]), bytes: part)
+        .copyFloats(to: UnsafeMutableBufferPointer(start: floats + range.lowerBound, count: range.count))
+    }
     tensor.bytes.forget()
     return withExtendedLifetime(memory) { body(memory.base) }
   }

@@ -16,6 +16,14 @@ let package = Package(
         .product(name: "Tensors", package: "Lathe"), .product(name: "LinearAlgebra", package: "Lathe"),
         .product(name: "Safetensors", package: "Lathe"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ])
+      ]),
+    .executableTarget(
+      name: "lathe-engine-benchmark",
+      dependencies: [
+        .product(name: "Tensors", package: "Lathe"), .product(name: "Safetensors", package: "Lathe"),
+        .product(name: "Checkpoints", package: "Lathe"), .product(name: "Kernels", package: "Lathe"),
+        .product(name: "Diffusion", package: "Lathe"),
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
   ]
 )
