@@ -11,9 +11,15 @@ struct Compare: LatheCommand {
       Exact, from the factors, whatever their dialects, ranks and alphas. A target that only one adapter has counts in
       full. Strengths (FILE@STRENGTH) multiply the deltas first.
 
+      With --probe the UNet of --base is asked about the same noisy latents with either adapter: a relative error of the
+      prediction, and of the adapter's effect on it, which no weight hides from. Without --base, A and B are two base
+      checkpoints.
+
       Examples:
         lathe compare style.safetensors style-small.safetensors
         lathe compare --all style.safetensors@0.8 character.safetensors detail.safetensors@0.4
+        lathe compare style.safetensors style-small.safetensors --base model.safetensors --probe
+        lathe compare model.safetensors baked.safetensors --probe
       """)
 
   @Argument(help: ArgumentHelp("Two adapters; with --all two or more.", valueName: "adapter"))
@@ -21,6 +27,11 @@ struct Compare: LatheCommand {
 
   @Flag(help: "Show the cross-talk between all pairs instead of the error between two.")
   var all = false
+
+  @Flag(help: "Also compare what the UNet predicts (Stable Diffusion 1, 2 and XL).")
+  var probe = false
+
+  @OptionGroup var probeOptions: CompareProbeOptions
 
   @Flag(help: "Show each target.")
   var targets = false
@@ -34,16 +45,27 @@ struct Compare: LatheCommand {
     guard all ? adapters.count >= 2 : adapters.count == 2 else {
       throw ValidationError("expected \(all ? "two or more" : "two") adapters, found \(adapters.count)")
     }
+    guard probe || probeOptions.base == nil else {
+      throw ValidationError("--base: expected --probe beside it, found none")
+    }
+    guard !(probe && all) else { throw ValidationError("expected --all or --probe, found both") }
     for input in adapters.map(\.input) where input.textEncoderStrength != input.strength {
       throw ValidationError("\(input.path): expected one strength for the whole adapter, found two")
     }
   }
 
   func execute() throws -> Outcome {
-    let inputs = adapters.map(\.input)
+    let inputs = adapters.map(\.input), asker = CompareProbe(options: probeOptions, common: common)
+    if probe, probeOptions.base == nil {
+      let report = CheckpointCompareReport(
+        a: inputs[0].path, b: inputs[1].path, try asker.report(inputs[0].path, inputs[1].path))
+      try common.show(report, text: report.text(width: Console.width))
+      return .done
+    }
     let files = try inputs.map { try Adapter(path: $0.path) }
     for file in files { try file.requireWorkable(allowingUnknown: allowUnknown) }
     common.warn(files.flatMap { file in AdapterProblem.grouped(file.problems).map { "\(file.path): \($0)" } })
+    var fitsBase = true
     let total = Set(files.flatMap { $0.targets.map(\.key) }).count
     if all {
       let crossTalk = try withProgress("comparing", total: total, isQuiet: common.quiet) {
@@ -58,9 +80,28 @@ struct Compare: LatheCommand {
           files[0], files[1], strengths: (inputs[0].strength, inputs[1].strength), threads: common.threads, progress: $0
         )
       }
-      let report = CompareReport(a: inputs[0].path, b: inputs[1].path, comparison)
+      var report = CompareReport(a: inputs[0].path, b: inputs[1].path, comparison)
+      if let base = probeOptions.base {
+        let answer = try asker.report(inputs, files, base: base)
+        (report.noisePrediction, fitsBase) = (answer.0, answer.1)
+      }
       try common.show(report, text: report.text(width: Console.width, showsTargets: targets))
     }
-    return files.allSatisfy(\.unknown.isEmpty) ? .done : .skipped
+    return fitsBase && files.allSatisfy(\.unknown.isEmpty) ? .done : .skipped
   }
+}
+
+/// Options of `compare --probe`.
+struct CompareProbeOptions: ParsableArguments {
+  @Option(help: ArgumentHelp("The base checkpoint that the adapters are used with, for --probe.", valueName: "path"))
+  var base: String?
+
+  @Option(help: "What the probe's picture shows; give the adapters' trigger words.")
+  var prompt = "a photo"
+
+  @Option(help: ArgumentHelp("The probe's size in pixels, multiples of 8.", valueName: "widthxheight"))
+  var probeSize = PictureSize(width: 256, height: 256)
+
+  @Option(help: "The UNet's arithmetic: f32, or bf16 where the processor has it.")
+  var precision = Precision.f32
 }

@@ -31,6 +31,8 @@ public struct CompareReport: JSONReport {
   @Explicit var bestFit: Fit? = nil
   let onlyInA: [String]
   let onlyInB: [String]
+  /// What the UNet makes of them, if it was asked.
+  public var noisePrediction: NoiseProbeReport?
   let targets: [TargetRow]
 
   public init(a: String, b: String, _ comparison: Comparison) {
@@ -78,7 +80,8 @@ public struct CompareReport: JSONReport {
         Numbers.short(target.spectralError), target.cosine.map(Numbers.short) ?? "–", Self.overlap(target.upCosines),
         Self.overlap(target.downCosines))
     }
-    return (lines + table.lines(width: width)).joined(separator: "\n") + "\n"
+    let probe = noisePrediction.map { [""] + $0.lines(width: width) } ?? []
+    return (lines + table.lines(width: width) + probe).joined(separator: "\n") + "\n"
   }
 
   private var meaning: String {

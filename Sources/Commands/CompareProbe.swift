@@ -1,0 +1,65 @@
+import Adapters
+import Baking
+import Checkpoints
+import Diffusion
+import Kernels
+import Merging
+import Reports
+
+/// The part of `compare` that asks the UNet.
+struct CompareProbe {
+  let options: CompareProbeOptions
+  let common: CommonOptions
+
+  /// Two base checkpoints.
+  func report(_ a: String, _ b: String) throws -> NoiseProbeReport {
+    let checkpoints = try [a, b].map { try Checkpoint(path: $0) }
+    let models = try checkpoints.map { try PictureModel($0) }
+    guard models[0].unet == models[1].unet else {
+      throw DiffusionError(
+        .unsupported(
+          what: "the UNet's measures", expected: "those of \(a)", found: "others",
+          hint: "only checkpoints of one family can be compared"), file: b)
+    }
+    // Each is told its texts and times in its own way; the latents are A's.
+    let probe = probe(models[0])
+    let predictions = try zip(models, checkpoints).map { model, weights in
+      common.announce("asking \(weights.path)")
+      return try self.probe(model).predictions(with: weights)
+    }
+    return NoiseProbeReport(probe, NoiseComparison(predictions[0], predictions[1]), effect: nil)
+  }
+
+  /// Two adapters on a base.
+  ///
+  /// - Returns: also whether every target had its place in the base.
+  func report(_ inputs: [AdapterInput], _ adapters: [Adapter], base path: String) throws -> (NoiseProbeReport, Bool) {
+    let base = try Checkpoint(path: path), model = try PictureModel(base), probe = probe(model)
+    let fits = adapters.map { AdapterFit($0, on: base) }
+    for (fit, input) in zip(fits, inputs) {
+      guard fit.fittingCount > 0 else {
+        throw DiffusionError(
+          .missing("targets in \(path)", hint: fit.familyMismatch ?? "lathe check says what is missing"), file: input.path)
+      }
+      guard fit.isComplete else {
+        common.warn(["\(input.path): \(fit.entries.count - fit.fittingCount) targets have no place in \(path)"])
+        continue
+      }
+    }
+    common.announce("asking \(path) without adapters, then with each")
+    let origin = try probe.predictions(with: base)
+    let predictions = try zip(fits, inputs).map { fit, input in
+      try probe.predictions(with: AdaptedWeights(base: base, adapters: [(fit, input)]))
+    }
+    let report = NoiseProbeReport(
+      probe, NoiseComparison(predictions[0], predictions[1]),
+      effect: NoiseComparison(predictions[0], predictions[1], origin: origin))
+    return (report, fits.allSatisfy(\.isComplete))
+  }
+
+  private func probe(_ model: PictureModel) -> NoiseProbe {
+    NoiseProbe(
+      model, prompt: options.prompt, size: options.probeSize.size, precision: options.precision,
+      threads: common.threads)
+  }
+}
