@@ -4,6 +4,7 @@ import Kernels
 import Safetensors
 import Tensors
 import TestSupport
+import Testing
 
 @testable import Diffusion
 
@@ -49,6 +50,11 @@ struct NetworkGolden: CustomStringConvertible {
   struct Missing: Error { let name: String }
 }
 
+/// The fields of a network's `config.json`.
+func configurationFields(_ path: String) throws -> [String: JSONValue] {
+  try #require(try JSONValue(parsing: String(contentsOf: URL(filePath: path), encoding: .utf8))?.object)
+}
+
 extension FeatureMap {
   /// - Parameter tensor: batch × channels × height × width, or batch × tokens × channels.
   init(_ tensor: Tensor, pool: MemoryPool) {
@@ -61,15 +67,6 @@ extension FeatureMap {
       self.init(
         tensor.floats(), batch: extents[0], height: 1, width: extents[1], channels: extents[2], pool: pool)
     }
-  }
-}
-
-/// The largest difference of two lists of numbers; infinite when one is NaN or they differ in length.
-func largestDifference(_ a: [Float], _ b: [Float]) -> Float {
-  guard a.count == b.count else { return .infinity }
-  return zip(a, b).reduce(0) { worst, pair in
-    let difference = abs(pair.0 - pair.1)
-    return difference <= worst ? worst : difference.isNaN ? .infinity : difference
   }
 }
 

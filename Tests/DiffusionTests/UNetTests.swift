@@ -1,5 +1,4 @@
 import Checkpoints
-import Foundation
 import Kernels
 import Safetensors
 import Tensors
@@ -17,10 +16,8 @@ import Testing
   @Test("agrees with diffusers, block by block", arguments: fixtures, TestedBackend.allCases)
   func agrees(_ name: String, _ kind: TestedBackend) throws {
     let golden = try NetworkGolden(name)
-    let folder = URL(filePath: golden.model)
-    let checkpoint = try Checkpoint(path: folder.path())
-    let fields = try #require(
-      try JSONValue(parsing: String(contentsOf: folder.appending(path: "config.json"), encoding: .utf8))?.object)
+    let checkpoint = try Checkpoint(path: golden.model)
+    let fields = try configurationFields("\(golden.model)/config.json")
     try KernelThread.run {
       let backend = kind.make()
       let configuration = try UNetConfiguration(fields, file: name)

@@ -176,7 +176,7 @@ struct AutoencoderMiddle {
     return second(x)
   }
 
-  private struct Attention {
+  struct Attention {
     private let norm: GroupNorm
     private let queryKeyValue: any Linear
     private let output: any Linear

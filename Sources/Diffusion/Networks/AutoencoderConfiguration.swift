@@ -37,6 +37,9 @@ public struct AutoencoderConfiguration: Sendable, Equatable {
     let reader = ConfigurationReader(fields, file: file)
     if fields["_class_name"] != nil { try reader.expect("_class_name", "AutoencoderKL") }
     try reader.expect("act_fn", "silu")
+    if fields["down_block_types"] != nil { try reader.expect("down_block_types", among: ["DownEncoderBlock2D"]) }
+    if fields["up_block_types"] != nil { try reader.expect("up_block_types", among: ["UpDecoderBlock2D"]) }
+    for name in ["latents_mean", "latents_std"] { try reader.expectNothing(name) }
     channels = try reader.integers("block_out_channels")
     resnetsPerLevel = try reader.integer("layers_per_block", default: 1)
     latentChannels = try reader.integer("latent_channels", default: 4)

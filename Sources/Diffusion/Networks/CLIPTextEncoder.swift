@@ -28,6 +28,7 @@ public struct CLIPConfiguration: Sendable, Equatable {
       throw DiffusionError(
         .configuration(field: "hidden_act", expected: "quick_gelu or gelu", found: activation), file: file)
     }
+    try reader.expect("layer_norm_eps", 1e-5)
     isQuick = activation == "quick_gelu"
     projection = hasProjection ? try reader.integer("projection_dim", default: 512) : nil
   }

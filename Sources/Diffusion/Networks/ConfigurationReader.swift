@@ -60,12 +60,24 @@ struct ConfigurationReader {
 
   /// The field has its usual value, which it also has when it is missing.
   func expect(_ name: String, _ usual: String) throws {
-    guard value(name)?.string ?? usual == usual else { throw failure(name, expected: usual) }
+    // Null is a value here: without a middle block, `mid_block_type` is null.
+    guard let value = fields[name] else { return }
+    guard value.string == usual else { throw failure(name, expected: usual) }
   }
 
-  /// The field is missing, or says what this engine does anyway.
-  func expectNothing(_ name: String, unless usual: JSONValue? = nil) throws {
-    if let value = value(name), value != usual { throw failure(name, expected: usual?.compactText ?? "nothing") }
+  func expect(_ name: String, _ usual: Double) throws {
+    guard let value = value(name) else { return }
+    guard value.double == usual else { throw failure(name, expected: JSONValue.number(usual).compactText) }
+  }
+
+  /// - Note: some fields may have a list with one for each level.
+  func expect(_ name: String, _ usual: Bool) throws {
+    guard let value = value(name) else { return }
+    guard (value.array ?? [value]).allSatisfy({ $0.bool == usual }) else { throw failure(name, expected: "\(usual)") }
+  }
+
+  func expectNothing(_ name: String) throws {
+    if value(name) != nil { throw failure(name, expected: "nothing") }
   }
 }
 

@@ -11,9 +11,11 @@ enum Sinusoid {
   }
 
   /// Sines, then cosines, with the last frequency at 1/10000, as for the guidance of distilled models.
+  ///
+  /// Angles are thousands, so frequencies are rounded in the same order as in diffusers.
   static func sinesFirst(_ value: Float, channels: Int) -> [Float] {
-    let half = channels / 2
-    let angles = (0..<half).map { value * Float(exp(-log(10000) * Float($0) / Float(half - 1))) }
+    let half = channels / 2, step = log(Float(10000)) / Float(half - 1)
+    let angles = (0..<half).map { value * exp(Float($0) * -step) }
     return angles.map { sin($0) } + angles.map { cos($0) }
   }
 }

@@ -32,12 +32,28 @@ extension UNetConfiguration {
     try reader.expect("up_block_types", among: ["UpBlock2D", "CrossAttnUpBlock2D"])
     for (name, usual) in [
       ("act_fn", "silu"), ("mid_block_type", "UNetMidBlock2DCrossAttn"), ("resnet_time_scale_shift", "default"),
-      ("time_embedding_type", "positional"),
+      ("time_embedding_type", "positional"), ("attention_type", "default"),
     ] {
       try reader.expect(name, usual)
     }
-    for name in ["class_embed_type", "encoder_hid_dim", "encoder_hid_dim_type", "conv_in_kernel"] {
-      try reader.expectNothing(name, unless: name == "conv_in_kernel" ? .int(3) : nil)
+    for (name, usual) in [
+      ("norm_eps", 1e-5), ("freq_shift", 0), ("conv_in_kernel", 3), ("conv_out_kernel", 3), ("downsample_padding", 1),
+      ("mid_block_scale_factor", 1), ("resnet_out_scale_factor", 1),
+    ] {
+      try reader.expect(name, usual)
+    }
+    for (name, usual) in [
+      ("flip_sin_to_cos", true), ("center_input_sample", false), ("only_cross_attention", false),
+      ("mid_block_only_cross_attention", false), ("dual_cross_attention", false), ("resnet_skip_time_act", false),
+      ("class_embeddings_concat", false),
+    ] {
+      try reader.expect(name, usual)
+    }
+    for name in [
+      "class_embed_type", "num_class_embeds", "encoder_hid_dim", "encoder_hid_dim_type", "cross_attention_norm",
+      "time_embedding_dim", "time_embedding_act_fn", "timestep_post_act", "reverse_transformer_layers_per_block",
+    ] {
+      try reader.expectNothing(name)
     }
     channels = try reader.integers("block_out_channels")
     let levels = channels.count

@@ -1,1 +1,0 @@
-// Taken out when the room is furnished.
