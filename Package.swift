@@ -48,7 +48,7 @@ let rooms: [Room] = [
     name: "Commands",
     dependencies: [
       "Tensors", "LinearAlgebra", "Safetensors", "TorchPickles", "Checkpoints", "Adapters", "Spectra", "Merging",
-      "Baking", "Reports",
+      "Baking", "Images", "Prompts", "Sampling", "Kernels", "Diffusion", "Reports",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
 ]

@@ -5,7 +5,7 @@ import Merging
 public struct Lathe: ParsableCommand {
   public static let configuration = CommandConfiguration(
     commandName: "lathe",
-    abstract: "Inspects, measures, shrinks, merges and bakes LoRA adapters, with exact errors.",
+    abstract: "Inspects, measures, shrinks, merges, bakes and renders LoRA adapters, with exact errors.",
     discussion: """
       An adapter with its strength is written FILE@STRENGTH (style.safetensors@0.8; @0.8,0.5 = UNet, text encoder).
       The report goes to standard output; progress, warnings and errors go to standard error.
@@ -16,7 +16,7 @@ public struct Lathe: ParsableCommand {
     version: ToolVersion.current,
     subcommands: [
       Inspect.self, SpectrumCommand.self, Compare.self, Check.self, Resize.self, Merge.self, Bake.self,
-      UnbakeCommand.self, Extract.self,
+      UnbakeCommand.self, Extract.self, Render.self,
     ])
 
   public init() {}

@@ -1,8 +1,11 @@
 import ArgumentParser
 import Baking
 import Checkpoints
+import Images
 import Merging
+import Prompts
 import Safetensors
+import Sampling
 
 /// What a command did, apart from its report.
 enum Outcome {
@@ -63,6 +66,23 @@ extension Error {
       case .baseIsOutput, .undoIsOutput: 73
       default: 65
       }
+    case let error as ImageError:
+      switch error.kind {
+      case .missing: 66
+      case .system, .writing: 74
+      default: 65
+      }
+    case let error as PromptError:
+      switch error.kind {
+      case .construct, .weight, .tagKind, .tag: 64
+      default: 65
+      }
+    case let error as SamplingError:
+      switch error.kind {
+      case .settingsText, .setting: 65
+      default: 64
+      }
+    case let error as RenderError: error.exitCode
     case is ConsoleError: 74
     default: 65
     }

@@ -23,6 +23,14 @@ public struct ContactSheet: Sendable {
     self.scale = scale ?? (width < 384 ? 1 : width < 896 ? 2 : 4)
   }
 
+  /// How large the sheet will be. It does not depend on what the pictures show, so that one can stand for all of them.
+  ///
+  /// - Throws: as `drawn`.
+  public func pixelSize() throws(ImageError) -> (width: Int, height: Int) {
+    let layout = try SheetLayout(self)
+    return (layout.width, layout.height)
+  }
+
   /// The sheet as a picture.
   ///
   /// Labels are broken into at most three lines left of a row and two above a column, the caption into six; what is longer

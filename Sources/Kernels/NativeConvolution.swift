@@ -14,6 +14,10 @@ final class NativeConvolution: Convolution {
   /// With fewer channels the transforms outweigh the products.
   private static let leastChannels = 32
 
+  fileprivate static func isLarge(_ extents: [Int], _ size: MapSize, _ operand: NumberFormat) -> Bool {
+    size.height * size.width >= leastArea[operand]! && extents[0] >= leastChannels && extents[1] >= leastChannels
+  }
+
   private unowned let backend: NativeBackend
   private let operand: NumberFormat
   private let method: Method
@@ -33,9 +37,7 @@ final class NativeConvolution: Convolution {
     // An odd size is not twice another: then the map is enlarged before the convolution, as for any factor.
     let isDoubling = enlarging && size.height % 2 == 0 && size.width % 2 == 0
     doubles = isPlain && isDoubling
-    let isLarge =
-      backend.usesWinograd && size.height * size.width >= Self.leastArea[operand]!
-      && extents[0] >= Self.leastChannels && extents[1] >= Self.leastChannels
+    let isLarge = backend.usesWinograd && Self.isLarge(extents, size, operand)
     method = backend.withFloats(of: weight) { values in
       if isPlain && isLarge {
         .winograd(
@@ -73,5 +75,16 @@ final class NativeConvolution: Convolution {
     case .winograd(let convolution):
       _ = convolution(x, after: factors, addingTo: sum)
     }
+  }
+}
+
+extension NativeBackend {
+  /// Whether a 3 × 3 convolution with stride 1 is kept as transformed tiles: 36 numbers for each 9, in f32.
+  ///
+  /// - Parameters:
+  ///   - extents: of its weight.
+  ///   - size: of its output.
+  public static func transforms(_ extents: [Int], _ size: MapSize, _ precision: Precision) -> Bool {
+    !precisions.isEmpty && NativeConvolution.isLarge(extents, size, precision.operand)
   }
 }

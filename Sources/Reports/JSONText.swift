@@ -41,11 +41,11 @@ public struct ReportList<Report: JSONReport>: JSONReport {
 
 /// A field that is written as `null` when it has no value, so that it is always there.
 @propertyWrapper
-struct Explicit<Value: Encodable & Sendable>: Encodable, Sendable {
-  var wrappedValue: Value?
-  init(wrappedValue: Value?) { self.wrappedValue = wrappedValue }
+public struct Explicit<Value: Encodable & Sendable>: Encodable, Sendable {
+  public var wrappedValue: Value?
+  public init(wrappedValue: Value?) { self.wrappedValue = wrappedValue }
 
-  func encode(to encoder: any Encoder) throws {
+  public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     if let wrappedValue { try container.encode(wrappedValue) } else { try container.encodeNil() }
   }

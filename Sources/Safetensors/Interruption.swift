@@ -7,7 +7,7 @@ import Synchronization
 #endif
 
 /// Removes unfinished files and folders when the process is told to stop (Ctrl-C, `kill`, a closed terminal).
-enum Interruption {
+package enum Interruption {
   private static let slotCount = 4096
   /// Paths of files and folders in the making, as C strings, folders before what is in them. A signal handler may only touch plain memory, hence no array or lock.
   nonisolated(unsafe) private static let slots: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?> = {
@@ -46,7 +46,7 @@ enum Interruption {
   }
 
   /// - Returns: a token for `forget`.
-  static func register(_ path: String) -> Int {
+  package static func register(_ path: String) -> Int {
     _ = installed
     return lock.withLock { _ in
       guard let free = (0..<slotCount).first(where: { slots[$0] == nil }) else { return -1 }
@@ -55,7 +55,7 @@ enum Interruption {
     }
   }
 
-  static func forget(_ token: Int) {
+  package static func forget(_ token: Int) {
     guard token >= 0 else { return }
     lock.withLock { _ in
       let path = slots[token]

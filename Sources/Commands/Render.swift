@@ -1,0 +1,333 @@
+import Adapters
+import ArgumentParser
+import Checkpoints
+import Diffusion
+import Foundation
+import Images
+import Kernels
+import Merging
+import Prompts
+import Reports
+import Safetensors
+import Sampling
+import Tensors
+
+struct Render: LatheCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Renders prompts with Stable Diffusion 1, 2 or XL on the processor, with adapters at any strengths.",
+    discussion: """
+      Adapters are added to the weights before the first step, so that any number of them costs nothing per step. The
+      same inputs give the same bytes. Tags in prompts work as elsewhere: <lora:style:0.8> takes style.safetensors from
+      the current folder, that of an adapter, or --adapter-folder, for its prompt only.
+
+      Several pictures become a labelled contact sheet OUT.png, with the single ones beside it as OUT-01.png and so on,
+      row by row. Each PNG says how it was made, in the form that A1111 and its kin read.
+
+      Examples:
+        lathe render sd15.safetensors style.safetensors@0.8 --prompt "a lighthouse, oil painting" -o light.png
+        lathe render sd15.safetensors style.safetensors --sweep 0,0.3,0.5,0.8,1 --size 384x384 --prompt "a cat" -o s.png
+        lathe render sdxl.safetensors a.safetensors@0.7 b.safetensors --grid --prompts prompts.txt --batch 2 -o grid.png
+        lathe render sdxl-folder/ --init sketch.png --denoise 0.6 --prompt "a castle <lora:ink:0.5>" -o castle.png
+      """)
+
+  @Argument(help: "A base checkpoint: file, index of shards, or folder of diffusers.")
+  var base: String
+
+  @Argument(
+    help: ArgumentHelp(
+      "Adapters with their strengths: FILE@0.8, or FILE@0.8,0.5 for UNet and text encoder.", valueName: "adapter"))
+  var adapters: [AdapterArgument] = []
+
+  @OptionGroup var prompts: PromptOptions
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("Write the picture, or the contact sheet, here.", valueName: "png"))
+  var output: String?
+
+  @Flag(help: "Replace files that exist.")
+  var force = false
+
+  @OptionGroup var sheets: SheetOptions
+  @OptionGroup var sampling: SamplingOptions
+
+  @Option(
+    help: ArgumentHelp(
+      "Strengths by block, FILE=NUMBERS: 12, 17, 20 or 26 numbers with commas, or LABEL:NUMBER pairs.",
+      valueName: "file=numbers"))
+  var blockWeights: [BlockWeightArgument] = []
+
+  @Flag(help: "Check everything and tell what would be rendered and how much memory it takes, but write nothing.")
+  var dryRun = false
+
+  @Flag(help: "Note the hashes of base and adapters in the pictures, for which their files are read whole.")
+  var hashes = false
+
+  @Flag(help: "Leave out what the base has no place for; exit code 2.")
+  var allowUnmatched = false
+
+  @Flag(help: "Leave out tensors that no known trainer writes; exit code 2.")
+  var allowUnknown = false
+
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    guard let output else {
+      guard dryRun else {
+        throw ValidationError("expected -o <png>, found no output; hint: --dry-run writes nothing")
+      }
+      return
+    }
+    guard output.lowercased().hasSuffix(".png"), output.utf8.count > 4, !output.hasSuffix("/.png") else {
+      throw ValidationError("-o: expected a name that ends in .png, found \(output)")
+    }
+    for weights in blockWeights where !adapters.contains(where: { $0.input.path == weights.file }) {
+      throw ValidationError("--block-weights: expected one of the adapters, found \(weights.file)")
+    }
+  }
+
+  func execute() throws -> Outcome {
+    let style = prompts.promptStyle, originals = try prompts.all
+    let tags = try originals.map { try PromptTags(of: $0, style: style) }
+    try checkTexts(tags.map(\.text))
+    let adapters = try matchedAdapters(tags.map(\.tags))
+    let (model, request) = try modelAndRequest(adapters.base)
+    let other = try sampling.vae.map { try Autoencoder(path: $0) }
+    try checkAutoencoder(model, other)
+    let plan = RenderPlan(
+      prompts: zip(originals, zip(tags, adapters.tagged)).map {
+        RenderPlan.Prompt(original: $0, text: $1.0.text, tags: $1.1)
+      }, seeds: sampling.seeds, given: adapters.given, options: sheets, output: output ?? "(no output).png")
+    let parameters = try RenderParameters(
+      request, model: model, adapters: adapters, vae: sampling.vae, precision: sampling.precision.rawValue,
+      hashing: hashes && !dryRun)
+    _ = try parameters.stepsTaken
+    try checkSheet(plan, request.size, caption: parameters.caption(of: plan))
+    let previewPath = sheets.preview.flatMap { _ in output.map { "\($0.dropLast(4)).preview.png" } }
+    if !dryRun { try checkOutputs(plan, preview: previewPath, request.size) }
+    let preview = try sheets.preview.map {
+      try LatentPreview(path: $0, expecting: request.size, threads: common.threads)
+    }
+
+    let estimate = MemoryEstimate(
+      model, adapters.base, decoder: other.map(\.checkpoint) ?? adapters.base, size: request.size,
+      isGuided: request.guidance.needsUnconditional, precision: sampling.precision, threads: common.threads)
+    var warnings = adapters.warnings + modelWarnings(model) + truncations(model, tags.map(\.text))
+    let memory = Int(ProcessInfo.processInfo.physicalMemory)
+    if estimate.peak > memory {
+      warnings.append(
+        "memory: about \(ByteCount(estimate.peak)) are needed and this machine has \(ByteCount(memory)); hint: "
+          + (sampling.precision == .f32 && NativeBackend.precisions.contains(.bf16)
+            ? "--precision bf16 or a smaller --size takes less" : "a smaller --size takes less"))
+    }
+    common.warn(warnings)
+    var cost: RenderReport.Cost?
+    if !dryRun {
+      common.announce(
+        "\(plan.pictures.count == 1 ? "a picture" : "\(plan.pictures.count) pictures") of "
+          + "\(request.size.width)x\(request.size.height) in \(request.steps) steps, \(sampling.precision.rawValue), with "
+          + "about \(ByteCount(estimate.peak)) of memory")
+      cost = try RenderRun(
+        plan: plan, adapters: adapters, model: model, decoder: other?.decoder ?? .own, request: request,
+        precision: sampling.precision, overwrites: force,
+        preview: preview.map { ($0, previewPath!, sheets.previewEvery ?? 4) }, parameters: parameters, common: common
+      ).run()
+    }
+    let report = RenderReport(
+      settings(model, request, adapters.base), adapters: adapters.rows,
+      images: plan.pictures.map { picture(of: $0, adapters.files.count) }, sheet: plan.sheet,
+      skipped: adapters.skipped, cost: cost, estimatedMemory: estimate.peak, warnings: warnings)
+    try common.show(report, text: report.text(width: Console.width))
+    return adapters.skipped.isEmpty ? .done : .skipped
+  }
+
+  // MARK: What is asked for
+
+  private func matchedAdapters(_ tags: [[PromptTags.Tag]]) throws -> RenderAdapters {
+    var inputs = adapters.map(\.input)
+    for weights in blockWeights {
+      for index in inputs.indices where inputs[index].path == weights.file { inputs[index].blocks = weights.blocks }
+    }
+    guard !(inputs.isEmpty && tags.allSatisfy(\.isEmpty)) || !(sheets.grid || sheets.sweep != nil) else {
+      throw ValidationError("\(sheets.grid ? "--grid" : "--sweep"): expected an adapter, found none")
+    }
+    return try RenderAdapters(
+      base: base, inputs: inputs, tags: tags, folders: prompts.adapterFolder, allowsUnmatched: allowUnmatched,
+      allowsUnknown: allowUnknown)
+  }
+
+  private func modelAndRequest(_ checkpoint: Checkpoint) throws -> (PictureModel, RenderRequest) {
+    var model: PictureModel
+    do {
+      model = try PictureModel(checkpoint)
+    } catch let error as DiffusionError {
+      // The commonest slip: the base forgotten, an adapter in its place.
+      if case .missing = error.kind, let adapter = try? Adapter(path: base), !adapter.targets.isEmpty {
+        throw RenderError(.adapterAsBase, path: base)
+      }
+      throw error
+    }
+    if let prediction = sampling.prediction { model.scheduler.prediction = prediction.prediction }
+    if sampling.zeroSnr {
+      model.scheduler.rescalesToZeroTerminal = true
+      model.scheduler.spacing = .trailing
+    }
+    var request = RenderRequest(prompt: "", size: MapSize(height: model.usualSize, width: model.usualSize))
+    request.negativePrompt = prompts.negative
+    request.style = prompts.promptStyle
+    request.textLayersSkipped = prompts.clipSkip - 1
+    request.generator = sampling.rng.generator
+    request.sampler = sampling.sampler
+    request.steps = sampling.stepCount
+    request.eta = sampling.eta
+    request.guidance = Guidance(scale: Float(sampling.scale(for: model)), rescale: Float(sampling.cfgRescale))
+    let layers = model.textEncoders.map(\.layers).min()!
+    guard prompts.clipSkip <= layers else {
+      throw ValidationError("--clip-skip: expected at most \(layers) for this model, found \(prompts.clipSkip)")
+    }
+    try placeStart(&request, reduction: model.autoencoder?.reduction ?? 8)
+    return (model, request)
+  }
+
+  /// Size, and the picture to start from.
+  private func placeStart(_ request: inout RenderRequest, reduction: Int) throws {
+    let image = try sampling.start.map { try PNGPicture(path: $0).image }
+    func rounded(_ extent: Int) -> Int { max(1, (extent + reduction / 2) / reduction) * reduction }
+    let size =
+      sampling.size ?? image.map { PictureSize(width: rounded($0.width), height: rounded($0.height)) }
+      ?? PictureSize(width: request.size.width, height: request.size.height)
+    guard size.width % reduction == 0, size.height % reduction == 0 else {
+      throw ValidationError("--size: expected multiples of \(reduction), found \(size.text)")
+    }
+    // Together with the factors, so that neither product can overflow.
+    guard size.width <= 1 << 14, size.height <= 1 << 14 else {
+      throw ValidationError("--size: expected at most 16384 pixels a side, found \(size.text)")
+    }
+    request.size = MapSize(height: size.height, width: size.width)
+    request.start = image.map {
+      RenderRequest.Start(image: $0.covering(width: size.width, height: size.height), strength: sampling.denoising)
+    }
+  }
+
+  // MARK: What must not fail late
+
+  private func checkTexts(_ texts: [String]) throws {
+    for text in texts + [prompts.negative ?? ""] { _ = try prompts.promptStyle.parts(of: text) }
+    guard try PromptTags(of: prompts.negative ?? "", style: prompts.promptStyle).tags.isEmpty else {
+      throw ValidationError("--negative: expected no tags, found some; hint: adapters belong to the prompt")
+    }
+  }
+
+  private func checkAutoencoder(_ model: PictureModel, _ other: Autoencoder?) throws {
+    let own = model.autoencoder?.reduction
+    guard own != nil || other != nil && (sampling.start == nil || other?.checkpoint != nil) else {
+      throw DiffusionError(.missing("a VAE", hint: "give one with --vae"), file: base)
+    }
+    guard let other, let checkpoint = other.checkpoint else { return }
+    let found = try AutoencoderConfiguration(of: checkpoint).reduction
+    guard found == own ?? 8 else {
+      throw RenderError(.reduction(expected: own ?? 8, found: found), path: checkpoint.path)
+    }
+  }
+
+  private func checkSheet(_ plan: RenderPlan, _ size: MapSize, caption: String) throws {
+    guard plan.sheet != nil else { return }
+    let blank = RGBImage(width: size.width, height: size.height, filledWith: .white)
+    do {
+      _ = try plan.contactSheet(Array(repeating: blank, count: plan.pictures.count), caption: caption).pixelSize()
+    } catch let error {
+      guard case .tooManyPixels(let width, let height) = error.kind else { throw error }
+      throw ValidationError(
+        "\(plan.pictures.count) pictures: expected a sheet of at most \(RGBImage.maximumPixels) pixels, found "
+          + "\(width)x\(height); hint: a smaller --size, or fewer prompts")
+    }
+  }
+
+  private func checkOutputs(_ plan: RenderPlan, preview: String?, _ size: MapSize) throws {
+    for path in plan.outputs + (preview.map { [$0] } ?? []) {
+      try TemporaryFile.checkDestination(path, overwriting: force)
+    }
+    // A picture of a model compresses to about half of its pixels' bytes.
+    try DiskSpace.require(plan.outputs.count * 3 * size.width * size.height / 2, for: plan.outputs[0])
+  }
+
+  private func modelWarnings(_ model: PictureModel) -> [String] {
+    // The only thing that is ever assumed is what the UNet predicts.
+    sampling.prediction == nil ? model.warnings.map { "\(model.path): \($0)" } : []
+  }
+
+  private func truncations(_ model: PictureModel, _ texts: [String]) -> [String] {
+    guard prompts.promptStyle == .plain else { return [] }
+    return (texts + [prompts.negative ?? ""]).compactMap { text in
+      let chunks = try? PromptChunks(of: text, style: .plain, tokenizer: model.tokenizer, padding: 0)
+      guard let count = chunks?.truncatedTokens, count > 0 else { return nil }
+      return "prompt: the last \(count) tokens of \"\(text.prefix(40))…\" do not fit and are cut off; hint: "
+        + "--prompt-style a1111 takes prompts of any length"
+    }
+  }
+
+  // MARK: Report
+
+  private func settings(_ model: PictureModel, _ request: RenderRequest, _ checkpoint: Checkpoint)
+    -> RenderReport.Settings
+  {
+    var settings = RenderReport.Settings(base: base, family: checkpoint.family.rawValue)
+    settings.negative = request.negativePrompt
+    settings.promptStyle = request.style.rawValue
+    settings.clipSkip = prompts.clipSkip
+    settings.steps = request.steps
+    settings.sampler = request.sampler.rawValue
+    settings.cfg = sampling.scale(for: model)
+    settings.cfgRescale = sampling.cfgRescale
+    settings.eta = request.eta
+    settings.size = "\(request.size.width)x\(request.size.height)"
+    settings.rng = request.generator.rawValue
+    settings.dtype = sampling.precision.rawValue
+    settings.vae = sampling.vae
+    settings.start = sampling.start
+    settings.denoise = request.start?.strength
+    return settings
+  }
+
+  private func picture(of picture: RenderPlan.Picture, _ files: Int) -> RenderReport.Picture {
+    var strengths = [Double](repeating: 0, count: files), texts = strengths
+    for use in picture.uses {
+      strengths[use.file] += use.input.strength
+      texts[use.file] += use.input.textEncoderStrength
+    }
+    return RenderReport.Picture(
+      path: dryRun && output == nil ? nil : picture.path, prompt: picture.prompt.original, seed: picture.seed,
+      strengths: strengths, textEncoderStrengths: texts)
+  }
+}
+
+/// What `--vae` names: a full autoencoder, or a TAESD by its tensors.
+private struct Autoencoder {
+  /// `nil` for a TAESD.
+  let checkpoint: Checkpoint?
+  let decoder: Renderer.Decoder
+
+  init(path: String) throws {
+    let isFile = path.hasSuffix(".safetensors")
+    if isFile, LatentPreview.isDecoder(Set(try SafetensorsFile(path: path).entries.map(\.name))) {
+      (checkpoint, decoder) = (nil, .tiny(path: path))
+    } else {
+      let checkpoint = try Checkpoint(path: path)
+      (self.checkpoint, decoder) = (checkpoint, .other(checkpoint))
+    }
+  }
+}
+
+extension RGBImage {
+  /// The middle of the picture in another size and shape: as much of it as fits.
+  func covering(width newWidth: Int, height newHeight: Int) -> RGBImage {
+    // In integers, so that every machine cuts the same: the longer side is cut before the picture is resampled.
+    let isWide = width * newHeight >= newWidth * height
+    let keptWidth = isWide ? max(1, (height * newWidth + newHeight / 2) / newHeight) : width
+    let keptHeight = isWide ? height : max(1, (width * newHeight + newWidth / 2) / newWidth)
+    let cut = PixelRectangle(
+      x: (width - min(keptWidth, width)) / 2, y: (height - min(keptHeight, height)) / 2,
+      width: min(keptWidth, width), height: min(keptHeight, height))
+    let middle = cropped(to: cut)
+    return middle.width == newWidth && middle.height == newHeight
+      ? middle : middle.resized(width: newWidth, height: newHeight)
+  }
+}

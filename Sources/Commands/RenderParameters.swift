@@ -1,0 +1,132 @@
+import Adapters
+import Diffusion
+import Images
+import Merging
+import Safetensors
+import Sampling
+
+/// What the pictures' text chunks and the sheet's caption say of how they were made.
+struct RenderParameters {
+  let request: RenderRequest
+  let scheduler: SchedulerSettings
+  /// The base's path, and that of another autoencoder.
+  let base: String
+  let vae: String?
+  let precision: String
+  /// Of the base's file and of each adapter, where they are asked for.
+  private let baseHash: String?
+  private let adapterHashes: [String]
+
+  /// - Parameter hashing: whether the files are read whole for their hashes.
+  init(
+    _ request: RenderRequest, model: PictureModel, adapters: RenderAdapters, vae: String?, precision: String,
+    hashing: Bool
+  ) throws {
+    self.request = request
+    self.vae = vae
+    self.precision = precision
+    scheduler = model.scheduler
+    base = model.path
+    adapterHashes = hashing ? try adapters.fits.map { try AdapterHashes(of: $0.adapter).autoV3 ?? "" } : []
+    // The hash of a model is that of its file; a folder has none.
+    baseHash =
+      hashing && !adapters.base.isFolder
+      ? String(ContentHash.sha256(streaming: try MappedFile(path: model.path).bytes).prefix(10)) : nil
+  }
+
+  /// Of one picture; less than asked for where it starts from another.
+  var stepsTaken: Int {
+    get throws {
+      let sampler = try Sampler(request.sampler, settings: scheduler, steps: request.steps, eta: request.eta)
+      return try sampler.timesteps.count - (request.start.map { try sampler.firstIndex(strength: $0.strength) } ?? 0)
+    }
+  }
+
+  func text(of picture: RenderPlan.Picture) -> String {
+    GenerationParameters(
+      prompt: picture.prompt.original, negativePrompt: request.negativePrompt ?? "",
+      settings: settings(seed: "\(picture.seed)", picture.uses)
+    ).text
+  }
+
+  /// The sheet's text has what is common to all pictures, and the first one's prompt.
+  func text(ofSheet plan: RenderPlan) -> String {
+    let prompts = plan.pictures.map(\.prompt.original).unique, seeds = plan.pictures.map { "\($0.seed)" }.unique
+    let sets = plan.pictures.map { $0.uses.map(\.label).joined(separator: " + ") }.unique
+    var settings = settings(seed: seeds.joined(separator: " "), [])
+    settings.append(.init("Sheet", sets.map { $0.isEmpty ? "base" : $0 }.joined(separator: "; ")))
+    return GenerationParameters(
+      prompt: prompts.joined(separator: "\n"), negativePrompt: request.negativePrompt ?? "", settings: settings
+    ).text
+  }
+
+  private func settings(seed: String, _ uses: [AdapterUse]) -> [GenerationParameters.Setting] {
+    var settings: [GenerationParameters.Setting] = [
+      .init("Steps", request.steps), .init("Sampler", request.sampler.usualName),
+      .init("CFG scale", AdapterUse.text(Double(request.guidance.scale))), .init("Seed", seed),
+      .init("Size", "\(request.size.width)x\(request.size.height)"),
+    ]
+    if let baseHash { settings.append(.init("Model hash", baseHash)) }
+    settings.append(.init("Model", AdapterUse.stem(base)))
+    if let vae { settings.append(.init("VAE", AdapterUse.stem(vae))) }
+    if let start = request.start { settings.append(.init("Denoising strength", AdapterUse.text(start.strength))) }
+    if request.textLayersSkipped > 0 { settings.append(.init("Clip skip", request.textLayersSkipped + 1)) }
+    if request.guidance.rescale > 0 {
+      settings.append(.init("CFG rescale", AdapterUse.text(Double(request.guidance.rescale))))
+    }
+    if let eta = request.eta { settings.append(.init("Eta", AdapterUse.text(eta))) }
+    settings.append(.init("RNG", request.generator == .torch ? "CPU" : "NV"))
+    if request.style != .a1111 { settings.append(.init("Prompt style", request.style.rawValue)) }
+    settings.append(.init("Precision", precision))
+    if !uses.isEmpty {
+      settings.append(.init("Adapters", uses.map(\.label).joined(separator: ", ")))
+      let hashes = uses.filter { adapterHashes.indices.contains($0.file) && !adapterHashes[$0.file].isEmpty }.map {
+        "\(AdapterUse.stem($0.input.path)): \(adapterHashes[$0.file])"
+      }
+      if !hashes.isEmpty { settings.append(.init("Lora hashes", hashes.unique.joined(separator: ", "))) }
+    }
+    settings.append(.init("Version", "Lathe \(ToolVersion.current)"))
+    return settings
+  }
+
+  func caption(of plan: RenderPlan) -> String {
+    let prompts = plan.pictures.map(\.prompt.text).unique, seeds = plan.pictures.map { "\($0.seed)" }.unique
+    var parts = [
+      AdapterUse.stem(base), request.sampler.usualName, "\(request.steps) steps",
+      "cfg \(AdapterUse.text(Double(request.guidance.scale)))", "\(request.size.width)x\(request.size.height)",
+      seeds.count == 1 ? "seed \(seeds[0])" : "seeds \(seeds[0]) to \(seeds[seeds.count - 1])", precision,
+    ]
+    if let start = request.start { parts.append("denoise \(AdapterUse.text(start.strength))") }
+    // Where no column says which adapters there are.
+    if plan.columnLabels.isEmpty, let uses = plan.pictures.first?.uses, !uses.isEmpty {
+      parts.append(uses.map(\.label).joined(separator: " + "))
+    }
+    if let negative = request.negativePrompt, !negative.isEmpty { parts.append("negative: \(negative)") }
+    return (prompts.count == 1 ? prompts[0] + "\n" : "") + parts.joined(separator: ", ")
+  }
+}
+
+extension SamplerKind {
+  /// As other image tools call it.
+  var usualName: String {
+    switch self {
+    case .ddim: "DDIM"
+    case .euler: "Euler"
+    case .eulerAncestral: "Euler a"
+    case .dpm2M: "DPM++ 2M"
+    case .dpm2MKarras: "DPM++ 2M Karras"
+    case .dpm2MSDE: "DPM++ 2M SDE"
+    case .uniPC: "UniPC"
+    case .lcm: "LCM"
+    case .tcd: "TCD"
+    }
+  }
+}
+
+extension [String] {
+  /// Each text once, in order.
+  fileprivate var unique: [String] {
+    var seen: Set<String> = []
+    return filter { seen.insert($0).inserted }
+  }
+}

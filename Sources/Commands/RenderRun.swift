@@ -1,0 +1,109 @@
+import Adapters
+import Checkpoints
+import Diffusion
+import Foundation
+import Images
+import Kernels
+import Merging
+import Reports
+import Safetensors
+
+/// Renders and writes the pictures of a plan.
+struct RenderRun {
+  let plan: RenderPlan
+  let adapters: RenderAdapters
+  let model: PictureModel
+  let decoder: Renderer.Decoder
+  /// Of all pictures; prompt and seed are each one's own.
+  let request: RenderRequest
+  let precision: Precision
+  let overwrites: Bool
+  let preview: (picture: LatentPreview, path: String, every: Int)?
+  /// What every picture's text says besides prompt, seed and adapters.
+  let parameters: RenderParameters
+  let common: CommonOptions
+
+  /// - Throws: what the engine throws, `ImageError`, and `SafetensorsError` for files that cannot be written.
+  func run() throws -> RenderReport.Cost {
+    let start = ContinuousClock.now, groups = plan.groups
+    let steps = try parameters.stepsTaken * groups.reduce(0) { $0 + $1.places.count }
+    let progress = RenderProgress(total: steps, isQuiet: common.quiet)
+    defer { progress.finish() }
+    let unfinished = preview.map { UnfinishedPicture(path: $0.path) }
+    defer { unfinished?.remove() }
+    var images = [RGBImage?](repeating: nil, count: plan.pictures.count)
+    var times: [(seconds: Double, steps: Int)] = [], peak = 0
+    for group in groups {
+      let requests = group.places.map { places in
+        var request = request
+        request.prompt = plan.pictures[places[0]].prompt.text
+        request.seed = plan.pictures[places[0]].seed
+        return request
+      }
+      let renderer = renderer(group)
+      let result = try renderer.render(requests, progress: { progress.update($0) }) { _, step, latents in
+        guard let preview, let unfinished, (step + 1) % preview.every == 0 else { return }
+        try unfinished.show(try preview.picture.picture(of: latents, size: request.size))
+      }
+      for (places, image) in zip(group.places, result.images) {
+        for place in places {
+          images[place] = image
+          if let path = plan.pictures[place].path {
+            try write(image, to: path, parameters.text(of: plan.pictures[place]))
+          }
+        }
+      }
+      times.append((result.secondsPerStep, requests.count))
+      peak = max(peak, result.peakPoolBytes)
+    }
+    if let sheet = plan.sheet {
+      let drawn = try plan.contactSheet(images.map { $0! }, caption: parameters.caption(of: plan)).drawn()
+      try write(drawn, to: sheet, parameters.text(ofSheet: plan))
+    }
+    let count = times.reduce(0) { $0 + $1.steps }
+    return RenderReport.Cost(
+      secondsPerStep: times.reduce(0) { $0 + $1.seconds * Double($1.steps) } / Double(count),
+      seconds: (ContinuousClock.now - start) / .seconds(1), peakMemory: peak)
+  }
+
+  private func renderer(_ group: RenderPlan.Group) -> Renderer {
+    func make(_ weights: some WeightSource) -> Renderer {
+      Renderer(model, weights: weights, decoder: decoder, precision: precision, threads: common.threads)
+    }
+    return make(adapters.weights(group.uses))
+  }
+
+  private func write(_ image: RGBImage, to path: String, _ text: String) throws {
+    try writePicture(image, texts: [.parameters(text)], to: path, overwriting: overwrites)
+  }
+}
+
+/// A PNG file that appears under its name when it is complete.
+private func writePicture(_ image: RGBImage, texts: [PNGText], to path: String, overwriting: Bool) throws {
+  let bytes = try image.pngData(texts: texts)
+  let file = try TemporaryFile(for: path, overwriting: overwriting)
+  try bytes.withUnsafeBytes { try file.write($0, at: 0) }
+  try file.commit()
+}
+
+/// The picture that shows how far the work is, and goes away with it.
+private final class UnfinishedPicture {
+  private let path: String
+  private let registration: Int
+  private var isShown = false
+
+  init(path: String) {
+    self.path = path
+    registration = Interruption.register(path)
+  }
+
+  func show(_ image: RGBImage) throws {
+    try writePicture(image, texts: [], to: path, overwriting: true)
+    isShown = true
+  }
+
+  func remove() {
+    if isShown { unlink(path) }
+    Interruption.forget(registration)
+  }
+}
