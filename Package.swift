@@ -40,9 +40,13 @@ let rooms: [Room] = [
   Room(name: "Prompts"),
   Room(name: "Sampling"),
   Room(name: "Kernels", dependencies: ["Tensors", "CKernels", "COneDNN"]),
-  Room(name: "Diffusion", dependencies: ["Tensors", "Safetensors", "Checkpoints", "Images", "Prompts", "Sampling", "Kernels"]),
+  Room(
+    name: "Diffusion",
+    dependencies: ["Tensors", "Safetensors", "Checkpoints", "Images", "Prompts", "Sampling", "Kernels"]),
   // Study
-  Room(name: "Reports", dependencies: ["Tensors", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking"]),
+  Room(
+    name: "Reports",
+    dependencies: ["Tensors", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking", "Diffusion"]),
   // Desk
   Room(
     name: "Commands",

@@ -1,5 +1,6 @@
 import Adapters
 import ArgumentParser
+import Kernels
 import Merging
 import Reports
 import Spectra
@@ -104,4 +105,10 @@ struct CompareProbeOptions: ParsableArguments {
 
   @Option(help: "The UNet's arithmetic: f32, or bf16 where the processor has it.")
   var precision = Precision.f32
+
+  mutating func validate() throws {
+    guard probeSize.width % 8 == 0, probeSize.height % 8 == 0 else {
+      throw ValidationError("--probe-size: expected multiples of 8, found \(probeSize.text)")
+    }
+  }
 }

@@ -39,7 +39,8 @@ struct CompareProbe {
     for (fit, input) in zip(fits, inputs) {
       guard fit.fittingCount > 0 else {
         throw DiffusionError(
-          .missing("targets in \(path)", hint: fit.familyMismatch ?? "lathe check says what is missing"), file: input.path)
+          .missing("targets in \(path)", hint: fit.familyMismatch ?? "lathe check says what is missing"),
+          file: input.path)
       }
       guard fit.isComplete else {
         common.warn(["\(input.path): \(fit.entries.count - fit.fittingCount) targets have no place in \(path)"])
@@ -59,7 +60,8 @@ struct CompareProbe {
 
   private func probe(_ model: PictureModel) -> NoiseProbe {
     NoiseProbe(
-      model, prompt: options.prompt, size: options.probeSize.size, precision: options.precision,
+      model, prompt: options.prompt, size: MapSize(height: options.probeSize.height, width: options.probeSize.width),
+      precision: options.precision,
       threads: common.threads)
   }
 }

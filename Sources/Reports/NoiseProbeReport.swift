@@ -36,7 +36,8 @@ public struct NoiseProbeReport: Encodable, Sendable {
     var lines = ["noise prediction, one pass at \(size) in \(dtype), prompt \"\(prompt)\""]
     lines.append("  relative error  \(Numbers.short(relativeError))   ‖εA − εB‖ ÷ ‖εA‖ over all times")
     if let effectError {
-      lines.append("  of A's effect   \(Numbers.short(effectError))   ‖εA − εB‖ ÷ ‖εA − εbase‖: \(Self.meaning(effectError))")
+      lines.append(
+        "  of A's effect   \(Numbers.short(effectError))   ‖εA − εB‖ ÷ ‖εA − εbase‖: \(Self.meaning(effectError))")
     }
     var table = TextTable(.number("time"), .number("relative"), .number("of A's effect"))
     for row in times {
