@@ -117,8 +117,8 @@ public struct MemoryEstimate: Sendable, Equatable {
 
   private static func decoderMaps(_ checkpoint: Checkpoint, _ size: MapSize) -> Int {
     guard let configuration = try? AutoencoderConfiguration(of: checkpoint) else { return 0 }
-    // The finest level begins with a map of the channels of the one below it.
+    // The finest level begins with a map of the channels of the one below it, whose own maps stay in the pool.
     let channels = configuration.channels, wide = channels.count > 1 ? channels[1] : channels[0]
-    return 4 * size.height * size.width * (wide + 2 * channels[0] + wide / 4)
+    return 4 * size.height * size.width * (2 * wide + 2 * channels[0])
   }
 }
