@@ -167,6 +167,9 @@ struct Render: LatheCommand {
     }
     if let prediction = sampling.prediction { model.scheduler.prediction = prediction.prediction }
     if sampling.zeroSnr {
+      guard model.scheduler.prediction != .epsilon else {
+        throw ValidationError("--zero-snr: expected a model that predicts v, found epsilon; hint: --prediction v")
+      }
       model.scheduler.rescalesToZeroTerminal = true
       model.scheduler.spacing = .trailing
     }

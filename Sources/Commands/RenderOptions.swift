@@ -52,7 +52,8 @@ struct PromptOptions: ParsableArguments {
 
   private static func lines(of path: String) throws -> [String] {
     guard FileManager.default.fileExists(atPath: path) else { throw RenderError(.noPrompts, path: path) }
-    guard let data = try? Data(contentsOf: URL(filePath: path)) else {
+    // Not `Data(contentsOf:)`, which wants a size and so reads no pipes.
+    guard let file = FileHandle(forReadingAtPath: path), let data = try? file.readToEnd() ?? Data() else {
       throw RenderError(.unreadablePrompts, path: path)
     }
     guard var text = String(validating: data, as: UTF8.self) else { throw RenderError(.promptsNotText, path: path) }

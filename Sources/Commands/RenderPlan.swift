@@ -66,7 +66,7 @@ struct RenderPlan {
     }
     func label(_ prompt: Prompt, _ seed: UInt64) -> String {
       switch (prompts.count > 1, seeds.count > 1) {
-      case (true, true): "\(prompt.text), seed \(seed)"
+      case (true, true): "seed \(seed)\n\(prompt.text)"
       case (true, false): prompt.text
       case (false, _): "seed \(seed)"
       }
@@ -90,7 +90,7 @@ struct RenderPlan {
       columnLabels = []
       rowLabels = stride(from: 0, to: seeds.count, by: columns).map {
         let last = min($0 + columns, seeds.count) - 1
-        return last == $0 ? "seed \(seeds[$0])" : "seeds \(seeds[$0]) to \(seeds[last])"
+        return last == $0 ? "seed \(seeds[$0])" : "seeds \(seeds[$0])-\(seeds[last])"
       }
     }
     let hasSheet = isTable || pictures.count > 1

@@ -8,8 +8,11 @@ final class RenderProgress {
   private let total: Int
   private var before = 0
   private var done = 0
+  /// Steps whose time counts, and their time: the first of a group also waits for weights and prepares the kernels.
+  private var timed = 0
   private var stepping: Duration = .zero
-  private var last: ContinuousClock.Instant?
+  private var hasSecond = false
+  private var last = ContinuousClock.now
 
   init(total: Int, isQuiet: Bool) {
     self.total = total
@@ -19,13 +22,17 @@ final class RenderProgress {
   func update(_ progress: Renderer.Progress) {
     switch progress {
     case .loading(let component):
-      tell("loading the \(component.title)")
-      // Loading is no part of a step.
-      last = component == .denoiser ? .now : nil
+      tell("loading the \(component == .denoiser ? "UNet" : component == .vae ? "autoencoder" : "text encoders")")
+      last = .now
     case .readingPrompts: tell("reading the prompts")
     case .step(let step, of: let own):
       let now = ContinuousClock.now
-      if let last { stepping += now - last }
+      if step > 1 || timed == 0 {
+        // Until there is a second step the first one's time is all that is known.
+        if timed == 1, !hasSecond { (timed, stepping, hasSecond) = (0, .zero, true) }
+        timed += 1
+        stepping += now - last
+      }
       last = now
       done = before + step
       if step == own { before = done }
@@ -35,7 +42,7 @@ final class RenderProgress {
   }
 
   private var bar: String {
-    let seconds = stepping / .seconds(1) / Double(max(done, 1)), left = seconds * Double(total - done)
+    let seconds = stepping / .seconds(1) / Double(max(timed, 1)), left = seconds * Double(total - done)
     let filled = 24 * done / max(total, 1)
     let bar = String(repeating: "█", count: filled) + String(repeating: "·", count: 24 - filled)
     let tenths = Int((10 * seconds).rounded())

@@ -86,8 +86,16 @@ public struct MemoryEstimate: Sendable, Equatable {
     let elements = shape.reduce(1, *)
     guard shape.count > 1 else { return 4 * elements }
     let isKernel = shape.count == 4 && Array(shape[2...]) == [3, 3] && !isHalving
-    if isKernel, NativeBackend.transforms(shape, extent, precision) { return 4 * elements * (enlarges ? 25 : 36) / 9 }
-    return (precision == .f32 ? 4 : 2) * elements * (isKernel && enlarges ? 16 : 9) / 9
+    if isKernel, NativeBackend.transforms(shape, extent, precision) {
+      return pooled(4 * elements * (enlarges ? 25 : 36) / 9)
+    }
+    return pooled((precision == .f32 ? 4 : 2) * elements * (isKernel && enlarges ? 16 : 9) / 9)
+  }
+
+  /// Large pieces of a pool's memory are whole huge pages.
+  private static func pooled(_ bytes: Int) -> Int {
+    let page = 2 << 20
+    return bytes < page ? bytes : (bytes + page - 1) / page * page
   }
 
   // MARK: Maps
@@ -109,8 +117,8 @@ public struct MemoryEstimate: Sendable, Equatable {
 
   private static func decoderMaps(_ checkpoint: Checkpoint, _ size: MapSize) -> Int {
     guard let configuration = try? AutoencoderConfiguration(of: checkpoint) else { return 0 }
-    // The finest level begins with a map of the channels of the one below it.
+    // The finest level begins with a map of the channels of the one below it, whose own maps stay in the pool.
     let channels = configuration.channels, wide = channels.count > 1 ? channels[1] : channels[0]
-    return 4 * size.height * size.width * (wide + 2 * channels[0] + wide / 4)
+    return 4 * size.height * size.width * (2 * wide + 2 * channels[0])
   }
 }
