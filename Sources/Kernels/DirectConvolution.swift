@@ -59,7 +59,7 @@ final class DirectConvolution {
     precondition(
       target.size == outputSize(x) && target.channels == form.outputs, "a convolution's target has another size")
     let x = backend.converted(x, to: form.operand)
-    backend.stopwatch.measure(.convolution) {
+    backend.work(.convolution) {
       let work = Case(batch: x.batch, size: x.size, sums: sums)
       let primitive = primitives[work] ?? prepare(work)
       primitive.run(

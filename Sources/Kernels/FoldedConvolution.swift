@@ -59,7 +59,7 @@ extension NativeBackend {
   /// Writes `quarter` to every second pixel of every second row of `target`.
   fileprivate func interleave(_ quarter: FeatureMap, into target: FeatureMap, row: Int, column: Int) {
     let channels = quarter.channels
-    stopwatch.measure(.moving) {
+    work(.moving) {
       team.run(quarter.batch * quarter.height) { line, _ in
         let sample = line / quarter.height, y = 2 * (line % quarter.height) + row
         let source = quarter.floats + line * quarter.width * channels

@@ -33,7 +33,13 @@ public final class NativeBackend: Backend {
     self.pool = pool
     self.usesWinograd = usesWinograd
     team = Team(threads: threads)
-    kernels_set_threads(Int32(threads))
+  }
+
+  /// Does a piece of work with this backend's threads, and takes its time.
+  func work<Result>(_ kind: Stopwatch.Kind, _ body: () throws -> Result) rethrows -> Result {
+    // The number is a property of the calling thread, and another backend may have used it before.
+    kernels_set_threads(Int32(team.threads))
+    return try stopwatch.measure(kind, body)
   }
 
   public func linear(weight: Tensor, bias: Tensor?, precision: Precision) -> any Linear {
@@ -56,7 +62,7 @@ public final class NativeBackend: Backend {
     precondition(channels % groups == 0, "\(channels) channels cannot be \(groups) groups")
     let scale = FeatureMap(batch: x.batch, height: 1, width: 1, channels: channels, pool: pool)
     let shift = scale.similar(pool: pool)
-    stopwatch.measure(.norm) {
+    work(.norm) {
       // Each piece's sums, then their squares' sums; added in the same order whatever the number of threads.
       var sums = [Double](repeating: 0, count: x.batch * parts * 2 * channels)
       sums.withUnsafeMutableBufferPointer { sums in
@@ -108,7 +114,7 @@ public final class NativeBackend: Backend {
 
   public func normalized(_ x: FeatureMap, by factors: NormFactors, as format: NumberFormat) -> FeatureMap {
     let result = x.similar(format: format, pool: pool), part = rowsOfPiece(x), parts = (x.pixels + part - 1) / part
-    stopwatch.measure(.norm) {
+    work(.norm) {
       team.run(x.batch * parts) { item, _ in
         let sample = item / parts, first = item % parts * part, start = (sample * x.pixels + first) * x.channels
         kernels_affine(
@@ -123,7 +129,7 @@ public final class NativeBackend: Backend {
   public func layerNorm(_ x: FeatureMap, _ norm: Norm, as format: NumberFormat) -> FeatureMap {
     precondition(x.channels == norm.channels, "a norm of \(norm.channels) channels was given \(x.channels)")
     let result = x.similar(format: format, pool: pool)
-    stopwatch.measure(.norm) {
+    work(.norm) {
       team.split(x.rows, by: rowsOfPiece(x)) { rows in
         let start = rows.lowerBound * x.channels
         kernels_layer_norm(
@@ -150,7 +156,7 @@ public final class NativeBackend: Backend {
       out_batch: result.pixels * result.pitch, out_row: result.pitch, batches: Int32(q.batch), heads: Int32(heads),
       dim: Int32(size), queries: Int32(q.pixels), keys: Int32(k.pixels), scale: 1 / Float(size).squareRoot(),
       causal: isCausal ? 1 : 0, bf16: q.format == .bf16 ? 1 : 0, instructions: attention_best)
-    stopwatch.measure(.attention) {
+    work(.attention) {
       let threads = Int32(team.threads), packed = pool.memory(of: attention_packed_bytes(&task))
       let scratch = scratch(attention_scratch_bytes(&task, threads))
       attention_pack(&task, threads, packed.base)
@@ -164,7 +170,7 @@ public final class NativeBackend: Backend {
 
   public func gatedGELU(_ x: FeatureMap) -> FeatureMap {
     let channels = x.channels / 2, result = x.similar(channels: channels, pool: pool)
-    stopwatch.measure(.activation) {
+    work(.activation) {
       team.split(x.rows, by: rowsOfPiece(x)) { rows in
         kernels_gated_gelu(
           x.base + rows.lowerBound * x.channels * x.format.size, rows.count, channels,
@@ -176,7 +182,7 @@ public final class NativeBackend: Backend {
 
   public func activated(_ x: FeatureMap, _ activation: Activation, as format: NumberFormat) -> FeatureMap {
     let result = x.similar(format: format, pool: pool)
-    stopwatch.measure(.activation) {
+    work(.activation) {
       team.split(x.count, by: Self.pieceBytes / 4) { range in
         kernels_activate(
           x.base + range.lowerBound * x.format.size, x.format.kernel, range.count, activation.kernel,
@@ -196,7 +202,7 @@ public final class NativeBackend: Backend {
     precondition(x.count == y.count && x.channels == y.channels, "maps of different sizes cannot be added")
     makeAlone(&x)
     let sum = x
-    stopwatch.measure(.activation) {
+    work(.activation) {
       team.split(sum.count, by: Self.pieceBytes / 4) {
         kernels_add(sum.floats + $0.lowerBound, y.floats + $0.lowerBound, $0.count)
       }
@@ -208,7 +214,7 @@ public final class NativeBackend: Backend {
   public func concatenated(_ a: FeatureMap, _ b: FeatureMap) -> FeatureMap {
     precondition(a.size == b.size && a.batch == b.batch, "maps of different sizes cannot be joined")
     let result = a.similar(channels: a.channels + b.channels, pool: pool)
-    stopwatch.measure(.moving) {
+    work(.moving) {
       team.split(a.rows, by: rowsOfPiece(result)) { rows in
         for row in rows {
           let target = result.floats + row * result.channels
@@ -223,7 +229,7 @@ public final class NativeBackend: Backend {
   /// x with its pixels repeated; a target's pixel shows the one at ⌊its place · old extent / new extent⌋.
   func enlarged(_ x: FeatureMap, to size: MapSize) -> FeatureMap {
     let result = x.similar(size: size, pool: pool), bytes = x.channels * x.format.size
-    stopwatch.measure(.moving) {
+    work(.moving) {
       team.run(x.batch * size.height) { line, _ in
         let sample = line / size.height, y = line % size.height * x.height / size.height
         let source = x.base + (sample * x.height + y) * x.width * bytes
@@ -245,7 +251,7 @@ public final class NativeBackend: Backend {
   func makeAlone(_ x: inout FeatureMap) {
     guard !x.isAlone() else { return }
     let copy = x.similar(pool: pool), source = x, size = x.format.size
-    stopwatch.measure(.moving) {
+    work(.moving) {
       team.split(x.count, by: Self.pieceBytes / 4) {
         (copy.base + $0.lowerBound * size).copyMemory(
           from: source.base + $0.lowerBound * size, byteCount: $0.count * size)
@@ -259,14 +265,16 @@ public final class NativeBackend: Backend {
   /// A tensor's numbers in f32, for as long as `body` runs.
   func withFloats<Result>(of tensor: Tensor, _ body: (UnsafeRawPointer) -> Result) -> Result {
     let memory = pool.memory(of: 4 * tensor.elementCount), size = tensor.dtype.bits / 8
-    let floats = memory.base.assumingMemoryBound(to: Float.self)
-    team.split(tensor.elementCount, by: Self.pieceBytes) { range in
-      let part = tensor.bytes[range.lowerBound * size..<range.upperBound * size]
-      Tensor(dtype: tensor.dtype, shape: Shape([range.count]), bytes: part)
-        .copyFloats(to: UnsafeMutableBufferPointer(start: floats + range.lowerBound, count: range.count))
+    return work(.packing) {
+      let floats = memory.base.assumingMemoryBound(to: Float.self)
+      team.split(tensor.elementCount, by: Self.pieceBytes) { range in
+        let part = tensor.bytes[range.lowerBound * size..<range.upperBound * size]
+        Tensor(dtype: tensor.dtype, shape: Shape([range.count]), bytes: part)
+          .copyFloats(to: UnsafeMutableBufferPointer(start: floats + range.lowerBound, count: range.count))
+      }
+      tensor.bytes.forget()
+      return withExtendedLifetime(memory) { body(memory.base) }
     }
-    tensor.bytes.forget()
-    return withExtendedLifetime(memory) { body(memory.base) }
   }
 
   func parameters(_ tensor: Tensor) -> FeatureMap {

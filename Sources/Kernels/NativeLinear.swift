@@ -27,13 +27,13 @@ final class NativeLinear: Linear {
     self.operand = operand
     self.backend = backend
     self.bias = bias.map { backend.parameters($0) }
-    let usual = Self.primitive(
-      Case(rows: Self.usualRows, target: operand, sums: false), inputs: inputs, outputs: outputs,
-      hasBias: bias != nil, operand: operand)
-    // The stored matrix is out × in, so its transpose in × out has the first index fastest.
-    let plain = OneDNN.descriptor([inputs, outputs], .f32, dnnl_ba)
-    weights = backend.withFloats(of: weight) {
-      PackedWeights($0, in: plain, as: usual.weights, pool: backend.pool)
+    weights = backend.withFloats(of: weight) { [inputs, outputs] values in
+      let usual = Self.primitive(
+        Case(rows: Self.usualRows, target: operand, sums: false), inputs: inputs, outputs: outputs,
+        hasBias: bias != nil, operand: operand)
+      // The stored matrix is out × in, so its transpose in × out has the first index fastest.
+      let plain = OneDNN.descriptor([inputs, outputs], .f32, dnnl_ba)
+      return PackedWeights(values, in: plain, as: usual.weights, pool: backend.pool)
     }
   }
 
@@ -71,7 +71,7 @@ final class NativeLinear: Linear {
     precondition(x.channels == inputs, "a product of \(inputs) inputs was given \(x.channels)")
     precondition(target.channels == outputs && target.rows == x.rows, "the product's target has another size")
     let x = backend.converted(x, to: operand)
-    backend.stopwatch.measure(.linear) {
+    backend.work(.linear) {
       let work = Case(rows: x.rows, target: target.format, sums: sums)
       let primitive = primitives[work] ?? prepare(work)
       primitive.run(

@@ -1,7 +1,7 @@
 /// Where the time goes, by kind of work.
 public final class Stopwatch {
   public enum Kind: String, CaseIterable, Sendable {
-    case convolution, winograd, linear, attention, norm, activation, moving
+    case convolution, winograd, linear, attention, norm, activation, moving, packing
   }
 
   public private(set) var times: [Kind: Duration] = [:]

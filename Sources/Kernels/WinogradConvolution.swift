@@ -52,7 +52,7 @@ final class WinogradConvolution {
     task.output = result.floats
     task.threads = Int32(backend.team.threads)
     task.instructions = Int32(WINOGRAD_BEST)
-    backend.stopwatch.measure(.winograd) {
+    backend.work(.winograd) {
       // Threads work in separate parts of the scratch, each at the beginning of a cache line.
       let bytes = (winograd_scratch_bytes(&task) + 63) / 64 * 64
       let scratch = backend.scratch(bytes * backend.team.threads)
