@@ -123,7 +123,7 @@ struct Render: LatheCommand {
     if !dryRun {
       common.announce(
         "\(plan.pictures.count == 1 ? "a picture" : "\(plan.pictures.count) pictures") of "
-          + "\(request.size.width)x\(request.size.height) in \(request.steps) steps, \(sampling.precision.rawValue), with "
+          + "\(request.size.width)x\(request.size.height) in \(request.steps) step\(request.steps == 1 ? "" : "s"), \(sampling.precision.rawValue), with "
           + "about \(ByteCount(estimate.peak)) of memory")
       cost = try RenderRun(
         plan: plan, adapters: adapters, model: model, decoder: other?.decoder ?? .own, request: request,

@@ -92,7 +92,7 @@ struct RenderParameters {
   func caption(of plan: RenderPlan) -> String {
     let prompts = plan.pictures.map(\.prompt.text).unique, seeds = plan.pictures.map { "\($0.seed)" }.unique
     var parts = [
-      AdapterUse.stem(base), request.sampler.usualName, "\(request.steps) steps",
+      AdapterUse.stem(base), request.sampler.usualName, "\(request.steps) step\(request.steps == 1 ? "" : "s")",
       "cfg \(AdapterUse.text(Double(request.guidance.scale)))", "\(request.size.width)x\(request.size.height)",
       seeds.count == 1 ? "seed \(seeds[0])" : "seeds \(seeds[0]) to \(seeds[seeds.count - 1])", precision,
     ]

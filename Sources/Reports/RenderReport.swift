@@ -140,7 +140,7 @@ public struct RenderReport: JSONReport {
     }
     row(
       "sampler",
-      "\(settings.sampler), \(settings.steps) steps, cfg \(Numbers.short(settings.cfg))"
+      "\(settings.sampler), \(settings.steps) step\(settings.steps == 1 ? "" : "s"), cfg \(Numbers.short(settings.cfg))"
         + (settings.denoise.map { ", \(Numbers.percent($0)) of \(settings.start ?? "") replaced" } ?? ""))
     row("pictures", "\(images.count) of \(settings.size), \(settings.dtype), noise like \(settings.rng)'s")
     if let secondsPerStep, let seconds {
