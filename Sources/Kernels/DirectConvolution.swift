@@ -58,6 +58,7 @@ final class DirectConvolution {
     precondition(x.channels == form.inputs, "a convolution of \(form.inputs) channels was given \(x.channels)")
     precondition(
       target.size == outputSize(x) && target.channels == form.outputs, "a convolution's target has another size")
+    x.requireWhole()
     let x = backend.converted(x, to: form.operand)
     backend.work(.convolution) {
       let work = Case(batch: x.batch, size: x.size, sums: sums)

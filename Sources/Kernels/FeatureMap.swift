@@ -55,6 +55,9 @@ public struct FeatureMap {
   public var count: Int { rows * channels }
   var isDense: Bool { pitch == channels }
 
+  /// Most kernels walk over all of a map's memory.
+  func requireWhole() { precondition(isDense, "a part of a map's channels, which only attention takes") }
+
   var base: UnsafeMutableRawPointer { memory.base + offset * format.size }
 
   var floats: UnsafeMutablePointer<Float> {
@@ -123,7 +126,7 @@ extension FeatureMap {
 
   /// The map of `body`'s results.
   public func mapped(pool: MemoryPool, _ body: (Float) -> Float) -> FeatureMap {
-    precondition(isDense, "a part of the channels")
+    requireWhole()
     let result = similar(pool: pool)
     for i in 0..<count { result.floats[i] = body(floats[i]) }
     return result
@@ -131,7 +134,7 @@ extension FeatureMap {
 
   /// Some rows (pixels of the whole batch), copied to be a batch of maps of one pixel each.
   public func picked(rows: some Collection<Int>, pool: MemoryPool) -> FeatureMap {
-    precondition(isDense, "rows of a part of the channels")
+    requireWhole()
     let part = FeatureMap(batch: rows.count, height: 1, width: 1, channels: channels, format: format, pool: pool)
     let size = channels * format.size
     for (place, row) in rows.enumerated() {

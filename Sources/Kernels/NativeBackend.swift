@@ -60,6 +60,7 @@ public final class NativeBackend: Backend {
   public func factors(of norm: Norm, groups: Int, for x: FeatureMap, offset: FeatureMap?) -> NormFactors {
     let channels = x.channels, part = rowsOfPiece(x), parts = (x.pixels + part - 1) / part
     precondition(channels % groups == 0, "\(channels) channels cannot be \(groups) groups")
+    x.requireWhole()
     let scale = FeatureMap(batch: x.batch, height: 1, width: 1, channels: channels, pool: pool)
     let shift = scale.similar(pool: pool)
     work(.norm) {
@@ -113,6 +114,7 @@ public final class NativeBackend: Backend {
   }
 
   public func normalized(_ x: FeatureMap, by factors: NormFactors, as format: NumberFormat) -> FeatureMap {
+    x.requireWhole()
     let result = x.similar(format: format, pool: pool), part = rowsOfPiece(x), parts = (x.pixels + part - 1) / part
     work(.norm) {
       team.run(x.batch * parts) { item, _ in
@@ -128,6 +130,7 @@ public final class NativeBackend: Backend {
 
   public func layerNorm(_ x: FeatureMap, _ norm: Norm, as format: NumberFormat) -> FeatureMap {
     precondition(x.channels == norm.channels, "a norm of \(norm.channels) channels was given \(x.channels)")
+    x.requireWhole()
     let result = x.similar(format: format, pool: pool)
     work(.norm) {
       team.split(x.rows, by: rowsOfPiece(x)) { rows in
@@ -169,6 +172,7 @@ public final class NativeBackend: Backend {
   // MARK: Activations and sums
 
   public func gatedGELU(_ x: FeatureMap) -> FeatureMap {
+    x.requireWhole()
     let channels = x.channels / 2, result = x.similar(channels: channels, pool: pool)
     work(.activation) {
       team.split(x.rows, by: rowsOfPiece(x)) { rows in
@@ -181,6 +185,7 @@ public final class NativeBackend: Backend {
   }
 
   public func activated(_ x: FeatureMap, _ activation: Activation, as format: NumberFormat) -> FeatureMap {
+    x.requireWhole()
     let result = x.similar(format: format, pool: pool)
     work(.activation) {
       team.split(x.count, by: Self.pieceBytes / 4) { range in
@@ -193,6 +198,7 @@ public final class NativeBackend: Backend {
   }
 
   public func softlyLimited(_ x: FeatureMap, to limit: Float) -> FeatureMap {
+    x.requireWhole()
     let result = x.similar(pool: pool)
     kernels_soft_limit(x.floats, x.count, limit, result.floats)
     return result
@@ -200,6 +206,7 @@ public final class NativeBackend: Backend {
 
   public func add(_ y: FeatureMap, to x: inout FeatureMap) {
     precondition(x.count == y.count && x.channels == y.channels, "maps of different sizes cannot be added")
+    y.requireWhole()
     makeAlone(&x)
     let sum = x
     work(.activation) {
@@ -213,6 +220,8 @@ public final class NativeBackend: Backend {
 
   public func concatenated(_ a: FeatureMap, _ b: FeatureMap) -> FeatureMap {
     precondition(a.size == b.size && a.batch == b.batch, "maps of different sizes cannot be joined")
+    a.requireWhole()
+    b.requireWhole()
     let result = a.similar(channels: a.channels + b.channels, pool: pool)
     work(.moving) {
       team.split(a.rows, by: rowsOfPiece(result)) { rows in
@@ -228,6 +237,7 @@ public final class NativeBackend: Backend {
 
   /// x with its pixels repeated; a target's pixel shows the one at ⌊its place · old extent / new extent⌋.
   func enlarged(_ x: FeatureMap, to size: MapSize) -> FeatureMap {
+    x.requireWhole()
     let result = x.similar(size: size, pool: pool), bytes = x.channels * x.format.size
     work(.moving) {
       team.run(x.batch * size.height) { line, _ in
@@ -249,6 +259,7 @@ public final class NativeBackend: Backend {
 
   /// Gives `x` memory of its own, with the same contents.
   func makeAlone(_ x: inout FeatureMap) {
+    x.requireWhole()
     guard !x.isAlone() else { return }
     let copy = x.similar(pool: pool), source = x, size = x.format.size
     work(.moving) {

@@ -70,6 +70,7 @@ final class NativeLinear: Linear {
   private func run(_ x: FeatureMap, into target: FeatureMap, sums: Bool) {
     precondition(x.channels == inputs, "a product of \(inputs) inputs was given \(x.channels)")
     precondition(target.channels == outputs && target.rows == x.rows, "the product's target has another size")
+    x.requireWhole()
     let x = backend.converted(x, to: operand)
     backend.work(.linear) {
       let work = Case(rows: x.rows, target: target.format, sums: sums)

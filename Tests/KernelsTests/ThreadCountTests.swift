@@ -55,4 +55,74 @@ import Testing
       }
     }
   }
+
+  /// Rows of steps, texts and maps: few and many, and long sums, where a library might share out the terms.
+  static let matrices = [
+    (2, 320, 1280), (1, 1280, 1280), (4, 2816, 1280), (77, 768, 3072), (77, 3072, 768), (154, 768, 640),
+    (128, 2560, 640), (64, 1280, 3840), (2048, 320, 320), (1024, 4, 4),
+  ]
+
+  @Test("products of the real widths", arguments: kinds.filter { $0 != .winograd }, matrices)
+  func products(_ kind: KernelsUnderTest, _ shape: (rows: Int, inputs: Int, outputs: Int)) {
+    var generator = SplitMix64(seed: 22)
+    let weight = generator.quickWeight(shape.outputs, shape.inputs), bias = generator.bias(shape.outputs)
+    let numbers = generator.quickFloats(shape.rows * shape.inputs, size: 1)
+    expectSame(kind, "\(shape)") { backend in
+      let x = FeatureMap(
+        numbers, batch: 1, height: 1, width: shape.rows, channels: shape.inputs, pool: backend.pool)
+      let linear = backend.linear(weight: weight, bias: bias, precision: backend.precision)
+      var sum = linear(x, as: .f32)
+      linear.add(x, to: &sum)
+      return sum
+    }
+  }
+
+  struct Layer: Sendable, CustomStringConvertible {
+    var batch = 1
+    let size: Int
+    let inputs: Int
+    let outputs: Int
+    var geometry = ConvolutionGeometry.same
+    var isEnlarging = false
+    var description: String { "\(batch) × \(size) × \(size), \(inputs) to \(outputs), stride \(geometry.stride)" }
+  }
+
+  static let layers = [
+    Layer(batch: 2, size: 32, inputs: 4, outputs: 320), Layer(batch: 2, size: 32, inputs: 320, outputs: 4),
+    Layer(batch: 2, size: 8, inputs: 640, outputs: 640), Layer(size: 4, inputs: 1280, outputs: 320),
+    Layer(batch: 2, size: 16, inputs: 320, outputs: 320, geometry: .halving),
+    Layer(size: 32, inputs: 128, outputs: 128, geometry: .halvingAtEnd),
+    Layer(batch: 2, size: 20, inputs: 320, outputs: 160), Layer(size: 64, inputs: 128, outputs: 3),
+    Layer(batch: 2, size: 12, inputs: 320, outputs: 320, isEnlarging: true),
+  ]
+
+  @Test("convolutions of the real widths", arguments: kinds, layers)
+  func convolutions(_ kind: KernelsUnderTest, _ layer: Layer) {
+    var generator = SplitMix64(seed: 23)
+    let weight = generator.quickWeight(layer.outputs, layer.inputs, 3, 3), bias = generator.bias(layer.outputs)
+    let numbers = generator.quickFloats(layer.batch * layer.size * layer.size * layer.inputs, size: 1)
+    expectSame(kind, "\(layer)") { backend in
+      let x = FeatureMap(
+        numbers, batch: layer.batch, height: layer.size, width: layer.size, channels: layer.inputs, pool: backend.pool)
+      let size = layer.isEnlarging ? x.size.doubled : x.size
+      let convolution = backend.convolution(
+        weight: weight, bias: bias, geometry: layer.geometry, precision: backend.precision, expecting: size,
+        enlarging: layer.isEnlarging)
+      return convolution(x, after: nil, enlargedTo: layer.isEnlarging ? size : nil)
+    }
+  }
+}
+
+extension SplitMix64 {
+  /// Uniform numbers, where normal ones would take too long.
+  fileprivate mutating func quickFloats(_ count: Int, size: Float) -> [Float] {
+    (0..<count).map { _ in Float(Int64(bitPattern: next()) >> 40) * 0x1p-23 * size }
+  }
+
+  fileprivate mutating func quickWeight(_ extents: Int...) -> Tensor {
+    let shape = Shape(extents), inputs = shape.elementCount / extents[0]
+    return Tensor(
+      dtype: .f32, shape: shape,
+      bytes: Bytes(copying: quickFloats(shape.elementCount, size: 1.7 / Float(inputs).squareRoot())))
+  }
 }
