@@ -24,9 +24,7 @@ final class DirectConvolution {
 
   private unowned let backend: NativeBackend
   private let form: Form
-  private let bias: FeatureMap?
-  private var weights: PackedWeights
-  private var primitives: [Case: OneDNNPrimitive] = [:]
+  private var layer: OneDNNLayer<Case>
 
   /// - Parameters:
   ///   - weight: out × in × height × width in f32.
@@ -39,10 +37,10 @@ final class DirectConvolution {
       inputs: extents[1], outputs: extents[0], kernel: MapSize(height: extents[2], width: extents[3]),
       geometry: geometry, hasBias: bias != nil, operand: operand)
     self.backend = backend
-    self.bias = bias
-    weights = PackedWeights(
+    let weights = PackedWeights(
       weight, in: OneDNN.descriptor(extents, .f32, dnnl_oihw), as: form.primitive(Self.usualCase).weights,
       pool: backend.pool)
+    layer = OneDNNLayer(weights, bias: bias)
   }
 
   func outputSize(_ x: FeatureMap) -> MapSize { form.geometry.outputSize(x.size, kernel: form.kernel) }
@@ -60,20 +58,8 @@ final class DirectConvolution {
       target.size == outputSize(x) && target.channels == form.outputs, "a convolution's target has another size")
     x.requireWhole()
     let x = backend.converted(x, to: form.operand)
-    backend.work(.convolution) {
-      let work = Case(batch: x.batch, size: x.size, sums: sums)
-      let primitive = primitives[work] ?? prepare(work)
-      primitive.run(
-        source: x.base, weights: weights.memory.base, bias: bias?.base, target: target.base,
-        scratch: backend.scratch(primitive.scratchBytes))
-    }
-  }
-
-  private func prepare(_ work: Case) -> OneDNNPrimitive {
-    let primitive = form.primitive(work)
-    if weights.arrange(as: primitive.weights, pool: backend.pool) { primitives = [:] }
-    primitives[work] = primitive
-    return primitive
+    let work = Case(batch: x.batch, size: x.size, sums: sums)
+    backend.work(.convolution) { layer.run(work, x, into: target, backend) { form.primitive(work) } }
   }
 }
 

@@ -16,9 +16,8 @@ final class NativeLinear: Linear {
   private let inputs: Int
   private let outputs: Int
   private let operand: NumberFormat
-  private let bias: FeatureMap?
-  private var weights: PackedWeights
-  private var primitives: [Case: OneDNNPrimitive] = [:]
+  private let hasBias: Bool
+  private var layer: OneDNNLayer<Case>
 
   init(weight: Tensor, bias: Tensor?, operand: NumberFormat, backend: NativeBackend) {
     let extents = weight.shape.extents
@@ -26,8 +25,8 @@ final class NativeLinear: Linear {
     inputs = weight.elementCount / max(outputs, 1)
     self.operand = operand
     self.backend = backend
-    self.bias = bias.map { backend.parameters($0) }
-    weights = backend.withFloats(of: weight) { [inputs, outputs] values in
+    hasBias = bias != nil
+    let weights = backend.withFloats(of: weight) { [inputs, outputs] values in
       let usual = Self.primitive(
         Case(rows: Self.usualRows, target: operand, sums: false), inputs: inputs, outputs: outputs,
         hasBias: bias != nil, operand: operand)
@@ -35,6 +34,7 @@ final class NativeLinear: Linear {
       let plain = OneDNN.descriptor([inputs, outputs], .f32, dnnl_ba)
       return PackedWeights(values, in: plain, as: usual.weights, pool: backend.pool)
     }
+    layer = OneDNNLayer(weights, bias: bias.map { backend.parameters($0) })
   }
 
   private static func primitive(_ work: Case, inputs: Int, outputs: Int, hasBias: Bool, operand: NumberFormat)
@@ -72,21 +72,11 @@ final class NativeLinear: Linear {
     precondition(target.channels == outputs && target.rows == x.rows, "the product's target has another size")
     x.requireWhole()
     let x = backend.converted(x, to: operand)
+    let work = Case(rows: x.rows, target: target.format, sums: sums)
     backend.work(.linear) {
-      let work = Case(rows: x.rows, target: target.format, sums: sums)
-      let primitive = primitives[work] ?? prepare(work)
-      primitive.run(
-        source: x.base, weights: weights.memory.base, bias: bias?.base, target: target.base,
-        scratch: backend.scratch(primitive.scratchBytes))
+      layer.run(work, x, into: target, backend) {
+        Self.primitive(work, inputs: inputs, outputs: outputs, hasBias: hasBias, operand: operand)
+      }
     }
-  }
-
-  private func prepare(_ work: Case) -> OneDNNPrimitive {
-    let primitive = Self.primitive(
-      work, inputs: inputs, outputs: outputs, hasBias: bias != nil, operand: operand)
-    // Layouts depend on the number of rows now and then; the last one wins, and others must be made anew.
-    if weights.arrange(as: primitive.weights, pool: backend.pool) { primitives = [:] }
-    primitives[work] = primitive
-    return primitive
   }
 }

@@ -11,7 +11,11 @@ import Testing
 /// A network's inputs and outputs by diffusers, from `Tests/Goldens/diffusion`.
 struct NetworkGolden: CustomStringConvertible {
   struct Document: Decodable {
-    struct Case: Decodable { let name: String }
+    struct Case: Decodable {
+      let name: String
+      /// How far torch's own output in single precision is from that in double.
+      let float64: Float
+    }
     let model: String?
     let cases: [Case]
   }
@@ -20,6 +24,8 @@ struct NetworkGolden: CustomStringConvertible {
   let inputs: SafetensorsFile
   let outputs: SafetensorsFile
   let cases: [String]
+  /// Of each case: twice what torch's rounding alone makes, and at least 2e-5.
+  let limits: [String: Float]
   /// The folder of the model.
   let model: String
 
@@ -27,6 +33,7 @@ struct NetworkGolden: CustomStringConvertible {
     self.name = name
     let document = try JSONDecoder().decode(Document.self, from: Goldens.data("diffusion/\(name)/cases.json"))
     cases = document.cases.map(\.name)
+    limits = Dictionary(uniqueKeysWithValues: document.cases.map { ($0.name, max(2e-5, 2 * $0.float64)) })
     model = Goldens.path("diffusion/\(document.model ?? name)")
     inputs = try SafetensorsFile(path: Goldens.path("diffusion/\(name)/inputs.safetensors"))
     outputs = try SafetensorsFile(path: Goldens.path("diffusion/\(name)/outputs.safetensors"))

@@ -37,7 +37,7 @@ import Testing
         }
         #expect(firstWrong == nil, "\(name)/\(test): the first block that differs is \(firstWrong ?? "")")
         let difference = largestDifference(output.planarValues, try golden.output("\(test)/output").floats())
-        let limit: Float = name == "unet-faint" ? 2e-6 : 2e-5
+        let limit = name == "unet-faint" ? 2e-6 : golden.limits[test]!
         #expect(difference <= limit * kind.leniency, "\(name)/\(test): \(difference)")
       }
     }
