@@ -53,6 +53,8 @@ import Testing
     Work(batch: 2, height: 3, width: 5, inputs: 9, outputs: 7, enlarged: MapSize(height: 5, width: 9)),
     Work(batch: 2, height: 5, width: 6, inputs: 40, outputs: 33, enlarged: MapSize(height: 9, width: 12)),
     Work(height: 5, width: 6, inputs: 33, outputs: 40, enlarged: MapSize(height: 10, width: 11)),
+    // No network does that; but it shows which pixel is repeated.
+    Work(height: 3, width: 4, inputs: 8, outputs: 5, enlarged: MapSize(height: 7, width: 11)),
   ]
 
   static let native = KernelsUnderTest.available.filter { $0 != .reference }

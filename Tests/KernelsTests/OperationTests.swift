@@ -1,6 +1,5 @@
 import Foundation
 import Kernels
-import Safetensors
 import Tensors
 import TestSupport
 import Testing
@@ -44,9 +43,9 @@ import Testing
 
   @Test("agrees with double precision", arguments: KernelsUnderTest.available, cases)
   func agrees(_ kind: KernelsUnderTest, _ test: Case) throws {
-    // Half a minute in plain loops; other cases show the same.
+    // Too much for plain loops; other cases show the same.
     if kind == .reference, test.name == "conv-3x3-wide" { return }
-    let file = try SafetensorsFile(path: Goldens.path("diffusion/operations/outputs.safetensors"))
+    let file = try GoldenTensors("diffusion/operations/outputs.safetensors")
     var expected = try #require(file[test.name]).floats()
     try KernelThread.run {
       let backend = kind.make()
