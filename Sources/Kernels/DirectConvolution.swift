@@ -59,7 +59,10 @@ final class DirectConvolution {
     x.requireWhole()
     let x = backend.converted(x, to: form.operand)
     let work = Case(batch: x.batch, size: x.size, sums: sums)
-    backend.work(.convolution) { layer.run(work, x, into: target, backend) { form.primitive(work) } }
+    backend.work(.convolution) {
+      let primitive = layer.primitive(for: work, pool: backend.pool) { form.primitive(work) }
+      layer.run(primitive, x.base, into: target.base, scratch: backend.scratch(primitive.scratchBytes))
+    }
   }
 }
 

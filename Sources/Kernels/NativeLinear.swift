@@ -1,3 +1,4 @@
+import CKernels
 import COneDNN
 import Tensors
 
@@ -72,11 +73,38 @@ final class NativeLinear: Linear {
     precondition(target.channels == outputs && target.rows == x.rows, "the product's target has another size")
     x.requireWhole()
     let x = backend.converted(x, to: operand)
-    let work = Case(rows: x.rows, target: target.format, sums: sums)
     backend.work(.linear) {
-      layer.run(work, x, into: target, backend) {
-        Self.primitive(work, inputs: inputs, outputs: outputs, hasBias: hasBias, operand: operand)
+      if OneDNN.keepsBits {
+        let primitive = primitive(rows: x.rows, target.format, sums: sums)
+        layer.run(primitive, x.base, into: target.base, scratch: backend.scratch(primitive.scratchBytes))
+      } else {
+        runInPieces(x, into: target, sums: sums)
       }
+    }
+  }
+
+  private func primitive(rows: Int, _ target: NumberFormat, sums: Bool) -> OneDNNPrimitive {
+    let work = Case(rows: rows, target: target, sums: sums)
+    return layer.primitive(for: work, pool: backend.pool) {
+      Self.primitive(work, inputs: inputs, outputs: outputs, hasBias: hasBias, operand: operand)
+    }
+  }
+
+  /// Rows of a product that one thread computes by itself where the library would cut sums among its threads.
+  private static let rowsOfPiece = 128
+
+  private func runInPieces(_ x: FeatureMap, into target: FeatureMap, sums: Bool) {
+    let rows = Self.rowsOfPiece, pieces = (x.rows + rows - 1) / rows, rest = x.rows - (pieces - 1) * rows
+    // Made for one thread, they run on one.
+    kernels_set_threads(1)
+    let whole = primitive(rows: min(rows, x.rows), target.format, sums: sums)
+    let last = primitive(rows: rest, target.format, sums: sums)
+    let bytes = (max(whole.scratchBytes, last.scratchBytes) + 63) / 64 * 64
+    let scratch = backend.scratch(bytes * backend.team.threads)
+    backend.team.run(pieces) { item, thread in
+      layer.run(
+        item == pieces - 1 ? last : whole, x.base + item * rows * inputs * x.format.size,
+        into: target.base + item * rows * outputs * target.format.size, scratch: scratch + thread * bytes)
     }
   }
 }

@@ -24,6 +24,12 @@ enum OneDNN {
     return set & needed == needed
   }
 
+  /// Whether products have the same bits with any number of threads. Without AVX-512 the library cuts sums by that number.
+  static var keepsBits: Bool {
+    let set = dnnl_get_effective_cpu_isa().rawValue, needed = dnnl_cpu_isa_avx512_core.rawValue
+    return set & needed == needed
+  }
+
   /// What the library refuses is a fault of the caller here, or a lack of memory.
   static func check(_ status: dnnl_status_t, _ what: StaticString = "a kernel") {
     precondition(status == dnnl_success, "oneDNN refused \(what): status \(status.rawValue)")
@@ -52,10 +58,10 @@ enum OneDNNArgument: Int32 {
   case scratchpad = 80
 }
 
-/// A compiled kernel of oneDNN with its memory objects, whose addresses are set anew for each run.
+/// A compiled kernel of oneDNN. Several threads may run it at the same time.
 final class OneDNNPrimitive {
   private let primitive: dnnl_primitive_t
-  private var arguments: [dnnl_exec_arg_t] = []
+  private var arguments: [(argument: OneDNNArgument, layout: dnnl_memory_desc_t)] = []
   let implementation: String
   /// The layout in which the weights are wanted.
   let weights: dnnl_memory_desc_t
@@ -87,46 +93,50 @@ final class OneDNNPrimitive {
     var name: UnsafePointer<CChar>?
     OneDNN.check(dnnl_primitive_desc_query(description, dnnl_query_impl_info_str, 0, &name))
     implementation = name.map { String(cString: $0) } ?? ""
-    for (argument, layout) in [
-      (OneDNNArgument.source, layout(dnnl_query_src_md)!), (.target, layout(dnnl_query_dst_md)!), (.weights, weights),
+    arguments = [
+      (.source, layout(dnnl_query_src_md)!), (.target, layout(dnnl_query_dst_md)!), (.weights, weights),
       (.scratchpad, scratch),
-    ] {
-      add(argument, layout)
-    }
+    ]
     if let bias = dnnl_primitive_desc_query_md(description, dnnl_query_weights_md, 1)?.pointee, bias.ndims > 0 {
-      add(.bias, bias)
+      arguments.append((.bias, bias))
     }
   }
 
-  deinit {
-    for argument in arguments { dnnl_memory_destroy(argument.memory) }
-    dnnl_primitive_destroy(primitive)
-  }
-
-  private func add(_ argument: OneDNNArgument, _ layout: dnnl_memory_desc_t) {
-    var memory: dnnl_memory_t?
-    OneDNN.check(withUnsafePointer(to: layout) { dnnl_memory_create(&memory, $0, OneDNN.engine, nil) })
-    arguments.append(dnnl_exec_arg_t(arg: argument.rawValue, memory: memory))
-  }
+  deinit { dnnl_primitive_destroy(primitive) }
 
   func run(
     source: UnsafeRawPointer, weights: UnsafeRawPointer, bias: UnsafeRawPointer?, target: UnsafeMutableRawPointer,
     scratch: UnsafeMutableRawPointer
   ) {
-    for argument in arguments {
+    let given = arguments.map { argument, layout in
       let address: UnsafeRawPointer? =
-        switch OneDNNArgument(rawValue: argument.arg)! {
+        switch argument {
         case .source: source
         case .target: UnsafeRawPointer(target)
         case .weights: weights
         case .bias: bias
         case .scratchpad: UnsafeRawPointer(scratch)
         }
-      // The library takes all memory as writable, and writes only into the target and the scratchpad.
-      OneDNN.check(dnnl_memory_set_data_handle(argument.memory, UnsafeMutableRawPointer(mutating: address)))
+      return OneDNN.argument(argument, layout, address)
     }
-    OneDNN.check(dnnl_primitive_execute(primitive, OneDNN.stream, Int32(arguments.count), arguments), "to run")
+    defer { for argument in given { dnnl_memory_destroy(argument.memory) } }
+    OneDNN.check(dnnl_primitive_execute(primitive, OneDNN.stream, Int32(given.count), given), "to run")
     OneDNN.check(dnnl_stream_wait(OneDNN.stream), "to finish")
+  }
+}
+
+extension OneDNN {
+  /// Memory for an argument, which the caller destroys.
+  fileprivate static func argument(
+    _ argument: OneDNNArgument, _ layout: dnnl_memory_desc_t, _ address: UnsafeRawPointer?
+  ) -> dnnl_exec_arg_t {
+    var memory: dnnl_memory_t?
+    // The library takes all memory as writable, and writes only into the target and the scratchpad.
+    check(
+      withUnsafePointer(to: layout) {
+        dnnl_memory_create(&memory, $0, engine, UnsafeMutableRawPointer(mutating: address))
+      })
+    return dnnl_exec_arg_t(arg: argument.rawValue, memory: memory)
   }
 }
 
@@ -159,13 +169,9 @@ struct PackedWeights {
     _ values: UnsafeRawPointer, from plain: dnnl_memory_desc_t, to layout: dnnl_memory_desc_t, pool: MemoryPool
   ) -> PooledMemory {
     let packed = withUnsafePointer(to: layout) { pool.memory(of: dnnl_memory_desc_get_size($0)) }
-    var source: dnnl_memory_t?, target: dnnl_memory_t?, description: dnnl_primitive_desc_t?
-    var reorder: dnnl_primitive_t?
+    var description: dnnl_primitive_desc_t?, reorder: dnnl_primitive_t?
     withUnsafePointer(to: plain) { plain in
       withUnsafePointer(to: layout) { layout in
-        OneDNN.check(
-          dnnl_memory_create(&source, plain, OneDNN.engine, UnsafeMutableRawPointer(mutating: values)))
-        OneDNN.check(dnnl_memory_create(&target, layout, OneDNN.engine, packed.base))
         OneDNN.check(
           dnnl_reorder_primitive_desc_create(&description, plain, OneDNN.engine, layout, OneDNN.engine, nil),
           "a change of layout")
@@ -173,15 +179,13 @@ struct PackedWeights {
     }
     OneDNN.check(dnnl_primitive_create(&reorder, description))
     let arguments = [
-      dnnl_exec_arg_t(arg: OneDNNArgument.source.rawValue, memory: source),
-      dnnl_exec_arg_t(arg: OneDNNArgument.target.rawValue, memory: target),
+      OneDNN.argument(.source, plain, values), OneDNN.argument(.target, layout, packed.base),
     ]
     OneDNN.check(dnnl_primitive_execute(reorder, OneDNN.stream, 2, arguments), "a change of layout")
     OneDNN.check(dnnl_stream_wait(OneDNN.stream))
+    for argument in arguments { dnnl_memory_destroy(argument.memory) }
     dnnl_primitive_destroy(reorder)
     dnnl_primitive_desc_destroy(description)
-    dnnl_memory_destroy(source)
-    dnnl_memory_destroy(target)
     return packed
   }
 }

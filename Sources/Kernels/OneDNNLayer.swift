@@ -10,19 +10,19 @@ struct OneDNNLayer<Case: Hashable> {
   }
 
   /// - Parameter make: the primitive for `work`, which is asked for once.
-  mutating func run(
-    _ work: Case, _ x: FeatureMap, into target: FeatureMap, _ backend: NativeBackend, make: () -> OneDNNPrimitive
-  ) {
-    let primitive = primitives[work] ?? prepare(work, make(), backend.pool)
-    primitive.run(
-      source: x.base, weights: weights.memory.base, bias: bias?.base, target: target.base,
-      scratch: backend.scratch(primitive.scratchBytes))
-  }
-
-  private mutating func prepare(_ work: Case, _ primitive: OneDNNPrimitive, _ pool: MemoryPool) -> OneDNNPrimitive {
+  mutating func primitive(for work: Case, pool: MemoryPool, make: () -> OneDNNPrimitive) -> OneDNNPrimitive {
+    if let primitive = primitives[work] { return primitive }
+    let primitive = make()
     // Layouts differ between sizes now and then; the last one wins, and the primitives for others must be made anew.
     if weights.arrange(as: primitive.weights, pool: pool) { primitives = [:] }
     primitives[work] = primitive
     return primitive
+  }
+
+  func run(
+    _ primitive: OneDNNPrimitive, _ source: UnsafeRawPointer, into target: UnsafeMutableRawPointer,
+    scratch: UnsafeMutableRawPointer
+  ) {
+    primitive.run(source: source, weights: weights.memory.base, bias: bias?.base, target: target, scratch: scratch)
   }
 }
