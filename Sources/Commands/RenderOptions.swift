@@ -207,6 +207,7 @@ struct PictureSize: ExpressibleByArgument {
   }
 
   var text: String { "\(width)x\(height)" }
+  var defaultValueDescription: String { text }
 }
 
 /// Numbers with commas.
