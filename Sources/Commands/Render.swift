@@ -206,7 +206,7 @@ struct Render: LatheCommand {
     }
     request.size = MapSize(height: size.height, width: size.width)
     request.start = image.map {
-      RenderRequest.Start(image: $0.covering(width: size.width, height: size.height), strength: sampling.denoising)
+      RenderRequest.Start(image: $0.filling(width: size.width, height: size.height), strength: sampling.denoising)
     }
   }
 
@@ -316,21 +316,5 @@ private struct Autoencoder {
       let checkpoint = try Checkpoint(path: path)
       (self.checkpoint, decoder) = (checkpoint, .other(checkpoint))
     }
-  }
-}
-
-extension RGBImage {
-  /// The middle of the picture in another size and shape: as much of it as fits.
-  func covering(width newWidth: Int, height newHeight: Int) -> RGBImage {
-    // In integers, so that every machine cuts the same: the longer side is cut before the picture is resampled.
-    let isWide = width * newHeight >= newWidth * height
-    let keptWidth = isWide ? max(1, (height * newWidth + newHeight / 2) / newHeight) : width
-    let keptHeight = isWide ? height : max(1, (width * newHeight + newWidth / 2) / newWidth)
-    let cut = PixelRectangle(
-      x: (width - min(keptWidth, width)) / 2, y: (height - min(keptHeight, height)) / 2,
-      width: min(keptWidth, width), height: min(keptHeight, height))
-    let middle = cropped(to: cut)
-    return middle.width == newWidth && middle.height == newHeight
-      ? middle : middle.resized(width: newWidth, height: newHeight)
   }
 }

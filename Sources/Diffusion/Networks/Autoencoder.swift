@@ -36,12 +36,9 @@ public final class AutoencoderDecoder {
     var current = channels[0], size = size
     levels = try channels.indices.map { level in
       let inner = layers["up_blocks", level]
-      let resnets = try (0...configuration.resnetsPerLevel).map { index in
-        defer { current = channels[level] }
-        return try ResnetBlock(
-          inner["resnets", index], current, channels[level], timeChannels: nil, groups: groups, epsilon: 1e-6,
-          size: size)
-      }
+      let resnets = try inner.resnets(
+        configuration.resnetsPerLevel + 1, current, channels[level], groups: groups, size: size)
+      current = channels[level]
       guard level < channels.count - 1 else { return Level(resnets: resnets, upsampler: nil) }
       size = size.doubled
       return Level(resnets: resnets, upsampler: try Upsampler(inner["upsamplers", 0], current, size: size))
@@ -50,8 +47,10 @@ public final class AutoencoderDecoder {
     output = try layers.convolution("conv_out", current, 3, precision: .f32, expecting: size)
   }
 
-  /// - Parameter latent: batch × height × width × latent channels, as the UNet has it.
-  /// - Returns: pictures of [-1, 1], eight times as high and wide, with 3 channels.
+  /// - Parameters:
+  ///   - latent: batch × height × width × latent channels, as the UNet has it.
+  ///   - observer: is shown the output of each part under its name in diffusers' dialect.
+  /// - Returns: pictures of [-1, 1], `reduction` times as high and wide, with 3 channels.
   public func callAsFunction(_ latent: FeatureMap, observer: ((String, FeatureMap) -> Void)? = nil) -> FeatureMap {
     let scale = 1 / configuration.scale, shift = configuration.shift
     var x = latent.mapped(pool: backend.pool) { $0 * scale + shift }
@@ -98,12 +97,9 @@ public final class AutoencoderEncoder {
     var current = channels[0], size = size
     levels = try channels.indices.map { level in
       let inner = layers["down_blocks", level]
-      let resnets = try (0..<configuration.resnetsPerLevel).map { index in
-        defer { current = channels[level] }
-        return try ResnetBlock(
-          inner["resnets", index], current, channels[level], timeChannels: nil, groups: groups, epsilon: 1e-6,
-          size: size)
-      }
+      let resnets = try inner.resnets(
+        configuration.resnetsPerLevel, current, channels[level], groups: groups, size: size)
+      current = channels[level]
       guard level < channels.count - 1 else { return Level(resnets: resnets, downsampler: nil) }
       size = MapSize(height: size.height / 2, width: size.width / 2)
       return Level(
@@ -198,6 +194,19 @@ struct AutoencoderMiddle {
         backend.attention(
           own[channels: 0..<channels], own[channels: channels..<2 * channels],
           own[channels: 2 * channels..<3 * channels], heads: 1, isCausal: false), to: &x)
+    }
+  }
+}
+
+extension LayerSource {
+  /// Blocks without a time, one after the other; only the first may change the number of channels.
+  fileprivate func resnets(
+    _ count: Int, _ inputs: Int, _ outputs: Int, groups: Int, size: MapSize
+  ) throws -> [ResnetBlock] {
+    try (0..<count).map {
+      try ResnetBlock(
+        self["resnets", $0], $0 == 0 ? inputs : outputs, outputs, timeChannels: nil, groups: groups, epsilon: 1e-6,
+        size: size)
     }
   }
 }

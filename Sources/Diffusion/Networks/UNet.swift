@@ -143,6 +143,8 @@ public final class UNet {
   // MARK: One step
 
   /// The predicted noise (or velocity) in `latent`, batch × height × width × 4.
+  ///
+  /// - Parameter observer: is shown the output of each block under its name in diffusers' dialect.
   public func callAsFunction(
     _ latent: FeatureMap, time: PreparedTime, text: PreparedText, observer: ((String, FeatureMap) -> Void)? = nil
   ) -> FeatureMap {

@@ -5,6 +5,8 @@ public import Kernels
 public final class LatentPreview {
   private let decoder: TinyDecoder
   private let pool: MemoryPool
+  // Layers refer to it without holding it.
+  private let backend: any Backend
 
   /// - Parameters:
   ///   - path: of the TAESD's file.
@@ -20,9 +22,6 @@ public final class LatentPreview {
     }
     self.backend = backend
   }
-
-  // Layers refer to it without holding it.
-  private let backend: any Backend
 
   /// - Parameters:
   ///   - latents: channels × height × width, as the observer of a `Renderer` sees them.

@@ -60,7 +60,12 @@ public struct Renderer {
     backends = Backends(precision: precision, threads: threads)
   }
 
-  /// - Throws: `DiffusionError`, `SamplingError`, `PromptError`, `ImageError`, `CheckpointError`, and what `observer` throws.
+  /// Renders the pictures one after the other; each is the same alone and among others.
+  ///
+  /// `progress` and `observer` are called on `KernelThread`, so they must not belong to an actor.
+  ///
+  /// - Throws: `DiffusionError`, `SamplingError`, `PromptError`, `ImageError`, `CheckpointError`, and what `progress` and
+  ///   `observer` throw.
   public func render(
     _ requests: [RenderRequest], progress: (Progress) throws -> Void = { _ in }, observer: Observer? = nil
   ) throws -> Result {
