@@ -21,7 +21,7 @@ let rooms: [Room] = [
   Room(name: "Safetensors", dependencies: ["Tensors", "CXxHash", .product(name: "Crypto", package: "swift-crypto")]),
   Room(name: "TorchPickles", dependencies: ["Tensors", "CZip"]),
   Room(name: "Checkpoints", dependencies: ["Tensors", "Safetensors"], resources: [.embedInCode("Names")]),
-  Room(name: "Images", dependencies: ["CPNG"]),
+  Room(name: "Images", dependencies: ["Tensors", "CPNG"]),
   // Workshop
   Room(name: "Adapters", dependencies: ["Tensors", "Safetensors", "TorchPickles", "Checkpoints"]),
   Room(name: "Spectra", dependencies: ["Tensors", "LinearAlgebra", "Checkpoints", "Adapters"]),

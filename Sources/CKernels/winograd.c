@@ -1,3 +1,4 @@
+#include "instructions.h"
 #include "winograd_plan.h"
 #include <string.h>
 
@@ -144,14 +145,11 @@ void winograd_run(const winograd_task *task, size_t item, void *scratch) {
   winograd_plan plan = winograd_plan_of(task);
 #if defined(__x86_64__)
   int asked = task->instructions;
-  int wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
-             __builtin_cpu_supports("avx512dq");
-  int fused = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (wide && (asked == WINOGRAD_BEST || asked == WINOGRAD_AVX512)) {
+  if (processor_has_avx512() && (asked == WINOGRAD_BEST || asked == WINOGRAD_AVX512)) {
     winograd_item_avx512(task, &plan, item, scratch);
     return;
   }
-  if (fused && asked != WINOGRAD_PORTABLE) {
+  if (processor_has_avx2() && asked != WINOGRAD_PORTABLE) {
     winograd_item_avx2(task, &plan, item, scratch);
     return;
   }

@@ -53,6 +53,13 @@ public struct Checkpoint: Sendable {
       ? path : path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
   }
 
+  /// The JSON object in a file of the folder, such as `vae/config.json`; `nil` where there is none.
+  ///
+  /// - Throws: `CheckpointError` for a file that is something else.
+  public func configuration(_ name: String) throws -> [String: JSONValue]? {
+    isFolder ? try CheckpointFolder.object("\(folder)/\(name)") : nil
+  }
+
   /// The size of all files with weights in bytes.
   public var byteCount: Int { files.reduce(0) { $0 + $1.contents.byteCount } }
 

@@ -110,5 +110,6 @@ struct CompareProbeOptions: ParsableArguments {
     guard probeSize.width % 8 == 0, probeSize.height % 8 == 0 else {
       throw ValidationError("--probe-size: expected multiples of 8, found \(probeSize.text)")
     }
+    try precision.requireProcessor()
   }
 }

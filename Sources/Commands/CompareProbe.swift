@@ -42,10 +42,8 @@ struct CompareProbe {
           .missing("targets in \(path)", hint: fit.familyMismatch ?? "lathe check says what is missing"),
           file: input.path)
       }
-      guard fit.isComplete else {
-        common.warn(["\(input.path): \(fit.entries.count - fit.fittingCount) targets have no place in \(path)"])
-        continue
-      }
+      common.warn(
+        fit.entries.filter { $0.finding != .fits }.map { "\(input.path): \($0.target): no place in \(path), left out" })
     }
     common.announce("asking \(path) without adapters, then with each")
     let origin = try probe.predictions(with: base)

@@ -177,7 +177,7 @@ struct Render: LatheCommand {
     request.negativePrompt = prompts.negative
     request.style = prompts.promptStyle
     request.textLayersSkipped = prompts.clipSkip - 1
-    request.generator = sampling.rng.generator
+    request.generator = sampling.rng
     request.sampler = sampling.sampler
     request.steps = sampling.stepCount
     request.eta = sampling.eta
@@ -186,7 +186,7 @@ struct Render: LatheCommand {
     guard prompts.clipSkip <= layers else {
       throw ValidationError("--clip-skip: expected at most \(layers) for this model, found \(prompts.clipSkip)")
     }
-    try placeStart(&request, reduction: model.autoencoder?.reduction ?? 8)
+    try placeStart(&request, reduction: model.reduction)
     return (model, request)
   }
 

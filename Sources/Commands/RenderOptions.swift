@@ -7,7 +7,20 @@ public import Sampling
 
 extension PromptStyle: ExpressibleByArgument {}
 extension SamplerKind: ExpressibleByArgument {}
+extension RenderRequest.Generator: ExpressibleByArgument {}
 extension Precision: ExpressibleByArgument {}
+
+extension Precision {
+  /// - Throws: `ValidationError` where the processor has no such arithmetic. The reference kernels, where it has no others,
+  ///   are f32.
+  func requireProcessor() throws {
+    guard self == .f32 || NativeBackend.precisions.contains(self) else {
+      throw ValidationError(
+        "--precision: expected f32 on this processor, found \(rawValue); hint: bf16 needs AVX-512 BF16, AMX or the like"
+      )
+    }
+  }
+}
 
 /// What is to be seen.
 struct PromptOptions: ParsableArguments {
@@ -102,7 +115,7 @@ struct SamplingOptions: ParsableArguments {
   var precision = Precision.f32
 
   @Option(help: "Noise like torch's on a CPU (diffusers, ComfyUI), or philox like that of NVIDIA's GPUs (A1111).")
-  var rng = Generator.torch
+  var rng = RenderRequest.Generator.torch
 
   @Option(help: "What the UNet predicts, where the file does not say: epsilon or v.")
   var prediction: PredictionKind?
@@ -119,11 +132,6 @@ struct SamplingOptions: ParsableArguments {
 
   @Option(help: ArgumentHelp("With --init: how much of it is replaced, 0 to 1 (default: 0.75).", valueName: "x"))
   var denoise: Double?
-
-  enum Generator: String, ExpressibleByArgument, CaseIterable {
-    case torch, philox
-    var generator: RenderRequest.Generator { self == .torch ? .torch : .philox }
-  }
 
   enum PredictionKind: String, ExpressibleByArgument, CaseIterable {
     case epsilon, v
@@ -147,12 +155,7 @@ struct SamplingOptions: ParsableArguments {
         throw ValidationError("--denoise: expected a number above 0 and at most 1, found \(denoise)")
       }
     }
-    // The reference kernels, where a processor has no others, are f32.
-    guard precision == .f32 || NativeBackend.precisions.contains(precision) else {
-      throw ValidationError(
-        "--precision: expected f32 on this processor, found \(precision.rawValue); hint: bf16 needs AVX-512 BF16, AMX or "
-          + "the like")
-    }
+    try precision.requireProcessor()
   }
 
   /// Whether the sampler is one of a distilled model, which needs few steps and no guidance.

@@ -17,6 +17,17 @@ public struct DiffusionError: Error, Equatable, Sendable, CustomStringConvertibl
     self.file = file
   }
 
+  /// Throws where a prediction has numbers that are not finite.
+  static func refuseNotFinite(_ values: [Float], _ what: String, file: String) throws {
+    let count = values.count { !$0.isFinite }
+    guard count == 0 else {
+      throw DiffusionError(
+        .notFinite(
+          what: what, count: count, hint: "the checkpoint or an adapter is broken, or a strength far too large"),
+        file: file)
+    }
+  }
+
   public var description: String {
     let message =
       switch kind {

@@ -1,3 +1,5 @@
+import Tensors
+
 /// How a picture was made, in the text form that image tools write into the `parameters` chunk of a PNG and read again.
 ///
 /// The form is that of AUTOMATIC1111's stable-diffusion-webui: the prompt; a line that begins with `Negative prompt: `
@@ -58,23 +60,7 @@ public struct GenerationParameters: Equatable, Sendable {
     let scalars = value.unicodeScalars
     let isUnclear = scalars.first == "\"" || trimmed(value[...]).utf8.count < value.utf8.count
     guard isUnclear || scalars.contains(where: { $0 == "," || $0 == ":" || $0 == "\n" }) else { return value }
-    var result = "\""
-    for scalar in scalars {
-      switch scalar {
-      case "\"": result += "\\\""
-      case "\\": result += "\\\\"
-      case "\n": result += "\\n"
-      case "\r": result += "\\r"
-      case "\t": result += "\\t"
-      case "\u{8}": result += "\\b"
-      case "\u{c}": result += "\\f"
-      case ..<" ":
-        let digits = String(scalar.value, radix: 16)
-        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-      default: result.unicodeScalars.append(scalar)
-      }
-    }
-    return result + "\""
+    return value.jsonQuoted
   }
 
   /// Without white space at the ends.

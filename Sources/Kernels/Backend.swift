@@ -101,6 +101,7 @@ public struct MapSize: Hashable, Sendable {
     self.width = width
   }
 
+  public var area: Int { height * width }
   public var doubled: MapSize { MapSize(height: 2 * height, width: 2 * width) }
 }
 

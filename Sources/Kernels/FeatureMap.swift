@@ -99,7 +99,8 @@ extension FeatureMap {
 
   /// All numbers in the order batch, height, width, channels.
   public var values: [Float] {
-    (0..<rows).flatMap { row in
+    if isDense, format == .f32 { return Array(UnsafeBufferPointer(start: floats, count: count)) }
+    return (0..<rows).flatMap { row in
       switch format {
       case .f32: Array(UnsafeBufferPointer(start: floats + row * pitch, count: channels))
       case .bf16:

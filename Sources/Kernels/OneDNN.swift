@@ -19,15 +19,13 @@ enum OneDNN {
   static var isUseful: Bool { dnnl_get_effective_cpu_isa().rawValue >= dnnl_cpu_isa_sse41.rawValue }
 
   /// Whether products of 16-bit operands have instructions of their own.
-  static var hasBFloat16: Bool {
-    let set = dnnl_get_effective_cpu_isa().rawValue, needed = dnnl_cpu_isa_avx512_core_bf16.rawValue
-    return set & needed == needed
-  }
+  static var hasBFloat16: Bool { has(dnnl_cpu_isa_avx512_core_bf16) }
 
   /// Whether products have the same bits with any number of threads. Without AVX-512 the library cuts sums by that number.
-  static var keepsBits: Bool {
-    let set = dnnl_get_effective_cpu_isa().rawValue, needed = dnnl_cpu_isa_avx512_core.rawValue
-    return set & needed == needed
+  static var keepsBits: Bool { has(dnnl_cpu_isa_avx512_core) }
+
+  private static func has(_ instructions: dnnl_cpu_isa_t) -> Bool {
+    dnnl_get_effective_cpu_isa().rawValue & instructions.rawValue == instructions.rawValue
   }
 
   /// What the library refuses is a fault of the caller here, or a lack of memory.
@@ -62,7 +60,6 @@ enum OneDNNArgument: Int32 {
 final class OneDNNPrimitive {
   private let primitive: dnnl_primitive_t
   private var arguments: [(argument: OneDNNArgument, layout: dnnl_memory_desc_t)] = []
-  let implementation: String
   /// The layout in which the weights are wanted.
   let weights: dnnl_memory_desc_t
   let scratchBytes: Int
@@ -90,9 +87,6 @@ final class OneDNNPrimitive {
     weights = layout(dnnl_query_weights_md)!
     let scratch = layout(dnnl_query_scratchpad_md)!
     scratchBytes = withUnsafePointer(to: scratch) { dnnl_memory_desc_get_size($0) }
-    var name: UnsafePointer<CChar>?
-    OneDNN.check(dnnl_primitive_desc_query(description, dnnl_query_impl_info_str, 0, &name))
-    implementation = name.map { String(cString: $0) } ?? ""
     arguments = [
       (.source, layout(dnnl_query_src_md)!), (.target, layout(dnnl_query_dst_md)!), (.weights, weights),
       (.scratchpad, scratch),

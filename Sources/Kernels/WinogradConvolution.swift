@@ -32,6 +32,8 @@ final class WinogradConvolution {
   /// - Precondition: nobody else reads `sum` at the same time.
   func callAsFunction(_ x: FeatureMap, after factors: NormFactors?, addingTo sum: FeatureMap?) -> FeatureMap {
     precondition(x.channels == inputs, "a convolution of \(inputs) channels was given \(x.channels)")
+    precondition(
+      [nil, .identity, .silu].contains(factors?.activation), "only SiLU can stand before a transformed convolution")
     x.requireWhole()
     let size = enlarges ? x.size.doubled : x.size
     let result = sum ?? x.similar(channels: outputs, size: size, pool: backend.pool)

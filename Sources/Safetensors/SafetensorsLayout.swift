@@ -19,7 +19,7 @@ public struct SafetensorsLayout: Sendable {
     /// The item's entry in the header's JSON.
     public func headerText(at range: Range<Int>) -> String {
       let extents = shape.extents.map(String.init).joined(separator: ",")
-      return "\(SafetensorsLayout.quoted(name)):{\"dtype\":\"\(dtype.rawValue)\",\"shape\":[\(extents)],"
+      return "\(name.jsonQuoted):{\"dtype\":\"\(dtype.rawValue)\",\"shape\":[\(extents)],"
         + "\"data_offsets\":[\(range.lowerBound),\(range.upperBound)]}"
     }
 
@@ -64,7 +64,7 @@ public struct SafetensorsLayout: Sendable {
     var text = "{"
     if !metadata.isEmpty {
       text += "\"__metadata__\":{"
-      text += metadata.map { "\(Self.quoted($0.key)):\(Self.quoted($0.value))" }.joined(separator: ",")
+      text += metadata.map { "\($0.key.jsonQuoted):\($0.value.jsonQuoted)" }.joined(separator: ",")
       text += places.isEmpty ? "}" : "},"
     }
     text += places.map { $0.item.headerText(at: $0.range) }.joined(separator: ",")
@@ -76,28 +76,4 @@ public struct SafetensorsLayout: Sendable {
 
   /// The size of the file in bytes.
   public var fileCount: Int { head().count + dataCount }
-
-  /// JSON string syntax.
-  fileprivate static func quoted(_ text: String) -> String {
-    guard text.utf8.contains(where: { $0 < 0x20 || $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) else {
-      return "\"\(text)\""
-    }
-    var result = "\""
-    for scalar in text.unicodeScalars {
-      switch scalar {
-      case "\"": result += "\\\""
-      case "\\": result += "\\\\"
-      case "\n": result += "\\n"
-      case "\r": result += "\\r"
-      case "\t": result += "\\t"
-      case "\u{8}": result += "\\b"
-      case "\u{c}": result += "\\f"
-      case _ where scalar.value < 0x20:
-        let digits = String(scalar.value, radix: 16)
-        result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-      default: result.unicodeScalars.append(scalar)
-      }
-    }
-    return result + "\""
-  }
 }

@@ -1,5 +1,4 @@
 public import Checkpoints
-import FoundationEssentials
 
 /// The measures of a picture's autoencoder, as `vae/config.json` has them.
 public struct AutoencoderConfiguration: Sendable, Equatable {
@@ -20,14 +19,11 @@ public struct AutoencoderConfiguration: Sendable, Equatable {
 
   /// The measures of a checkpoint's autoencoder: from the configuration of its folder, or from its shapes.
   ///
-  /// - Throws: `DiffusionError`.
+  /// - Throws: `DiffusionError`, `CheckpointError`.
   public init(of checkpoint: Checkpoint) throws {
-    for name in ["vae/config.json", "config.json"] where checkpoint.isFolder {
-      let path = "\(checkpoint.folder)/\(name)"
-      guard let text = try? String(contentsOf: URL(filePath: path), encoding: .utf8),
-        let fields = JSONValue(parsing: text)?.object
-      else { continue }
-      try self.init(fields, file: path)
+    for name in ["vae/config.json", "config.json"] {
+      guard let fields = try checkpoint.configuration(name) else { continue }
+      try self.init(fields, file: "\(checkpoint.folder)/\(name)")
       return
     }
     try self.init(detecting: checkpoint)

@@ -98,8 +98,6 @@ struct WeightShapes {
       }, uniquingKeysWith: { first, _ in first })
   }
 
-  var isEmpty: Bool { shapes.isEmpty }
-
   subscript(_ name: String) -> [Int]? { shapes[name] }
 
   /// How many names there are with 0, 1, 2… in place of the star.

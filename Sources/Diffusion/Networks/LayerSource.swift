@@ -7,15 +7,12 @@ struct LayerSource {
   let weights: any WeightSource
   let component: Component
   let backend: any Backend
-  /// Of the products; what is small and delicate asks for f32 instead.
-  let precision: Precision
   private(set) var path = ""
 
-  init(_ weights: any WeightSource, _ component: Component, backend: any Backend, precision: Precision? = nil) {
+  init(_ weights: any WeightSource, _ component: Component, backend: any Backend) {
     self.weights = weights
     self.component = component
     self.backend = backend
-    self.precision = precision ?? backend.precision
   }
 
   /// The layers below a name.
@@ -37,24 +34,25 @@ struct LayerSource {
   ) throws -> any Linear {
     backend.linear(
       weight: try self[name].tensor("weight", outputs, inputs),
-      bias: bias ? try self[name].tensor("bias", outputs) : nil, precision: precision ?? self.precision)
+      bias: bias ? try self[name].tensor("bias", outputs) : nil, precision: precision ?? backend.precision)
   }
 
   /// Several products of the same input as one: their outputs stand one behind the other.
   func linear(joining names: [String], _ inputs: Int, _ outputs: Int, bias: Bool) throws -> any Linear {
     let weights = try names.map { try self[$0].tensor("weight", outputs, inputs) }
     let biases = bias ? try names.map { try self[$0].tensor("bias", outputs) } : nil
-    return backend.linear(weight: weights.joined, bias: biases?.joined, precision: precision)
+    return backend.linear(weight: weights.joined, bias: biases?.joined, precision: backend.precision)
   }
 
+  /// A convolution of 3 × 3; its products have the backend's precision unless they ask for f32.
   func convolution(
-    _ name: String, _ inputs: Int, _ outputs: Int, kernel: Int = 3, geometry: ConvolutionGeometry = .same,
-    bias: Bool = true, precision: Precision? = nil, expecting size: MapSize, enlarging: Bool = false
+    _ name: String, _ inputs: Int, _ outputs: Int, geometry: ConvolutionGeometry = .same,
+    precision: Precision? = nil, expecting size: MapSize, enlarging: Bool = false
   ) throws -> any Convolution {
     backend.convolution(
-      weight: try self[name].tensor("weight", outputs, inputs, kernel, kernel),
-      bias: bias ? try self[name].tensor("bias", outputs) : nil, geometry: geometry,
-      precision: precision ?? self.precision, expecting: size, enlarging: enlarging)
+      weight: try self[name].tensor("weight", outputs, inputs, 3, 3),
+      bias: try self[name].tensor("bias", outputs), geometry: geometry, precision: precision ?? backend.precision,
+      expecting: size, enlarging: enlarging)
   }
 
   func norm(_ name: String, _ channels: Int, epsilon: Float) throws -> Norm {

@@ -25,11 +25,10 @@ struct ConditionedUNet {
       text: FeatureMap(
         samples.flatMap(\.values), batch: samples.count, height: 1, width: prompt.tokens,
         channels: prompt.values.count / prompt.tokens, pool: pool))
-    let height = Float(request.size.height), width = Float(request.size.width)
     let conditions = samples.map { sample in
       var condition = UNet.Condition()
       condition.pooledText = sample.summary
-      condition.sizes = request.sizes ?? [height, width, 0, 0, height, width]
+      condition.sizes = request.sizes ?? UNet.Condition.sizes(of: request.size)
       condition.guidance = request.guidance.scale
       return condition
     }

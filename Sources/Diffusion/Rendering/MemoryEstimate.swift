@@ -24,7 +24,7 @@ public struct MemoryEstimate: Sendable, Equatable {
     for component in PictureModel.encoders.prefix(model.textEncoders.count) {
       texts += 4 * Self.elements(checkpoint, component)
     }
-    let reduction = model.autoencoder?.reduction ?? 8
+    let reduction = model.reduction
     let latent = MapSize(height: size.height / reduction, width: size.width / reduction)
     steps =
       Self.unetWeights(model.unet, checkpoint, latent, precision)

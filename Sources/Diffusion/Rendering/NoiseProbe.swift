@@ -38,14 +38,14 @@ public struct NoiseProbe: Sendable {
     try KernelThread.run {
       let backends = Backends(precision: precision, threads: threads)
       let text = try TextConditioner(model, weights: weights, backend: backends.exact)
-        .features(of: prompt, negative: nil, style: .a1111, layersSkipped: 0).prompt
+        .features(of: .init(prompt: prompt, negative: nil, style: .a1111, layersSkipped: 0, isGuided: false)).prompt
       backends.pool.trim()
-      let latent = MapSize(height: size.height / 8, width: size.width / 8), batch = Self.times.count
+      let latent = MapSize(height: size.height / model.reduction, width: size.width / model.reduction)
+      let batch = Self.times.count
       let network = try UNet(model.unet, weights: weights, backend: backends.main, expecting: latent)
       var condition = UNet.Condition()
       condition.pooledText = text.summary
-      let height = Float(size.height), width = Float(size.width)
-      condition.sizes = [height, width, 0, 0, height, width]
+      condition.sizes = UNet.Condition.sizes(of: size)
       let features = FeatureMap(
         (0..<batch).flatMap { _ in text.values }, batch: batch, height: 1, width: text.tokens,
         channels: model.unet.contextChannels, pool: backends.pool)
@@ -56,12 +56,7 @@ public struct NoiseProbe: Sendable {
         input, time: network.prepare(times: [Self.times], conditions: Array(repeating: condition, count: batch))[0],
         text: network.prepare(text: features)
       ).planarValues
-      let bad = values.count { !$0.isFinite }
-      guard bad == 0 else {
-        throw DiffusionError(
-          .notFinite(what: "the UNet's prediction", count: bad, hint: "the checkpoint or an adapter is broken"),
-          file: model.path)
-      }
+      try DiffusionError.refuseNotFinite(values, "the UNet's prediction", file: model.path)
       let count = values.count / batch
       return (0..<batch).map { Array(values[$0 * count..<($0 + 1) * count]) }
     }

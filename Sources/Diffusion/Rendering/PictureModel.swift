@@ -34,24 +34,13 @@ public struct PictureModel: Sendable {
 
   /// Reads configurations and, in single files, names and shapes; no weights.
   ///
-  /// - Throws: `DiffusionError` for models that cannot be rendered, with the reason.
+  /// - Throws: `DiffusionError` for models that cannot be rendered, with the reason; `CheckpointError`.
   public init(_ checkpoint: Checkpoint) throws {
     try Self.refuseOthers(checkpoint)
     path = checkpoint.path
     let folder = checkpoint.isFolder ? checkpoint.folder : nil
-    func configuration(_ name: String) throws -> [String: JSONValue]? {
-      guard let folder, let text = try? String(contentsOf: URL(filePath: "\(folder)/\(name)"), encoding: .utf8) else {
-        return nil
-      }
-      guard let fields = JSONValue(parsing: text)?.object else {
-        throw DiffusionError(
-          .configuration(field: name, expected: "a JSON object", found: "something else"), file: checkpoint.path)
-      }
-      return fields
-    }
-
     unet =
-      try configuration("unet/config.json").map {
+      try checkpoint.configuration("unet/config.json").map {
         try UNetConfiguration($0, file: "\(checkpoint.path)/unet/config.json")
       }
       ?? UNetConfiguration(detecting: checkpoint)
@@ -65,7 +54,7 @@ public struct PictureModel: Sendable {
     let isXL = unet.addedChannels != nil
     textEncoders = try Self.encoders.prefix(isXL ? 2 : 1).enumerated().map { index, component in
       let name = index == 0 ? "text_encoder" : "text_encoder_\(index + 1)"
-      return try configuration("\(name)/config.json").map {
+      return try checkpoint.configuration("\(name)/config.json").map {
         try CLIPConfiguration($0, file: "\(checkpoint.path)/\(name)/config.json", hasProjection: index == 1)
       } ?? CLIPConfiguration(detecting: checkpoint, component)
     }
@@ -80,7 +69,7 @@ public struct PictureModel: Sendable {
     textUse = isXL ? .two : .one(skippedLayers: isOpenCLIP && textEncoders[0].layers == 24 ? 1 : 0)
     padding = try textEncoders.indices.map { index in
       let name = index == 0 ? "tokenizer" : "tokenizer_\(index + 1)"
-      switch try configuration("\(name)/tokenizer_config.json")?["pad_token"]?.string {
+      switch try checkpoint.configuration("\(name)/tokenizer_config.json")?["pad_token"]?.string {
       case "!": return .zero
       case .some: return .end
       case nil: return isOpenCLIP || index == 1 ? .zero : .end
@@ -88,7 +77,7 @@ public struct PictureModel: Sendable {
     }
     autoencoder = checkpoint.weights(of: .vae).isEmpty ? nil : try AutoencoderConfiguration(of: checkpoint)
     zeroesMissingNegative =
-      try configuration("model_index.json")?["force_zeros_for_empty_prompt"]?.bool ?? isXL
+      try checkpoint.configuration("model_index.json")?["force_zeros_for_empty_prompt"]?.bool ?? isXL
     tokenizer = try folder.flatMap { try Self.tokenizer(inFolder: $0) } ?? .standard
     (scheduler, warnings) = try Self.scheduler(
       checkpoint, folder: folder, isXL: isXL, isOpenCLIP: isOpenCLIP)
@@ -149,6 +138,9 @@ public struct PictureModel: Sendable {
 
   /// The token that fills up texts for an encoder.
   func paddingToken(_ encoder: Int) -> Int32 { padding[encoder] == .zero ? 0 : tokenizer.end }
+
+  /// How many pixels a latent pixel stands for, along each side.
+  public var reduction: Int { autoencoder?.reduction ?? 8 }
 
   /// The side of the pictures that the model was trained with.
   public var usualSize: Int {

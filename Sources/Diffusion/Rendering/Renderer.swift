@@ -25,7 +25,6 @@ public struct Renderer {
     /// Of the steps after the first, which also prepares the kernels; of all if there is only one.
     public var secondsPerStep = 0.0
     public var peakPoolBytes = 0
-    public var truncatedTokens: [Int] = []
     /// Latents at the end, for comparisons: channels × height × width.
     public var latents: [[Float]] = []
   }
@@ -72,7 +71,7 @@ public struct Renderer {
     precondition(!requests.isEmpty, "nothing to render")
     return try KernelThread.run {
       var result = Result()
-      let runs = try prepare(requests, &result, progress)
+      let runs = try prepare(requests, progress)
       try denoise(runs, &result, progress, observer)
       backends.pool.trim()
       try decode(requests, &result, progress)
@@ -96,9 +95,9 @@ public struct Renderer {
   }
 
   private func prepare(
-    _ requests: [RenderRequest], _ result: inout Result, _ progress: (Progress) throws -> Void
+    _ requests: [RenderRequest], _ progress: (Progress) throws -> Void
   ) throws -> [Run] {
-    let reduction = model.autoencoder?.reduction ?? 8
+    let reduction = model.reduction
     for request in requests {
       for (what, extent) in [("height", request.size.height), ("width", request.size.width)] {
         guard extent > 0, extent % reduction == 0 else {
@@ -116,11 +115,17 @@ public struct Renderer {
     try progress(.loading(.textEncoder1))
     let conditioner = try TextConditioner(model, weights: weights, backend: backends.exact)
     try progress(.readingPrompts)
-    let texts = try requests.map {
-      try conditioner.features(
-        of: $0.prompt, negative: $0.negativePrompt, style: $0.style, layersSkipped: $0.textLayersSkipped)
+    // Pictures that differ only in their seeds share their texts.
+    var features: [TextConditioner.Texts: (prompt: TextConditioner.Features, negative: TextConditioner.Features?)] = [:]
+    let texts = try requests.map { request in
+      let texts = TextConditioner.Texts(
+        prompt: request.prompt, negative: request.negativePrompt, style: request.style,
+        layersSkipped: request.textLayersSkipped,
+        isGuided: request.guidance.needsUnconditional && model.unet.guidanceChannels == nil)
+      let own = try features[texts] ?? conditioner.features(of: texts)
+      features[texts] = own
+      return own
     }
-    result.truncatedTokens = texts.map(\.truncated)
     var encoder: AutoencoderEncoder?
     return try requests.indices.map { index in
       let request = requests[index], sampler = samplers[index], firstStep = firstSteps[index]
@@ -142,9 +147,8 @@ public struct Renderer {
       } else {
         latent = noise.normals(count: count).map { $0 * sampler.initialNoiseScale }
       }
-      let isGuided = request.guidance.needsUnconditional && model.unet.guidanceChannels == nil
       return Run(
-        request: request, prompt: texts[index].prompt, negative: isGuided ? texts[index].negative : nil,
+        request: request, prompt: texts[index].prompt, negative: texts[index].negative,
         sampler: sampler, noise: noise, latent: latent, firstStep: firstStep, latentSize: size)
     }
   }
@@ -171,7 +175,7 @@ public struct Renderer {
   ) throws {
     backends.pool.trim()
     try progress(.loading(.denoiser))
-    let largest = runs.map(\.latentSize).max { $0.height * $0.width < $1.height * $1.width }!
+    let largest = runs.map(\.latentSize).max { $0.area < $1.area }!
     let network = try UNet(model.unet, weights: weights, backend: backends.main, expecting: largest)
     let total = runs.reduce(0) { $0 + $1.sampler.timesteps.count - $1.firstStep }
     var done = 0, times: [Duration] = []
@@ -185,13 +189,7 @@ public struct Renderer {
         let start = ContinuousClock.now, scale = run.sampler.inputScale(at: step)
         let input = scale == 1 ? run.latent : run.latent.map { $0 * scale }
         let output = conditioned.output(for: input, size: run.latentSize, step: step - run.firstStep)
-        let bad = output.count { !$0.isFinite }
-        guard bad == 0 else {
-          throw DiffusionError(
-            .notFinite(
-              what: "step \(step + 1): the UNet's prediction", count: bad,
-              hint: "the checkpoint or an adapter is broken, or a strength far too large"), file: model.path)
-        }
+        try DiffusionError.refuseNotFinite(output, "step \(step + 1): the UNet's prediction", file: model.path)
         run.sampler.step(output: output, sample: &run.latent, index: step, noise: &run.noise)
         times.append(ContinuousClock.now - start)
         done += 1
@@ -210,16 +208,16 @@ public struct Renderer {
     _ requests: [RenderRequest], _ result: inout Result, _ progress: (Progress) throws -> Void
   ) throws {
     try progress(.loading(.vae))
-    let pictures = try makeDecoder(requests.map(\.size).max { $0.height * $0.width < $1.height * $1.width }!)
+    let pictures = try makeDecoder(requests.map(\.size).max { $0.area < $1.area }!)
     for (index, request) in requests.enumerated() {
       try progress(.decoding(index + 1, of: requests.count))
       result.images.append(try pictures(result.latents[index], request.size))
     }
   }
 
-  /// From latents of any of the requests to pictures; also for looking at unfinished ones.
-  func makeDecoder(_ size: MapSize) throws -> (_ latent: [Float], _ size: MapSize) throws -> RGBImage {
-    let reduction = model.autoencoder?.reduction ?? 8
+  /// From latents of any of the requests to pictures.
+  private func makeDecoder(_ size: MapSize) throws -> (_ latent: [Float], _ size: MapSize) throws -> RGBImage {
+    let reduction = model.reduction
     let usual = MapSize(height: size.height / reduction, width: size.width / reduction), pool = backends.pool
     let decoder: (FeatureMap) -> FeatureMap
     if case .tiny(let path) = self.decoder {

@@ -17,6 +17,17 @@ struct TextConditioner {
     }
   }
 
+  /// A prompt, what it is guided away from, and how both are read.
+  struct Texts: Hashable {
+    let prompt: String
+    let negative: String?
+    let style: PromptStyle
+    /// Layers left out at the encoder's end, 0 for none.
+    let layersSkipped: Int
+    /// Whether the negative is needed at all.
+    let isGuided: Bool
+  }
+
   private let model: PictureModel
   private let encoders: [CLIPTextEncoder]
 
@@ -27,30 +38,24 @@ struct TextConditioner {
     }
   }
 
-  /// A prompt and its negative, with equally many tokens.
-  ///
-  /// - Parameter layersSkipped: of the encoder's end, 0 for none.
-  /// - Returns: also how many of the prompts' tokens were cut off.
-  func features(
-    of prompt: String, negative: String?, style: PromptStyle, layersSkipped: Int
-  ) throws -> (prompt: Features, negative: Features, truncated: Int) {
-    let hasZeroes = negative == nil && model.zeroesMissingNegative
-    let texts = [prompt, negative ?? ""]
-    var features: [Features?] = [nil, nil], truncated = 0
+  /// A prompt and, if it is guided, its negative, with equally many tokens.
+  func features(of texts: Texts) throws -> (prompt: Features, negative: Features?) {
+    let hasZeroes = texts.negative == nil && model.zeroesMissingNegative
+    let read = texts.isGuided && !hasZeroes ? [texts.prompt, texts.negative ?? ""] : [texts.prompt]
+    var features = [Features?](repeating: nil, count: read.count)
     for (index, encoder) in encoders.enumerated() {
-      let chunks = try texts.map {
-        try PromptChunks(of: $0, style: style, tokenizer: model.tokenizer, padding: model.paddingToken(index))
+      let chunks = try read.map {
+        try PromptChunks(of: $0, style: texts.style, tokenizer: model.tokenizer, padding: model.paddingToken(index))
       }
-      truncated = chunks[0].truncatedTokens + (hasZeroes ? 0 : chunks[1].truncatedTokens)
       let count = chunks.map(\.chunks.count).max()!
       for (text, chunks) in chunks.enumerated() {
         let own = encode(
-          chunks.padded(to: count), with: encoder, style: style, layersSkipped: layersSkipped)
+          chunks.padded(to: count), with: encoder, style: texts.style, layersSkipped: texts.layersSkipped)
         features[text] = features[text].map { $0.joined(own) } ?? own
       }
     }
-    let negative = features[1]!
-    return (features[0]!, hasZeroes ? negative.zeroed : negative, truncated)
+    let prompt = features[0]!
+    return (prompt, texts.isGuided ? hasZeroes ? prompt.zeroed : features[1]! : nil)
   }
 
   private func encode(
