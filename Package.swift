@@ -77,13 +77,6 @@ let package = Package(
     .target(name: "CArithmetic", cSettings: [.define("NDEBUG")]),
     .target(name: "CKernels", cSettings: [.define("NDEBUG")], linkerSettings: [.linkedLibrary("gomp")]),
     .executableTarget(name: "lathe", dependencies: ["Commands"], swiftSettings: settings),
-    .executableTarget(
-      name: "make-adapter",
-      dependencies: [
-        "Safetensors", "Tensors", .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      ],
-      path: "Examples/MakeAdapter",
-      swiftSettings: settings),
   ]
     + rooms.map {
       .target(name: $0.name, dependencies: $0.dependencies, resources: $0.resources, swiftSettings: settings)

@@ -15,13 +15,18 @@ require_swift() {
 }
 
 install_libraries() {
+  install_packages libopenblas-dev liblapacke-dev libzip-dev libzstd-dev libxxhash-dev libpng-dev libdnnl-dev pkg-config
+}
+
+# install_packages PACKAGE...: Debian's, those that are missing.
+install_packages() {
   local missing=()
-  for package in libopenblas-dev liblapacke-dev libzip-dev libzstd-dev libxxhash-dev libpng-dev libdnnl-dev pkg-config; do
+  for package in "$@"; do
     dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
   done
   [ ${#missing[@]} -eq 0 ] && return
   if ! command -v apt-get >/dev/null 2>&1; then
-    echo "These libraries are missing (Debian's names): ${missing[*]}. Install them with your package manager." >&2
+    echo "These packages are missing (Debian's names): ${missing[*]}. Install them with your package manager." >&2
     exit 69
   fi
   local root=()

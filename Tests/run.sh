@@ -14,4 +14,8 @@ export OMP_WAIT_POLICY=passive
 # Imports must go down only, as Package.swift says; and the compiler must have nothing to say.
 flags=(-c release -Xswiftc -enable-testing -Xswiftc -warnings-as-errors --explicit-target-dependency-import-check error)
 swift build --build-tests "${flags[@]}"
-LATHE="$(swift build "${flags[@]}" --show-bin-path)/lathe" swift test "${flags[@]}" --skip-build
+LATHE="$(swift build "${flags[@]}" --show-bin-path)/lathe"
+export LATHE
+swift test "${flags[@]}" --skip-build
+
+bash Tests/training.sh "$LATHE"

@@ -142,6 +142,15 @@ import Testing
     #expect(try CLIPConfiguration(detecting: checkpoint, .textEncoder1) == configuration)
   }
 
+  @Test(
+    "norms have 32 groups, and fewer in models so small that a group would have fewer than four channels",
+    arguments: [
+      ([320, 640, 1280], 32), ([128, 256, 512, 512], 32), ([64, 96, 96], 16), ([16, 32, 64, 96], 4), ([6], 1),
+    ])
+  func groups(_ widths: [Int], _ groups: Int) {
+    #expect(UNetConfiguration.usualGroups(widths) == groups)
+  }
+
   @Test("the number of heads is written under either name, for all levels or for each")
   func heads() throws {
     var fields = try fields(Self.sdxl.json)

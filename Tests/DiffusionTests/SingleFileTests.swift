@@ -1,8 +1,6 @@
 import Checkpoints
 import Foundation
 import Kernels
-import Safetensors
-import Tensors
 import TestSupport
 import Testing
 
@@ -10,53 +8,6 @@ import Testing
 
 /// The same model in one file under its authors' names gives the same bits as the folder.
 @Suite struct SingleFileTests {
-  private struct Entry: Decodable {
-    let name: String
-    let from: [[String]]
-    let shape: [Int]?
-    let transposed: Bool?
-  }
-  private struct Ignored: Decodable {
-    let name: String
-    let shape: [Int]
-    let dtype: String
-  }
-
-  /// Writes the file that `single-file.json` describes, with what such files have besides.
-  private func writeSingleFile(of pipeline: String, to path: String) throws {
-    func document<Document: Decodable>(_ name: String) throws -> Document {
-      try JSONDecoder().decode(Document.self, from: Goldens.data("diffusion/\(pipeline)/\(name)"))
-    }
-    let entries: [Entry] = try document("single-file.json"),
-      ignored: [Ignored] = try document("single-file-ignored.json")
-    var files: [String: SafetensorsFile] = [:]
-    func stored(_ component: String, _ name: String) throws -> Tensor {
-      if files[component] == nil {
-        let stem = component.hasPrefix("text") ? "model" : "diffusion_pytorch_model"
-        files[component] = try SafetensorsFile(
-          path: Goldens.path("diffusion/\(pipeline)/\(component)/\(stem).safetensors"))
-      }
-      return try #require(files[component]?[name])
-    }
-    var tensors = try entries.map { entry -> (name: String, tensor: Tensor) in
-      let parts = try entry.from.map { try stored($0[0], $0[1]) }
-      let rows = parts.reduce(0) { $0 + $1.shape.extents[0] }
-      var shape = Shape([rows] + parts[0].shape.extents.dropFirst()), values = parts.flatMap { $0.doubles() }
-      if entry.transposed == true {
-        let (height, width) = (shape[0], shape[1]), old = values
-        values = values.indices.map { old[$0 % height * width + $0 / height] }
-        shape = Shape([width, height])
-      }
-      return (entry.name, Tensor(values, shape: entry.shape.map { Shape($0) } ?? shape, dtype: parts[0].dtype))
-    }
-    for entry in ignored {
-      let shape = Shape(entry.shape), dtype = try #require(DType(rawValue: entry.dtype))
-      tensors.append(
-        (entry.name, Tensor([Double](repeating: 3, count: shape.elementCount), shape: shape, dtype: dtype)))
-    }
-    try writeTensors(tensors, to: path)
-  }
-
   private func fields(_ pipeline: String, _ component: String) throws -> [String: JSONValue] {
     try configurationFields(Goldens.path("diffusion/\(pipeline)/\(component)/config.json"))
   }
@@ -64,7 +15,9 @@ import Testing
   @Test("UNet, autoencoder and text encoders", arguments: ["sd1-pipeline", "sdxl-pipeline"])
   func networks(_ pipeline: String) throws {
     let folder = try TemporaryFolder(), path = folder.file("single.safetensors"), isXL = pipeline == "sdxl-pipeline"
-    try writeSingleFile(of: pipeline, to: path)
+    try SingleFile.write(
+      of: Goldens.path("diffusion/\(pipeline)"), listing: "diffusion/\(pipeline)/single-file.json",
+      ignored: "diffusion/\(pipeline)/single-file-ignored.json", to: path)
     let whole = try Checkpoint(path: Goldens.path("diffusion/\(pipeline)")), single = try Checkpoint(path: path)
     #expect(single.family == whole.family && single.family == (isXL ? .sdxl : .sd1))
     try KernelThread.run {

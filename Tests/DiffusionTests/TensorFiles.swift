@@ -5,16 +5,6 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Writes a safetensors file with these tensors.
-func writeTensors(_ tensors: [(name: String, tensor: Tensor)], to path: String) throws {
-  let layout = SafetensorsLayout(
-    tensors.map { SafetensorsLayout.Item(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape) }, metadata: [])
-  let writer = try SafetensorsWriter(layout: layout, destination: path, overwriting: true)
-  for (name, tensor) in tensors { try tensor.bytes.withUnsafeBytes { try writer.write($0, of: name) } }
-  try writer.seal()
-  try writer.commit()
-}
-
 /// Makes a safetensors file whose tensors are holes: zeros that take no place on the disk.
 func writeHoles(_ shapes: [(name: String, shape: [Int])], to path: String) throws {
   let layout = SafetensorsLayout(

@@ -9,6 +9,9 @@ public enum Goldens {
   /// The path of a file below `Tests/Goldens`.
   public static func path(_ name: String) -> String { root.appending(path: "Tests/Goldens/\(name)").path() }
 
+  /// The path of a file below `Examples`.
+  public static func example(_ name: String) -> String { root.appending(path: "Examples/\(name)").path() }
+
   public static func data(_ name: String) throws -> Data { try Data(contentsOf: URL(filePath: path(name))) }
 }
 

@@ -10,13 +10,20 @@ public typealias NamedValues = (name: String, shape: [Int], dtype: DType, values
 public func writeAdapter(
   to path: String, tensors: [NamedValues], metadata: [(key: String, value: String)] = []
 ) throws {
-  let items = tensors.map { SafetensorsLayout.Item(name: $0.name, dtype: $0.dtype, shape: Shape($0.shape)) }
+  try writeTensors(
+    tensors.map { ($0.name, Tensor($0.values, shape: Shape($0.shape), dtype: $0.dtype)) }, metadata: metadata, to: path)
+}
+
+/// Writes a safetensors file of the given tensors, replacing one that is there.
+///
+/// - Throws: `SafetensorsError`.
+public func writeTensors(
+  _ tensors: [(name: String, tensor: Tensor)], metadata: [(key: String, value: String)] = [], to path: String
+) throws {
+  let items = tensors.map { SafetensorsLayout.Item(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape) }
   let layout = SafetensorsLayout(items, metadata: metadata)
   let writer = try SafetensorsWriter(layout: layout, destination: path, overwriting: true)
-  for tensor in tensors {
-    let stored = Tensor(tensor.values, shape: Shape(tensor.shape), dtype: tensor.dtype)
-    try stored.bytes.withUnsafeBytes { try writer.write($0, of: tensor.name) }
-  }
+  for (name, tensor) in tensors { try tensor.bytes.withUnsafeBytes { try writer.write($0, of: name) } }
   try writer.seal()
   try writer.commit()
 }

@@ -57,7 +57,7 @@ public struct AutoencoderConfiguration: Sendable, Equatable {
     channels = (0..<levels).reversed().map { shapes["decoder.up_blocks.\($0).resnets.0.conv1.weight"]?.first ?? 0 }
     resnetsPerLevel = shapes.count("decoder.up_blocks.0.resnets.*.conv1.weight") - 1
     latentChannels = input[1]
-    groups = channels.allSatisfy { $0 % 32 == 0 } ? 32 : 1
+    groups = UNetConfiguration.usualGroups(channels)
     scale = checkpoint.family == .sdxl ? 0.13025 : 0.18215
     attends = shapes["decoder.mid_block.attentions.0.to_q.weight"] != nil
     hasQuantConvolution = shapes["quant_conv.weight"] != nil

@@ -33,7 +33,8 @@ public struct CLIPConfiguration: Sendable, Equatable {
     projection = hasProjection ? try reader.integer("projection_dim", default: 512) : nil
   }
 
-  /// Reads the measures from shapes: a head has 64 channels, and only OpenAI's model (768 channels) has the quick GELU.
+  /// Reads the measures from shapes: a head has 64 channels. OpenAI's model (768 channels), and small ones like it, have
+  /// the quick GELU; OpenCLIP's (1024 and 1280) have the exact one.
   init(detecting checkpoint: Checkpoint, _ component: Component) throws {
     let shapes = WeightShapes(checkpoint, component)
     let root = shapes["text_model.embeddings.token_embedding.weight"] == nil ? "" : "text_model."
@@ -49,7 +50,7 @@ public struct CLIPConfiguration: Sendable, Equatable {
     layers = shapes.count("\(root)encoder.layers.*.layer_norm1.weight")
     heads = max(1, channels / 64)
     hiddenChannels = shapes["\(root)encoder.layers.0.mlp.fc1.weight"]?.first ?? 4 * channels
-    isQuick = channels == 768
+    isQuick = channels <= 768
     projection = shapes["text_projection.weight"]?.first
   }
 }

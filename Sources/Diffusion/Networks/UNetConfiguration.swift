@@ -89,8 +89,9 @@ extension UNetConfiguration {
 
   /// Reads the measures from the names and shapes of a checkpoint's weights.
   ///
-  /// The number of heads cannot be seen there. Where the transformers' ends are 1 × 1 convolutions it is 8, as in SD1;
-  /// otherwise each head has 64 channels, as in SD2 and SDXL.
+  /// The number of heads cannot be seen there. Where the transformers' ends are 1 × 1 convolutions it is 8, as in SD1, and
+  /// less in models so small that heads would have fewer than 32 channels; otherwise each head has 64 channels, as in SD2
+  /// and SDXL. Nor can the number of norm groups: see `usualGroups`.
   init(detecting checkpoint: Checkpoint) throws {
     let shapes = WeightShapes(checkpoint, .denoiser)
     let levels = shapes.count("down_blocks.*.resnets.0.conv1.weight")
@@ -109,12 +110,18 @@ extension UNetConfiguration {
     let middle = "mid_block.attentions.0"
     contextChannels = shapes["\(middle).transformer_blocks.0.attn2.to_k.weight"]?.last ?? 0
     let isConvolution = shapes["\(middle).proj_in.weight"]?.count == 4
-    heads = channels.map { isConvolution ? 8 : max(1, $0 / 64) }
-    groups = channels.allSatisfy { $0 % 32 == 0 } ? 32 : 1
+    heads = channels.map { isConvolution ? min(8, max(1, $0 / 32)) : max(1, $0 / 64) }
+    groups = Self.usualGroups(channels)
     guidanceChannels = shapes["time_embedding.cond_proj.weight"]?.last
     if let added = shapes["add_embedding.linear_1.weight"]?.last {
       addedChannels = added
       sizeChannels = 256
     }
+  }
+
+  /// The groups that norms over layers of these widths usually have: 32, and fewer in small models, where each group
+  /// keeps four channels.
+  static func usualGroups(_ widths: [Int]) -> Int {
+    [32, 16, 8, 4, 2].first { groups in widths.allSatisfy { $0 % groups == 0 && $0 / groups >= 4 } } ?? 1
   }
 }

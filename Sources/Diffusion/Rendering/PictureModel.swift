@@ -16,6 +16,8 @@ public struct PictureModel: Sendable {
 
   public let path: String
   public let unet: UNetConfiguration
+  /// The side of the latents that the UNet was trained with, where its configuration says it.
+  let trainedSide: Int?
   public let textEncoders: [CLIPConfiguration]
   public let textUse: TextUse
   /// For each encoder, what fills up short texts.
@@ -39,11 +41,10 @@ public struct PictureModel: Sendable {
     try Self.refuseOthers(checkpoint)
     path = checkpoint.path
     let folder = checkpoint.isFolder ? checkpoint.folder : nil
-    unet =
-      try checkpoint.configuration("unet/config.json").map {
-        try UNetConfiguration($0, file: "\(checkpoint.path)/unet/config.json")
-      }
-      ?? UNetConfiguration(detecting: checkpoint)
+    let file = "\(checkpoint.path)/unet/config.json", fields = try checkpoint.configuration("unet/config.json")
+    unet = try fields.map { try UNetConfiguration($0, file: file) } ?? UNetConfiguration(detecting: checkpoint)
+    trainedSide = fields.flatMap { ConfigurationReader($0, file: file).optionalInteger("sample_size") }
+      .flatMap { $0 > 0 ? $0 : nil }
     guard unet.inputChannels == 4 else {
       throw DiffusionError(
         .unsupported(
@@ -144,7 +145,8 @@ public struct PictureModel: Sendable {
 
   /// The side of the pictures that the model was trained with.
   public var usualSize: Int {
-    switch textUse {
+    if let side = trainedSide { return side * reduction }
+    return switch textUse {
     case .two: 1024
     case .one: scheduler.prediction == .velocity ? 768 : 512
     }

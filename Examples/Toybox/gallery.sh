@@ -1,0 +1,134 @@
+#!/usr/bin/env bash
+# Renders every picture of Examples/Gallery.md anew, and writes that page.
+#
+#   bash Examples/Toybox/gallery.sh              (LATHE=PROGRAM takes that one instead of building it)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+if [ -z "${LATHE:-}" ]; then
+  source Tests/prepare.sh
+  require_swift
+  install_libraries
+  swift build -c release --product lathe
+  LATHE=$(swift build -c release --show-bin-path)/lathe
+fi
+lathe=$(realpath "$LATHE")
+
+# Commands run where they can be read: paths in them are relative to Examples. What is not a picture goes elsewhere.
+cd Examples
+work=$(mktemp -d "${TMPDIR:-/tmp}/lathe-gallery.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+rm -rf Gallery && mkdir Gallery
+page=$work/Gallery.md
+
+text() { printf '%s\n' "$@" '' >>"$page"; }
+
+how=(--steps 20 --cfg 4 --sampler dpm++2m --seed 7)
+
+# picture NAME ALTERNATIVE-TEXT ARGUMENTS of lathe render
+picture() {
+  local name=$1 alternative=$2
+  shift 2
+  "$lathe" render "$@" "${how[@]}" --sheet-only --quiet -o "Gallery/$name.png" >/dev/null
+  printf '![%s](Gallery/%s.png)\n\n' "$alternative" "$name" >>"$page"
+  printf '```\nlathe render' >>"$page"
+  printf ' %s' "$(quoted "$@" "${how[@]}" -o "$name.png")" >>"$page"
+  printf '\n```\n\n' >>"$page"
+}
+
+# Arguments as they would be typed: those with spaces in quotes, temporary files by their names.
+quoted() {
+  local argument line=
+  for argument in "$@"; do
+    argument=${argument#"$work/"}
+    case $argument in *[[:space:]]*) line+=" \"$argument\"" ;; *) line+=" $argument" ;; esac
+  done
+  printf '%s' "${line# }"
+}
+
+# line NAME < REPORT: what stands behind a name in a text report.
+line() { sed -n "s/^ *$1  *\([^ ]*\).*/\1/p" | head -n 1; }
+
+# row CELL...: a line of a table.
+row() { printf '| %s ' "$@" >>"$page" && printf '|\n' >>"$page"; }
+
+model=Toybox/model
+adapters=Toybox/adapters
+scene="a red robot with a blue hat on the beach"
+
+text '# Gallery' \
+  '' \
+  'Pictures of [Toybox](Toybox/README.md), the small model that Lathe brings along, each with the command that made it.' \
+  'Run the commands in this folder; `bash Toybox/gallery.sh` makes all of them, and this page, anew.'
+
+text '## The model'
+picture base "scenes by the base model" $model --prompts Toybox/scenes.txt --batch 4
+
+text '## A character that the model does not know' \
+  '' \
+  'Lumi the owl, from nothing to more than enough. The star on the chest comes last.'
+picture lumi "the owl at growing strengths" $model $adapters/lumi.safetensors --sweep 0,0.3,0.5,0.8,1,1.2 \
+  --prompt "a lumi owl in a meadow" --prompt "a lumi owl with a yellow crown waving in the snow"
+
+text '## Styles, one at a time'
+for style in sketch popart glitter neon blueprint sepia-r64; do
+  file=$adapters/$style.safetensors
+  [ -e "$file" ] || file=$adapters/$style
+  picture "$style" "$style at growing strengths" $model "$file" --sweep 0,0.3,0.5,0.8,1 \
+    --prompt "$scene" --prompt "a yellow cat waving under the night sky"
+done
+
+stack=("$adapters/lumi.safetensors@1" "$adapters/glitter.safetensors@0.5" "$adapters/sketch.safetensors@0.3"
+  "$adapters/popart.safetensors@0.2" "$adapters/neon@0.2" "$adapters/sepia-r64.safetensors@0.2")
+text '## Six at once'
+picture stack "a stack of six adapters" $model "${stack[@]}" --prompt "a lumi owl waving in the snow" --batch 4
+
+text '## The same adapter, smaller and smaller' \
+  '' \
+  'An adapter trained with rank 64 whose effect has a much lower rank, cut to a share of its bytes. *Error* is the relative' \
+  'error of its effect on the weights, *prediction* what the difference makes to what the UNet predicts.'
+whole=$adapters/sepia-r64.safetensors
+bytes=$(stat -c %s $whole)
+heads=("whole") rules=(---) pictures=("![whole](Gallery/resized-100.png)") errors=("error 0")
+"$lathe" render $model $whole --prompt "$scene" "${how[@]}" --quiet -o Gallery/resized-100.png >/dev/null
+for share in 50 25 10 5; do
+  small=$work/sepia-$share.safetensors
+  error=$("$lathe" resize $whole -o "$small" --size $((bytes * share / 100)) --quiet | line "relative error")
+  probe=$("$lathe" compare $whole "$small" --base $model --probe --prompt "$scene" --probe-size 128x128 --quiet |
+    sed '1,/^noise prediction/d' | line "relative error")
+  "$lathe" render $model "$small" --prompt "$scene" "${how[@]}" --quiet -o Gallery/resized-$share.png >/dev/null
+  heads+=("$share %") rules+=(---) pictures+=("![$share %](Gallery/resized-$share.png)")
+  errors+=("error $error, prediction $probe")
+done
+row "${heads[@]}"
+row "${rules[@]}"
+row "${pictures[@]}"
+row "${errors[@]}"
+printf '\n```\nlathe resize %s -o sepia-10.safetensors --size %d\nlathe render %s\n```\n\n' $whole $((bytes / 10)) \
+  "$(quoted $model sepia-10.safetensors --prompt "$scene" "${how[@]}" -o resized-10.png)" >>"$page"
+
+text '## Stacked, merged, baked' \
+  '' \
+  'Six adapters one by one; the same six as one file; and the same six added to the weights of the model, in four number' \
+  'formats. *Survival* is the share of their effect that is left after the rounding.'
+owl="a lumi owl waving in the snow"
+"$lathe" render $model "${stack[@]}" --prompt "$owl" "${how[@]}" --quiet -o Gallery/stacked.png >/dev/null
+"$lathe" merge "${stack[@]}" -o "$work/six.safetensors" --quiet >/dev/null
+"$lathe" render $model "$work/six.safetensors" --prompt "$owl" "${how[@]}" --quiet -o Gallery/merged.png >/dev/null
+heads=("stacked" "merged") rules=(--- ---) errors=("" "")
+pictures=("![stacked](Gallery/stacked.png)" "![merged](Gallery/merged.png)")
+for dtype in f32 f16 bf16 f8_e4m3; do
+  survival=$("$lathe" bake $model "${stack[@]}" -o "$work/baked-$dtype" --dtype $dtype --quiet | line survival)
+  "$lathe" render "$work/baked-$dtype" --prompt "$owl" "${how[@]}" --quiet -o Gallery/baked-$dtype.png >/dev/null
+  heads+=("baked, ${dtype%_e4m3}") rules+=(---) pictures+=("![baked in $dtype](Gallery/baked-$dtype.png)")
+  errors+=("survival $survival %")
+done
+row "${heads[@]}"
+row "${rules[@]}"
+row "${pictures[@]}"
+row "${errors[@]}"
+printf '\n```\nlathe merge %s\nlathe bake %s\nlathe render baked-f8 %s\n```\n' \
+  "$(quoted "${stack[@]}" -o six.safetensors)" "$(quoted $model "${stack[@]}" -o baked-f8 --dtype f8_e4m3)" \
+  "$(quoted --prompt "$owl" "${how[@]}" -o baked-f8.png)" >>"$page"
+
+mv "$page" Gallery.md
+echo "Examples/Gallery.md and $(ls Gallery | wc -l) pictures are new."
