@@ -9,35 +9,43 @@
 ///
 /// It is taken of the luma 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601, not rounded), as their published figures are: one
 /// number for what the eye sees as structure. Colour alone hardly changes it; the mean squared error sees that.
-enum StructuralSimilarity {
+struct StructuralSimilarity {
   static let window = 11
 
-  /// The mean over all windows, in double precision.
-  ///
-  /// - Throws: `ImageError.tooSmall`.
-  static func mean(_ a: RGBImage, _ b: RGBImage) throws(ImageError) -> Double {
-    guard a.width >= window, a.height >= window else {
-      throw ImageError(.tooSmall(expected: "\(window)x\(window)", found: a.sizeText))
-    }
-    let weights = gaussian()
+  /// The mean of the index over all windows, at most 1.
+  let index: Double
+  /// The mean of its factor for contrast and structure alone, (2 σab + C₂) ÷ (σa² + σb² + C₂), at most 1.
+  let contrastAndStructure: Double
+
+  static func luma(_ image: RGBImage) -> Plane<Double> {
+    Plane(image) { red, green, blue in 0.299 * Double(red) + 0.587 * Double(green) + 0.114 * Double(blue) }
+  }
+
+  /// Of two planes of luma of the same size, no side of it shorter than the window.
+  init(_ a: Plane<Double>, _ b: Plane<Double>) {
+    let window = Self.window
+    precondition(a.width == b.width && a.height == b.height, "the planes have different sizes")
+    precondition(a.width >= window && a.height >= window, "the planes are smaller than the window")
+    let weights = Self.gaussian()
     let columns = a.width - window + 1
     // Rows filtered along x, of the last 11 rows: of a, b, a², b² and ab. Row y lies at y modulo 11.
     var filtered = [Double](repeating: 0, count: window * 5 * columns)
     var lines = [Double](repeating: 0, count: 5 * a.width)
     var sums = [Double](repeating: 0, count: 5 * columns)
-    var total = 0.0
+    var totals = (index: 0.0, contrastAndStructure: 0.0)
     for row in 0..<a.height {
-      fill(&lines, from: a, b, row: row)
-      filterRow(lines, width: a.width, weights: weights, into: &filtered, at: row % window * 5 * columns)
+      Self.fill(&lines, from: a, b, row: row)
+      Self.filterRow(lines, width: a.width, weights: weights, into: &filtered, at: row % window * 5 * columns)
       guard row >= window - 1 else { continue }
       for index in sums.indices { sums[index] = 0 }
       for (offset, weight) in weights.enumerated() {
         let start = (row - window + 1 + offset) % window * 5 * columns
         for index in sums.indices { sums[index] += weight * filtered[start + index] }
       }
-      total += indices(sums, columns: columns)
+      Self.add(sums, columns: columns, to: &totals)
     }
-    return total / (Double(columns) * Double(a.height - window + 1))
+    let windows = Double(columns) * Double(a.height - window + 1)
+    (index, contrastAndStructure) = (totals.index / windows, totals.contrastAndStructure / windows)
   }
 
   /// Normalised to a sum of 1; the window is the product of two of them.
@@ -50,23 +58,18 @@ enum StructuralSimilarity {
     return raw.map { $0 / sum }
   }
 
-  /// The luma of one row of both pictures, their squares and their product, one after the other.
-  private static func fill(_ lines: inout [Double], from a: RGBImage, _ b: RGBImage, row: Int) {
+  /// One row of both planes, their squares and their product, one after the other.
+  private static func fill(_ lines: inout [Double], from a: Plane<Double>, _ b: Plane<Double>, row: Int) {
     let width = a.width
     for column in 0..<width {
-      let start = 3 * (row * width + column)
-      let x = luma(a.bytes, start)
-      let y = luma(b.bytes, start)
+      let x = a.values[row * width + column]
+      let y = b.values[row * width + column]
       lines[column] = x
       lines[width + column] = y
       lines[2 * width + column] = x * x
       lines[3 * width + column] = y * y
       lines[4 * width + column] = x * y
     }
-  }
-
-  private static func luma(_ bytes: [UInt8], _ start: Int) -> Double {
-    0.299 * Double(bytes[start]) + 0.587 * Double(bytes[start + 1]) + 0.114 * Double(bytes[start + 2])
   }
 
   private static func filterRow(
@@ -88,20 +91,21 @@ enum StructuralSimilarity {
     }
   }
 
-  /// The sum of the index over one row of windows.
-  private static func indices(_ sums: [Double], columns: Int) -> Double {
+  /// Adds the index and its factor of one row of windows.
+  private static func add(
+    _ sums: [Double], columns: Int, to totals: inout (index: Double, contrastAndStructure: Double)
+  ) {
     let c1 = (0.01 * 255) * (0.01 * 255)
     let c2 = (0.03 * 255) * (0.03 * 255)
-    var total = 0.0
     for column in 0..<columns {
       let (meanA, meanB) = (sums[column], sums[columns + column])
       let varianceA = sums[2 * columns + column] - meanA * meanA
       let varianceB = sums[3 * columns + column] - meanB * meanB
       let covariance = sums[4 * columns + column] - meanA * meanB
-      total +=
-        (2 * meanA * meanB + c1) * (2 * covariance + c2)
-        / ((meanA * meanA + meanB * meanB + c1) * (varianceA + varianceB + c2))
+      let luminance = (2 * meanA * meanB + c1) / (meanA * meanA + meanB * meanB + c1)
+      let factor = (2 * covariance + c2) / (varianceA + varianceB + c2)
+      totals.index += luminance * factor
+      totals.contrastAndStructure += factor
     }
-    return total
   }
 }
