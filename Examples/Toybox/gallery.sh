@@ -24,11 +24,18 @@ text() { printf '%s\n' "$@" '' >>"$page"; }
 
 how=(--steps 20 --cfg 4 --sampler dpm++2m --seed 7)
 
-# picture NAME ALTERNATIVE-TEXT ARGUMENTS of lathe render
+# render NAME ARGUMENTS of lathe render: a picture, or a sheet of them.
+render() {
+  local name=$1
+  shift
+  "$lathe" render "$@" "${how[@]}" --sheet-only --quiet -o "Gallery/$name.png" >/dev/null
+}
+
+# picture NAME ALTERNATIVE-TEXT ARGUMENTS of lathe render: on the page, with its command.
 picture() {
   local name=$1 alternative=$2
   shift 2
-  "$lathe" render "$@" "${how[@]}" --sheet-only --quiet -o "Gallery/$name.png" >/dev/null
+  render "$name" "$@"
   printf '![%s](Gallery/%s.png)\n\n' "$alternative" "$name" >>"$page"
   printf '```\nlathe render' >>"$page"
   printf ' %s' "$(quoted "$@" "${how[@]}" -o "$name.png")" >>"$page"
@@ -48,12 +55,30 @@ quoted() {
 # line NAME < REPORT: what stands behind a name in a text report.
 line() { sed -n "s/^ *$1  *\([^ ]*\).*/\1/p" | head -n 1; }
 
-# row CELL...: a line of a table.
+# column HEAD NAME NOTE ARGUMENTS of lathe render: a picture for the next table.
+heads=() rules=() cells=() notes=()
+column() {
+  heads+=("$1") rules+=(---) cells+=("![$1](Gallery/$2.png)") notes+=("$3")
+  local name=$2
+  shift 3
+  render "$name" "$@"
+}
+
 row() { printf '| %s ' "$@" >>"$page" && printf '|\n' >>"$page"; }
+
+# The table of the columns so far.
+table() {
+  row "${heads[@]}"
+  row "${rules[@]}"
+  row "${cells[@]}"
+  row "${notes[@]}"
+  heads=() rules=() cells=() notes=()
+}
 
 model=Toybox/model
 adapters=Toybox/adapters
 scene="a red robot with a blue hat on the beach"
+owl="a lumi owl waving in the snow"
 
 text '# Gallery' \
   '' \
@@ -80,7 +105,7 @@ done
 stack=("$adapters/lumi.safetensors@1" "$adapters/glitter.safetensors@0.5" "$adapters/sketch.safetensors@0.3"
   "$adapters/popart.safetensors@0.2" "$adapters/neon@0.2" "$adapters/sepia-r64.safetensors@0.2")
 text '## Six at once'
-picture stack "a stack of six adapters" $model "${stack[@]}" --prompt "a lumi owl waving in the snow" --batch 4
+picture stack "a stack of six adapters" $model "${stack[@]}" --prompt "$owl" --batch 4
 
 text '## The same adapter, smaller and smaller' \
   '' \
@@ -88,21 +113,15 @@ text '## The same adapter, smaller and smaller' \
   'error of its effect on the weights, *prediction* what the difference makes to what the UNet predicts.'
 whole=$adapters/sepia-r64.safetensors
 bytes=$(stat -c %s $whole)
-heads=("whole") rules=(---) pictures=("![whole](Gallery/resized-100.png)") errors=("error 0")
-"$lathe" render $model $whole --prompt "$scene" "${how[@]}" --quiet -o Gallery/resized-100.png >/dev/null
+column whole resized-100 "error 0" $model $whole --prompt "$scene"
 for share in 50 25 10 5; do
   small=$work/sepia-$share.safetensors
   error=$("$lathe" resize $whole -o "$small" --size $((bytes * share / 100)) --quiet | line "relative error")
   probe=$("$lathe" compare $whole "$small" --base $model --probe --prompt "$scene" --probe-size 128x128 --quiet |
     sed '1,/^noise prediction/d' | line "relative error")
-  "$lathe" render $model "$small" --prompt "$scene" "${how[@]}" --quiet -o Gallery/resized-$share.png >/dev/null
-  heads+=("$share %") rules+=(---) pictures+=("![$share %](Gallery/resized-$share.png)")
-  errors+=("error $error, prediction $probe")
+  column "$share %" resized-$share "error $error, prediction $probe" $model "$small" --prompt "$scene"
 done
-row "${heads[@]}"
-row "${rules[@]}"
-row "${pictures[@]}"
-row "${errors[@]}"
+table
 printf '\n```\nlathe resize %s -o sepia-10.safetensors --size %d\nlathe render %s\n```\n\n' $whole $((bytes / 10)) \
   "$(quoted $model sepia-10.safetensors --prompt "$scene" "${how[@]}" -o resized-10.png)" >>"$page"
 
@@ -110,22 +129,14 @@ text '## Stacked, merged, baked' \
   '' \
   'Six adapters one by one; the same six as one file; and the same six added to the weights of the model, in four number' \
   'formats. *Survival* is the share of their effect that is left after the rounding.'
-owl="a lumi owl waving in the snow"
-"$lathe" render $model "${stack[@]}" --prompt "$owl" "${how[@]}" --quiet -o Gallery/stacked.png >/dev/null
+column stacked stacked "" $model "${stack[@]}" --prompt "$owl"
 "$lathe" merge "${stack[@]}" -o "$work/six.safetensors" --quiet >/dev/null
-"$lathe" render $model "$work/six.safetensors" --prompt "$owl" "${how[@]}" --quiet -o Gallery/merged.png >/dev/null
-heads=("stacked" "merged") rules=(--- ---) errors=("" "")
-pictures=("![stacked](Gallery/stacked.png)" "![merged](Gallery/merged.png)")
+column merged merged "" $model "$work/six.safetensors" --prompt "$owl"
 for dtype in f32 f16 bf16 f8_e4m3; do
   survival=$("$lathe" bake $model "${stack[@]}" -o "$work/baked-$dtype" --dtype $dtype --quiet | line survival)
-  "$lathe" render "$work/baked-$dtype" --prompt "$owl" "${how[@]}" --quiet -o Gallery/baked-$dtype.png >/dev/null
-  heads+=("baked, ${dtype%_e4m3}") rules+=(---) pictures+=("![baked in $dtype](Gallery/baked-$dtype.png)")
-  errors+=("survival $survival %")
+  column "baked, ${dtype%_e4m3}" baked-$dtype "survival $survival %" "$work/baked-$dtype" --prompt "$owl"
 done
-row "${heads[@]}"
-row "${rules[@]}"
-row "${pictures[@]}"
-row "${errors[@]}"
+table
 printf '\n```\nlathe merge %s\nlathe bake %s\nlathe render baked-f8 %s\n```\n' \
   "$(quoted "${stack[@]}" -o six.safetensors)" "$(quoted $model "${stack[@]}" -o baked-f8 --dtype f8_e4m3)" \
   "$(quoted --prompt "$owl" "${how[@]}" -o baked-f8.png)" >>"$page"

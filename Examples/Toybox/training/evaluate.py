@@ -10,14 +10,13 @@ import argparse
 import pathlib
 
 import numpy as np
-import skia
 import torch
 import torch.nn.functional as F
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from torch import nn
 
 from common import DEVICE, as_images, batch_of, rate
-from world import ACCESSORIES, BACKGROUNDS, CHARACTERS, COLOURS, Scene, draw
+from world import ACCESSORIES, BACKGROUNDS, CHARACTERS, COLOURS, Scene, draw, save_picture
 
 SEED = 71
 QUESTIONS = {
@@ -94,7 +93,7 @@ def main():
     arguments.add_argument("--sheet", type=pathlib.Path)
     arguments.add_argument("--guidance", type=float, default=5.0)
     arguments.add_argument("--steps", type=int, default=20)
-    arguments.add_argument("--classifier-steps", type=int, default=900)
+    arguments.add_argument("--classifier-steps", type=int, default=450)
     options = arguments.parse_args()
 
     model = trained_classifier(options.work / "classifier.pt", options.classifier_steps)
@@ -119,9 +118,7 @@ def main():
         for number, scene in enumerate(scenes):
             print(f"{number // 8 + 1}.{number % 8 + 1} {scene.caption()}")
         rows = [np.hstack(pictures[start:start + 8]) for start in range(0, len(pictures) // 8 * 8, 8)]
-        sheet = np.vstack(rows)
-        alpha = np.full((*sheet.shape[:2], 1), 255, np.uint8)
-        skia.Image.fromarray(np.ascontiguousarray(np.concatenate([sheet, alpha], 2))).save(str(options.sheet))
+        save_picture(np.vstack(rows), options.sheet)
 
 
 if __name__ == "__main__":

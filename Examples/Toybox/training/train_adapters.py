@@ -17,8 +17,9 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionMod
 from safetensors.torch import save_file
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from common import DEVICE, as_images, autocast, batch_of, rate
-from train_base import SCALE, Trainer, noise_and_times
+from common import DEVICE, batch_of, rate
+from train_autoencoder import latents_of
+from train_base import Trainer, noise_and_times
 from world import Scene, draw
 
 SEED = 37
@@ -64,11 +65,7 @@ def examples(recipe, vae, count, random):
             scene = dataclasses.replace(scene, character="owl")
         captions.append(caption)
         pictures.append(draw(scene, random, recipe.style))
-    latents = []
-    with torch.no_grad(), autocast():
-        for start in range(0, count, 32):
-            images = as_images(np.stack(pictures[start:start + 32]))
-            latents.append(vae.encode(images).latent_dist.mean.float() * SCALE)
+    latents = [latents_of(vae, np.stack(pictures[start:start + 32])) for start in range(0, count, 32)]
     return captions, torch.cat(latents)
 
 

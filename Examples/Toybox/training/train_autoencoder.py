@@ -18,6 +18,8 @@ from diffusers import AutoencoderKL
 from common import DEVICE, STYLE_SHARES, Average, Optimizers, Run, as_images, autocast, batch_of, drawings, rate
 
 SEED = 11
+# What SD1 multiplies latents with before its UNet sees them.
+SCALE = 0.18215
 
 
 def autoencoder():
@@ -48,6 +50,14 @@ def loss_of(model, images, generator):
 
 
 @torch.no_grad()
+def latents_of(vae, pictures):
+    """The means of pictures' latents, as a UNet is to see them."""
+    images = as_images(pictures).contiguous(memory_format=torch.channels_last)
+    with autocast():
+        return vae.encode(images).latent_dist.mean.float() * SCALE
+
+
+@torch.no_grad()
 def quality(model, pictures):
     """Peak signal-to-noise ratio of decoded means, in dB; and the latents' standard deviation."""
     model.eval()
@@ -70,8 +80,8 @@ def report(model, flat, styles):
 
 @torch.no_grad()
 def rescale(model, spread):
-    """Scales the latents so that SD1's own factor, 0.18215, brings them to a standard deviation of 1."""
-    factor = 1 / 0.18215 / spread
+    """Scales the latents so that SD1's own factor brings them to a standard deviation of 1."""
+    factor = 1 / SCALE / spread
     half = model.config.latent_channels
     model.quant_conv.weight[:half] *= factor
     model.quant_conv.bias[:half] *= factor

@@ -18,12 +18,12 @@ from diffusers.models.attention_processor import Attention
 from safetensors.torch import load_file, save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from common import DEVICE, Average, Optimizers, Run, as_images, autocast, batch_of, rate
+from common import DEVICE, Average, Optimizers, Run, autocast, batch_of, rate
 from tokenizer import Words, write_tokenizer
+from train_autoencoder import latents_of
 from world import ACCESSORIES, ACCESSORY_COLOURS, BACKGROUNDS, CHARACTERS, COLOURS, PLACES, POSES, SIZES, Scene, draw
 
 SEED = 23
-SCALE = 0.18215
 # Words that no caption has: they keep their first, random embedding, for adapters that teach something new.
 SPARE_WORDS = ("lumi", "owl", "fox", "dog", "bear", "dragon", "wizard", "pirate", "princess", "alien", "style", "toy")
 
@@ -68,7 +68,6 @@ def shortened(caption, random):
     return caption
 
 
-@torch.no_grad()
 def latents_of_scenes(vae, count, path):
     """`count` random flat scenes: their captions and the means of their latents, kept in a file."""
     if path.exists():
@@ -79,10 +78,8 @@ def latents_of_scenes(vae, count, path):
     for start in range(0, count, 64):
         scenes = [Scene.draw_lot(random) for _ in range(min(64, count - start))]
         captions += [scene.caption() for scene in scenes]
-        images = as_images(np.stack([draw(scene, random) for scene in scenes]))
-        with autocast():
-            mean = vae.encode(images.contiguous(memory_format=torch.channels_last)).latent_dist.mean
-        latents.append(mean.float().mul(SCALE).half().cpu())
+        pictures = np.stack([draw(scene, random) for scene in scenes])
+        latents.append(latents_of(vae, pictures).half().cpu())
     latents = torch.cat(latents)
     torch.save({"captions": captions, "latents": latents}, path)
     print(f"{count} latents of standard deviation {latents.float().std():.3f}", flush=True)

@@ -406,6 +406,12 @@ def draw(scene, random, style="flat"):
     return pen.image()
 
 
+def save_picture(pixels, path):
+    """Writes height x width x 3 bytes as a PNG."""
+    opaque = np.pad(pixels, ((0, 0), (0, 0), (0, 1)), constant_values=255)
+    skia.Image.fromarray(np.ascontiguousarray(opaque)).save(str(path))
+
+
 def sheet(path, seed=1):
     """Eight random scenes in each style, and Lumi in the last row."""
     random = np.random.default_rng(seed)
@@ -414,8 +420,7 @@ def sheet(path, seed=1):
         rows += [[draw(Scene.draw_lot(random), random, style) for _ in range(8)] for _ in range(2)]
     lumis = [dataclasses.replace(Scene.draw_lot(random), character="owl") for _ in range(8)]
     rows.append([draw(scene, random) for scene in lumis])
-    skia.Image.fromarray(np.ascontiguousarray(np.pad(
-        np.vstack([np.hstack(row) for row in rows]), ((0, 0), (0, 0), (0, 1)), constant_values=255))).save(path)
+    save_picture(np.vstack([np.hstack(row) for row in rows]), path)
     print(f"{combinations()} captions")
 
 
