@@ -1,4 +1,4 @@
-import FoundationEssentials
+public import FoundationEssentials
 
 /// A report as one JSON object.
 public protocol JSONReport: Encodable, Sendable {
@@ -50,3 +50,32 @@ public struct Explicit<Value: Encodable & Sendable>: Encodable, Sendable {
     if let wrappedValue { try container.encode(wrappedValue) } else { try container.encodeNil() }
   }
 }
+
+extension Explicit: Equatable where Value: Equatable {}
+
+extension Explicit: Decodable where Value: Decodable {
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    self.init(wrappedValue: container.decodeNil() ? nil : try container.decode(Value.self))
+  }
+}
+
+extension JSONReport where Self: Decodable {
+  /// Reads what `jsonText` wrote.
+  ///
+  /// - Throws: `DecodingError`, also for a report of another schema.
+  public init(jsonText: some DataProtocol) throws {
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
+    let data = Data(jsonText), schema = try decoder.decode(SchemaName.self, from: data).schema
+    guard schema == Self.schema else {
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: [], debugDescription: "schema: expected \(Self.schema), found \(schema)"))
+    }
+    self = try decoder.decode(Self.self, from: data)
+  }
+}
+
+private struct SchemaName: Decodable { let schema: String }
