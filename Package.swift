@@ -43,16 +43,23 @@ let rooms: [Room] = [
   Room(
     name: "Diffusion",
     dependencies: ["Tensors", "Safetensors", "Checkpoints", "Images", "Prompts", "Sampling", "Kernels"]),
+  // Workshop, where the wings meet
+  Room(
+    name: "Audit",
+    dependencies: [
+      "Tensors", "LinearAlgebra", "Safetensors", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking", "Images",
+      "Kernels", "Diffusion",
+    ]),
   // Study
   Room(
     name: "Reports",
-    dependencies: ["Tensors", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking", "Diffusion"]),
+    dependencies: ["Tensors", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking", "Images", "Diffusion", "Audit"]),
   // Desk
   Room(
     name: "Commands",
     dependencies: [
       "Tensors", "LinearAlgebra", "Safetensors", "TorchPickles", "Checkpoints", "Adapters", "Spectra", "Merging",
-      "Baking", "Images", "Prompts", "Sampling", "Kernels", "Diffusion", "Reports",
+      "Baking", "Images", "Prompts", "Sampling", "Kernels", "Diffusion", "Audit", "Reports",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
 ]

@@ -42,6 +42,31 @@ public struct AdaptedWeights: Sendable {
     self.additions = additions
   }
 
+  /// What is added to a weight, as single precision in its shape; `nil` where nothing is.
+  ///
+  /// - Throws: `CheckpointError.unknownWeight`, `BakingError` for a weight of a format that nothing can be added to.
+  public func delta(named name: WeightName) throws -> Tensor? {
+    guard let weight = base.weight(named: name) else {
+      throw CheckpointError(.unknownWeight("\(name)"), path: base.path)
+    }
+    guard weight.pieces.contains(where: { additions[$0.stored] != nil }) else { return nil }
+    let workspace = AdditionWorkspace()
+    return try weight.assembled(shape: weight.shape) { try delta(ofStored: $0, in: workspace) }
+  }
+
+  private func delta(ofStored stored: Int, in workspace: AdditionWorkspace) throws -> Tensor {
+    let shape = base.weights[stored].entry.shape
+    return try Tensor(
+      dtype: .f32, shape: shape,
+      bytes: Bytes(count: 4 * shape.elementCount) { target in
+        let tiles = try WeightTiles(self, stored: stored, in: workspace)
+        try tiles.forEach { tile in
+          let place = target.baseAddress! + 4 * tile.rows.lowerBound * tiles.columns
+          place.copyMemory(from: tile.delta, byteCount: 4 * tile.rows.count * tiles.columns)
+        }
+      })
+  }
+
   /// A stored weight with everything added, as single precision in the stored tensor's shape.
   func adapted(_ stored: Int, in workspace: AdditionWorkspace) throws -> Tensor {
     let weight = base.weights[stored], tensor = base.tensor(weight)

@@ -35,25 +35,10 @@ struct WeightTiles {
     }
     self.reading = reading
     (rows, columns) = tensor.shape.flattened
-    scales = try Self.scales(of: weight, rows: rows, weights.base)
+    scales = try weights.base.scales(of: weight) ?? [1]
     segments = try AdditionSegment.segments(
       rows: rows, columns: columns, weights.additions[index] ?? [], shaping: shaping, workspace.factors)
     self.workspace = workspace
-  }
-
-  private static func scales(of weight: Checkpoint.Weight, rows: Int, _ base: Checkpoint) throws -> [Float] {
-    guard let scale = base.scaleWeight(of: weight) else { return [1] }
-    guard scale.entry.dtype.isReadable else {
-      throw CheckpointError(
-        .unreadable(tensor: scale.entry.name, dtype: scale.entry.dtype.rawValue), path: base.path)
-    }
-    let values = base.tensor(scale).floats()
-    guard values.count == 1 || values.count == rows else {
-      throw CheckpointError(
-        .weightShape(name: scale.entry.name, expected: "1 or \(rows) numbers", found: "\(scale.entry.shape)"),
-        path: base.path)
-    }
-    return values
   }
 
   /// The scale of a row.

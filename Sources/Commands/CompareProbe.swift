@@ -25,7 +25,7 @@ struct CompareProbe {
     let probe = probe(models[0])
     let predictions = try zip(models, checkpoints).map { model, weights in
       common.announce("asking \(weights.path)")
-      return try self.probe(model).predictions(with: weights)
+      return try self.probe(model).predictions(with: weights)[0]
     }
     return NoiseProbeReport(probe, NoiseComparison(predictions[0], predictions[1]), effect: nil)
   }
@@ -46,9 +46,9 @@ struct CompareProbe {
         fit.entries.filter { $0.finding != .fits }.map { "\(input.path): \($0.target): no place in \(path), left out" })
     }
     common.announce("asking \(path) without adapters, then with each")
-    let origin = try probe.predictions(with: base)
+    let origin = try probe.predictions(with: base)[0]
     let predictions = try zip(fits, inputs).map { fit, input in
-      try probe.predictions(with: AdaptedWeights(base: base, adapters: [(fit, input)]))
+      try probe.predictions(with: AdaptedWeights(base: base, adapters: [(fit, input)]))[0]
     }
     let report = NoiseProbeReport(
       probe, NoiseComparison(predictions[0], predictions[1]),
@@ -58,7 +58,7 @@ struct CompareProbe {
 
   private func probe(_ model: PictureModel) -> NoiseProbe {
     NoiseProbe(
-      model, prompt: options.prompt, size: MapSize(height: options.probeSize.height, width: options.probeSize.width),
+      model, prompts: [options.prompt], size: MapSize(height: options.probeSize.height, width: options.probeSize.width),
       precision: options.precision,
       threads: common.threads)
   }

@@ -10,13 +10,13 @@ public struct Lathe: ParsableCommand {
       An adapter with its strength is written FILE@STRENGTH (style.safetensors@0.8; @0.8,0.5 = UNet, text encoder).
       The report goes to standard output; progress, warnings and errors go to standard error.
 
-      Exit codes: 0 done, 2 done with something skipped, 64 usage, 65 bad data, 66 input missing,
+      Exit codes: 0 done, 1 the audit's verdict is fail, 2 done with something skipped, 64 usage, 65 bad data, 66 input missing,
       73 cannot create output, 74 input/output error.
       """,
     version: ToolVersion.current,
     subcommands: [
       Inspect.self, SpectrumCommand.self, Compare.self, Check.self, Resize.self, Merge.self, Bake.self,
-      UnbakeCommand.self, Extract.self, Render.self,
+      UnbakeCommand.self, Extract.self, Render.self, AuditCommand.self,
     ])
 
   public init() {}

@@ -14,6 +14,8 @@ enum Outcome {
   case skipped
   /// The report was made, and what it reports on cannot be used.
   case badData
+  /// The report was made, and its verdict is fail.
+  case failed
 }
 
 /// A subcommand: its errors become one line on standard error and the right exit code.
@@ -38,6 +40,7 @@ extension LatheCommand {
     case .done: break
     case .skipped: throw ExitCode(2)
     case .badData: throw ExitCode(65)
+    case .failed: throw ExitCode(1)
     }
   }
 }

@@ -90,7 +90,7 @@ struct Render: LatheCommand {
     try checkTexts(tags.map(\.text))
     let adapters = try matchedAdapters(tags.map(\.tags))
     let (model, request) = try modelAndRequest(adapters.base)
-    let other = try sampling.vae.map { try Autoencoder(path: $0) }
+    let other = try sampling.vae.map { try OtherAutoencoder(path: $0) }
     try checkAutoencoder(model, other)
     let plan = RenderPlan(
       prompts: zip(originals, zip(tags, adapters.tagged)).map {
@@ -219,7 +219,7 @@ struct Render: LatheCommand {
     }
   }
 
-  private func checkAutoencoder(_ model: PictureModel, _ other: Autoencoder?) throws {
+  private func checkAutoencoder(_ model: PictureModel, _ other: OtherAutoencoder?) throws {
     let own = model.autoencoder?.reduction
     guard own != nil || other != nil && (sampling.start == nil || other?.checkpoint != nil) else {
       throw DiffusionError(.missing("a VAE", hint: "give one with --vae"), file: base)
@@ -299,22 +299,5 @@ struct Render: LatheCommand {
     return RenderReport.Picture(
       path: dryRun && output == nil ? nil : picture.path, prompt: picture.prompt.original, seed: picture.seed,
       strengths: strengths, textEncoderStrengths: texts)
-  }
-}
-
-/// What `--vae` names: a full autoencoder, or a TAESD by its tensors.
-private struct Autoencoder {
-  /// `nil` for a TAESD.
-  let checkpoint: Checkpoint?
-  let decoder: Renderer.Decoder
-
-  init(path: String) throws {
-    let isFile = path.hasSuffix(".safetensors")
-    if isFile, LatentPreview.isDecoder(Set(try SafetensorsFile(path: path).entries.map(\.name))) {
-      (checkpoint, decoder) = (nil, .tiny(path: path))
-    } else {
-      let checkpoint = try Checkpoint(path: path)
-      (self.checkpoint, decoder) = (checkpoint, .other(checkpoint))
-    }
   }
 }

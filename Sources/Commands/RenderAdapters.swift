@@ -14,34 +14,9 @@ struct AdapterUse: Equatable {
 
   var hasEffect: Bool { input.strength != 0 || input.textEncoderStrength != 0 }
 
-  func scaled(by factor: Double) -> AdapterUse {
-    var use = self
-    use.input.strength *= factor
-    use.input.textEncoderStrength *= factor
-    return use
-  }
+  func scaled(by factor: Double) -> AdapterUse { AdapterUse(file: file, input: input.scaled(by: factor)) }
 
-  /// For labels: `style 0.8`, or `style 0.8,0.5` where the text encoder has another strength.
-  var label: String {
-    let strength = Self.text(input.strength), text = Self.text(input.textEncoderStrength)
-    return "\(Self.stem(input.path)) \(strength)\(strength == text ? "" : ",\(text)")"
-  }
-
-  static func stem(_ path: String) -> String {
-    let path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
-    let name = path.split(separator: "/").last.map(String.init) ?? path
-    for suffix in [".safetensors", ".ckpt", ".pt", ".bin"] where name.hasSuffix(suffix) && name != suffix {
-      return String(name.dropLast(suffix.count))
-    }
-    return name
-  }
-
-  /// A number without digits that only binary fractions have: 0.24, not 0.24000000000000002.
-  static func text(_ value: Double) -> String {
-    let rounded = (value * 1e6).rounded() / 1e6
-    let text = "\(rounded == 0 ? 0 : rounded)"
-    return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
-  }
+  var label: String { input.label }
 }
 
 /// All adapters of a render, matched with the base: those of the command line, and those that tags name.

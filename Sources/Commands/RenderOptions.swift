@@ -63,7 +63,8 @@ struct PromptOptions: ParsableArguments {
     }
   }
 
-  private static func lines(of path: String) throws -> [String] {
+  /// A file's lines that are no comments.
+  static func lines(of path: String) throws -> [String] {
     guard FileManager.default.fileExists(atPath: path) else { throw RenderError(.noPrompts, path: path) }
     // Not `Data(contentsOf:)`, which wants a size and so reads no pipes.
     guard let file = FileHandle(forReadingAtPath: path), let data = try? file.readToEnd() ?? Data() else {

@@ -63,25 +63,25 @@ struct RenderParameters {
   private func settings(seed: String, _ uses: [AdapterUse]) -> [GenerationParameters.Setting] {
     var settings: [GenerationParameters.Setting] = [
       .init("Steps", request.steps), .init("Sampler", request.sampler.usualName),
-      .init("CFG scale", AdapterUse.text(Double(request.guidance.scale))), .init("Seed", seed),
+      .init("CFG scale", Double(request.guidance.scale).shortText), .init("Seed", seed),
       .init("Size", "\(request.size.width)x\(request.size.height)"),
     ]
     if let baseHash { settings.append(.init("Model hash", baseHash)) }
-    settings.append(.init("Model", AdapterUse.stem(base)))
-    if let vae { settings.append(.init("VAE", AdapterUse.stem(vae))) }
-    if let start = request.start { settings.append(.init("Denoising strength", AdapterUse.text(start.strength))) }
+    settings.append(.init("Model", base.fileStem))
+    if let vae { settings.append(.init("VAE", vae.fileStem)) }
+    if let start = request.start { settings.append(.init("Denoising strength", start.strength.shortText)) }
     if request.textLayersSkipped > 0 { settings.append(.init("Clip skip", request.textLayersSkipped + 1)) }
     if request.guidance.rescale > 0 {
-      settings.append(.init("CFG rescale", AdapterUse.text(Double(request.guidance.rescale))))
+      settings.append(.init("CFG rescale", Double(request.guidance.rescale).shortText))
     }
-    if let eta = request.eta { settings.append(.init("Eta", AdapterUse.text(eta))) }
+    if let eta = request.eta { settings.append(.init("Eta", eta.shortText)) }
     settings.append(.init("RNG", request.generator == .torch ? "CPU" : "NV"))
     if request.style != .a1111 { settings.append(.init("Prompt style", request.style.rawValue)) }
     settings.append(.init("Precision", precision))
     if !uses.isEmpty {
       settings.append(.init("Adapters", uses.map(\.label).joined(separator: ", ")))
       let hashes = uses.filter { adapterHashes.indices.contains($0.file) && !adapterHashes[$0.file].isEmpty }.map {
-        "\(AdapterUse.stem($0.input.path)): \(adapterHashes[$0.file])"
+        "\($0.input.path.fileStem): \(adapterHashes[$0.file])"
       }
       if !hashes.isEmpty { settings.append(.init("Lora hashes", hashes.unique.joined(separator: ", "))) }
     }
@@ -92,11 +92,11 @@ struct RenderParameters {
   func caption(of plan: RenderPlan) -> String {
     let prompts = plan.pictures.map(\.prompt.text).unique, seeds = plan.pictures.map { "\($0.seed)" }.unique
     var parts = [
-      AdapterUse.stem(base), request.sampler.usualName, "\(request.steps) step\(request.steps == 1 ? "" : "s")",
-      "cfg \(AdapterUse.text(Double(request.guidance.scale)))", "\(request.size.width)x\(request.size.height)",
+      base.fileStem, request.sampler.usualName, "\(request.steps) step\(request.steps == 1 ? "" : "s")",
+      "cfg \(Double(request.guidance.scale).shortText)", "\(request.size.width)x\(request.size.height)",
       seeds.count == 1 ? "seed \(seeds[0])" : "seeds \(seeds[0]) to \(seeds[seeds.count - 1])", precision,
     ]
-    if let start = request.start { parts.append("denoise \(AdapterUse.text(start.strength))") }
+    if let start = request.start { parts.append("denoise \(start.strength.shortText)") }
     // Where no column says which adapters there are.
     if plan.columnLabels.isEmpty, let uses = plan.pictures.first?.uses, !uses.isEmpty {
       parts.append(uses.map(\.label).joined(separator: " + "))

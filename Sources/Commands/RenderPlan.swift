@@ -45,7 +45,7 @@ struct RenderPlan {
 
     func label(hasTags: Bool) -> String {
       var parts = uses.map { $0.scaled(by: factor) }.filter(\.hasEffect).map(\.label)
-      if hasTags, tagFactor != 0 { parts.append(tagFactor == 1 ? "tags" : "tags x \(AdapterUse.text(tagFactor))") }
+      if hasTags, tagFactor != 0 { parts.append(tagFactor == 1 ? "tags" : "tags x \(tagFactor.shortText)") }
       return parts.isEmpty ? "base" : parts.joined(separator: " + ")
     }
   }

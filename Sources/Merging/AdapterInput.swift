@@ -20,4 +20,39 @@ public struct AdapterInput: Sendable, Equatable {
   package func strength(for key: TargetKey) -> Double {
     (key.component.isTextEncoder ? textEncoderStrength : strength) * (blocks?.weight(for: key) ?? 1)
   }
+
+  /// For people: `style 0.8`, or `style 0.8,0.5` where the text encoder has another strength.
+  package var label: String {
+    let strength = strength.shortText, text = textEncoderStrength.shortText
+    return "\(path.fileStem) \(strength)\(strength == text ? "" : ",\(text)")"
+  }
+
+  /// The same with all strengths multiplied.
+  package func scaled(by factor: Double) -> AdapterInput {
+    var input = self
+    input.strength *= factor
+    input.textEncoderStrength *= factor
+    return input
+  }
+}
+
+extension String {
+  /// A path's last part without the endings that files of weights have.
+  package var fileStem: String {
+    let path = count > 1 && hasSuffix("/") ? String(dropLast()) : self
+    let name = path.split(separator: "/").last.map(String.init) ?? path
+    for suffix in [".safetensors", ".ckpt", ".pt", ".bin"] where name.hasSuffix(suffix) && name != suffix {
+      return String(name.dropLast(suffix.count))
+    }
+    return name
+  }
+}
+
+extension Double {
+  /// A number without digits that only binary fractions have: 0.24, not 0.24000000000000002.
+  package var shortText: String {
+    let rounded = (self * 1e6).rounded() / 1e6
+    let text = "\(rounded == 0 ? 0 : rounded)"
+    return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+  }
 }

@@ -116,15 +116,7 @@ final class ExtractReader {
         if (stored.entry.dtype.unitRoundoff ?? 0) > (dtype.unitRoundoff ?? 0) { dtype = stored.entry.dtype }
         if checkpoint.scaleWeight(of: stored) != nil { isScaled = true }
       }
-      tensor = weight.assembled(shape: shape) { index in
-        let stored = checkpoint.weights[index], plain = checkpoint.tensor(stored)
-        guard let scale = checkpoint.scaleWeight(of: stored) else { return plain }
-        let factors = checkpoint.tensor(scale).doubles(), columns = plain.shape.flattened.columns
-        let values = plain.doubles().enumerated().map { place, value in
-          value * (factors.count == 1 ? factors[0] : factors[place / columns])
-        }
-        return Tensor(values, shape: plain.shape, dtype: .f32)
-      }
+      tensor = try weight.assembled(shape: shape) { try checkpoint.scaledTensor(checkpoint.weights[$0]) }
       self.dtype = dtype
       unit = UnitInTheLastPlace(dtype, isScaled: isScaled)
     }

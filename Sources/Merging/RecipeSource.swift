@@ -8,10 +8,14 @@ package struct RecipeSource<Document: Decodable> {
   package let document: Document
   private let path: String
 
-  /// - Parameter fields: all that the document may have; an unknown one is an error, because a misspelled field would
-  ///   otherwise have no effect.
+  /// - Parameters:
+  ///   - fields: all that the document may have; an unknown one is an error, because a misspelled field would otherwise
+  ///     have no effect.
+  ///   - entryFields: all that the entries of a list may have, by the list's name.
   /// - Throws: `SafetensorsError.missing`, or `MergingError.recipe` for anything that is not understood.
-  package init(path: String, fields: Set<String>) throws {
+  package init(
+    path: String, fields: Set<String>, entryFields: [String: Set<String>] = ["adapters": RecipeEntry.fields]
+  ) throws {
     self.path = path
     let bytes = try MappedFile(path: path).bytes
     let text = bytes.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
@@ -22,9 +26,9 @@ package struct RecipeSource<Document: Decodable> {
       }
       let yaml = try Yams.load(yaml: text)
       if let field = unknown(yaml, fields) { throw fault("expected a known field, found \(field)") }
-      for entry in (yaml as? [String: Any])?["adapters"] as? [Any] ?? [] {
-        if let field = unknown(entry, RecipeEntry.fields) {
-          throw fault("adapters: expected a known field, found \(field)")
+      for (list, known) in entryFields {
+        for entry in (yaml as? [String: Any])?[list] as? [Any] ?? [] {
+          if let field = unknown(entry, known) { throw fault("\(list): expected a known field, found \(field)") }
         }
       }
       document = try YAMLDecoder().decode(Document.self, from: text)

@@ -19,7 +19,7 @@ public struct NoiseProbeReport: Encodable, Sendable {
 
   /// - Parameter effect: the comparison relative to what A changes; `nil` without a base.
   public init(_ probe: NoiseProbe, _ comparison: NoiseComparison, effect: NoiseComparison?) {
-    prompt = probe.prompt
+    prompt = probe.prompts[0]
     size = "\(probe.size.width)x\(probe.size.height)"
     dtype = probe.precision.rawValue
     relativeError = comparison.relativeError

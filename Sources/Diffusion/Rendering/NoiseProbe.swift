@@ -11,7 +11,7 @@ public struct NoiseProbe: Sendable {
   public static let times: [Float] = [981, 701, 401, 101]
 
   private let model: PictureModel
-  public let prompt: String
+  public let prompts: [String]
   public let size: MapSize
   public let precision: Precision
   private let threads: Int
@@ -21,45 +21,60 @@ public struct NoiseProbe: Sendable {
   ///   - size: height and width in pixels, multiples of 8.
   ///   - seed: of the latents.
   public init(
-    _ model: PictureModel, prompt: String, size: MapSize, precision: Precision = .f32, threads: Int, seed: UInt64 = 0
+    _ model: PictureModel, prompts: [String], size: MapSize, precision: Precision = .f32, threads: Int, seed: UInt64 = 0
   ) {
+    precondition(!prompts.isEmpty, "a probe needs a prompt")
     self.model = model
-    self.prompt = prompt
+    self.prompts = prompts
     self.size = size
     self.precision = precision
     self.threads = threads
     self.seed = seed
   }
 
-  /// The predictions with some weights, one list for each of `times`, without guidance.
+  /// The predictions with some weights, without guidance: for each prompt one list for each of `times`.
   ///
   /// - Throws: `PromptError`, `CheckpointError`, `DiffusionError` for predictions that are not finite.
-  public func predictions(with weights: some WeightSource) throws -> [[Float]] {
+  public func predictions(with weights: some WeightSource) throws -> [[[Float]]] {
     try KernelThread.run {
       let backends = Backends(precision: precision, threads: threads)
-      let text = try TextConditioner(model, weights: weights, backend: backends.exact)
-        .features(of: .init(prompt: prompt, negative: nil, style: .a1111, layersSkipped: 0, isGuided: false)).prompt
-      backends.pool.trim()
+      let texts = try texts(weights, backends)
       let latent = MapSize(height: size.height / model.reduction, width: size.width / model.reduction)
-      let batch = Self.times.count
       let network = try UNet(model.unet, weights: weights, backend: backends.main, expecting: latent)
-      var condition = UNet.Condition()
-      condition.pooledText = text.summary
-      condition.sizes = UNet.Condition.sizes(of: size)
-      let features = FeatureMap(
-        (0..<batch).flatMap { _ in text.values }, batch: batch, height: 1, width: text.tokens,
-        channels: model.unet.contextChannels, pool: backends.pool)
-      let input = FeatureMap(
-        planar: try latents(latent), batch: batch, channels: 4, height: latent.height, width: latent.width,
-        pool: backends.pool)
-      let values = network(
-        input, time: network.prepare(times: [Self.times], conditions: Array(repeating: condition, count: batch))[0],
-        text: network.prepare(text: features)
-      ).planarValues
-      try DiffusionError.refuseNotFinite(values, "the UNet's prediction", file: model.path)
-      let count = values.count / batch
-      return (0..<batch).map { Array(values[$0 * count..<($0 + 1) * count]) }
+      let latents = try latents(latent)
+      return try texts.map { try predictions(network, $0, latents, latent, pool: backends.pool) }
     }
+  }
+
+  private func texts(_ weights: some WeightSource, _ backends: Backends) throws -> [TextConditioner.Features] {
+    defer { backends.pool.trim() }
+    let conditioner = try TextConditioner(model, weights: weights, backend: backends.exact)
+    return try prompts.map {
+      try conditioner.features(
+        of: .init(prompt: $0, negative: nil, style: .a1111, layersSkipped: 0, isGuided: false)
+      ).prompt
+    }
+  }
+
+  private func predictions(
+    _ network: UNet, _ text: TextConditioner.Features, _ latents: [Float], _ latent: MapSize, pool: MemoryPool
+  ) throws -> [[Float]] {
+    let batch = Self.times.count
+    var condition = UNet.Condition()
+    condition.pooledText = text.summary
+    condition.sizes = UNet.Condition.sizes(of: size)
+    let features = FeatureMap(
+      (0..<batch).flatMap { _ in text.values }, batch: batch, height: 1, width: text.tokens,
+      channels: model.unet.contextChannels, pool: pool)
+    let input = FeatureMap(
+      planar: latents, batch: batch, channels: 4, height: latent.height, width: latent.width, pool: pool)
+    let values = network(
+      input, time: network.prepare(times: [Self.times], conditions: Array(repeating: condition, count: batch))[0],
+      text: network.prepare(text: features)
+    ).planarValues
+    try DiffusionError.refuseNotFinite(values, "the UNet's prediction", file: model.path)
+    let count = values.count / batch
+    return (0..<batch).map { Array(values[$0 * count..<($0 + 1) * count]) }
   }
 
   /// Something coarse, as pictures are, under as much noise as there is at each time.

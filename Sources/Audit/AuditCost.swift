@@ -1,0 +1,35 @@
+import Checkpoints
+import Safetensors
+
+/// What it takes to use some adapters, or a checkpoint in the base's place.
+public struct AuditCost: Sendable {
+  public let adapters: Int
+  /// Of the adapters' files; of the checkpoint's files where there are no adapters.
+  public let fileBytes: Int
+  /// Of the factors as they are stored.
+  public let factorBytes: Int
+  /// For reading every weight with the adapters added.
+  public let loadSeconds: Double
+  /// Multiplications in the factors ÷ multiplications in the weights that they change.
+  public let extraArithmetic: Double
+
+  /// Reads all weights of the denoiser and the text encoders once.
+  ///
+  /// - Throws: what reading weights throws.
+  init(of side: AuditSide) throws {
+    let checkpoint = side.checkpoint ?? side.base
+    let targets = side.fits.flatMap(\.adapter.targets)
+    adapters = side.fits.count
+    fileBytes = side.fits.isEmpty ? checkpoint.byteCount : side.fits.reduce(0) { $0 + $1.adapter.byteCount }
+    factorBytes = targets.reduce(0) { $0 + $1.byteCount }
+    let changed = Dictionary(targets.map { ($0.key, $0.rows * $0.columns) }, uniquingKeysWith: { a, _ in a })
+    let weights = changed.values.reduce(0, +)
+    extraArithmetic =
+      weights == 0 ? 0 : Double(targets.reduce(0) { $0 + $1.rank * ($1.rows + $1.columns) }) / Double(weights)
+    let start = ContinuousClock.now
+    for name in side.base.weightNames where name.component != .vae {
+      _ = try side.weight(named: name, shape: side.base.weight(named: name)!.shape)
+    }
+    loadSeconds = (ContinuousClock.now - start) / .seconds(1)
+  }
+}

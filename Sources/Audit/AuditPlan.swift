@@ -1,0 +1,131 @@
+public import Checkpoints
+public import Diffusion
+import Kernels
+
+/// Whether what came after is still what was before: everything that is measured, resolved against the real files.
+public struct AuditPlan: Sendable {
+  public enum Progress: Sendable {
+    /// Weights done, of all.
+    case weights(Int, of: Int)
+    case costs
+    case spectra
+    case probing(String)
+    case pictures(AuditPictures.Series, Renderer.Progress)
+  }
+
+  public let before: AuditSide
+  public let after: AuditSide
+  /// What is rendered; none for an audit without pictures.
+  public let scenes: [AuditScene]
+  /// `nil` where the UNet is not asked.
+  public let rendering: AuditRendering?
+  public let limits: AuditLimits
+  public let threads: Int
+
+  /// - Parameters:
+  ///   - scenes: their strengths are those of adapters; a side that is a checkpoint has only the strength 1.
+  ///   - rendering: `nil` to look at the weights only.
+  public init(
+    before: AuditSide, after: AuditSide, scenes: [AuditScene], rendering: AuditRendering?,
+    limits: AuditLimits = AuditLimits(), threads: Int
+  ) {
+    let sweeps = before.hasStrength && after.hasStrength
+    (self.before, self.after, self.rendering, self.limits, self.threads) = (before, after, rendering, limits, threads)
+    self.scenes = scenes.map { scene in
+      var scene = scene
+      scene.strengths = sweeps ? scene.strengths : [1]
+      return scene
+    }
+  }
+
+  public var base: Checkpoint { before.base }
+
+  /// How many weights are compared, for progress.
+  public var weightCount: Int { WeightComparison.count(in: base) }
+
+  /// The steps of all pictures, for progress.
+  public var stepCount: Int {
+    guard let rendering else { return 0 }
+    let nulls = NullKind.kinds(for: rendering.precision).count
+    return rendering.request.steps * scenes.reduce(0) { $0 + 2 * $1.strengths.count + nulls }
+  }
+
+  /// What the user should know beside the result.
+  public var warnings: [String] { base.warnings + before.warnings + after.warnings }
+
+  /// Measures everything.
+  ///
+  /// `progress` is called on threads of the work.
+  ///
+  /// - Throws: `AuditError`, and what the rooms below throw; broken numbers in what came after are no error but a finding.
+  public func run(progress: @escaping @Sendable (Progress) -> Void = { _ in }) throws -> AuditResult {
+    let start = ContinuousClock.now
+    let weights = try compareWeights(progress)
+    progress(.costs)
+    let costs = try [AuditSide([], base: base), before, after].map { try AuditCost(of: $0) }
+    progress(.spectra)
+    let structure = AuditStructure(before, after, threads: threads)
+    var result = AuditResult(plan: self, weights: weights, costs: costs, structure: structure)
+    // What is broken cannot be rendered.
+    let isFinite = weights.entries.allSatisfy { $0.notFiniteAfter == 0 }
+    if let rendering, isFinite {
+      result.noise = try probe(rendering, progress)
+      if !scenes.isEmpty {
+        result.pictures = try AuditPictures(
+          scenes, before: before, after: after, rendering: rendering,
+          nulls: NullKind.kinds(for: rendering.precision)
+        ) { progress(.pictures($0, $1)) }
+      }
+    }
+    result.seconds = (ContinuousClock.now - start) / .seconds(1)
+    return result
+  }
+
+  private func compareWeights(_ progress: @escaping @Sendable (Progress) -> Void) throws -> WeightComparison {
+    let total = weightCount
+    let weights = try WeightComparison(before: before, after: after, threads: threads) {
+      progress(.weights($0, of: total))
+    }
+    let path = before.checkpoint?.path ?? before.fits.first?.adapter.path ?? base.path
+    if let broken = weights.entries.first(where: { $0.notFiniteBefore > 0 }) {
+      throw AuditError(.brokenBefore(weight: broken.name.path, count: broken.notFiniteBefore), path: path)
+    }
+    guard weights.total.energyBefore > 0 else { throw AuditError(.noEffect, path: path) }
+    return weights
+  }
+
+  // MARK: What the UNet says
+
+  private func probe(_ rendering: AuditRendering, _ progress: (Progress) -> Void) throws -> NoiseError {
+    func predictions(
+      _ name: String, _ weights: some WeightSource, precision: Precision? = nil
+    ) throws -> [[[Float]]] {
+      progress(.probing(name))
+      return try probe(rendering, precision: precision ?? rendering.precision).predictions(with: weights)
+    }
+    return NoiseError(
+      probe(rendering, precision: rendering.precision), base: try predictions("the base", base),
+      before: try predictions("before", before), after: try predictions("after", after),
+      nulls: try NullKind.kinds(for: rendering.precision).map { kind in
+        switch kind {
+        case .roundedWeights:
+          try predictions(kind.rawValue, RoundedWeights(source: before, format: base.usualFormat))
+        case .bfloatArithmetic: try predictions(kind.rawValue, before, precision: .bf16)
+        }
+      })
+  }
+
+  private func probe(_ rendering: AuditRendering, precision: Precision) -> NoiseProbe {
+    let side = min(rendering.model.usualSize, 256)
+    return NoiseProbe(
+      rendering.model, prompts: probePrompts, size: MapSize(height: side, width: side), precision: precision,
+      threads: rendering.threads)
+  }
+
+  /// The first four prompts; without any something general, which trigger words would do better.
+  private var probePrompts: [String] {
+    var prompts: [String] = []
+    for scene in scenes where !prompts.contains(scene.prompt) { prompts.append(scene.prompt) }
+    return prompts.isEmpty ? ["a photo"] : Array(prompts.prefix(4))
+  }
+}

@@ -1,0 +1,63 @@
+import Adapters
+public import Merging
+public import Spectra
+
+/// What adapters are made of, from their factors alone: spectra, how small they could be, how they disturb each other.
+public struct AuditStructure: Sendable {
+  /// The singular values of a block's targets together, largest first.
+  public struct Block: Sendable {
+    public let name: String
+    public let before: [Double]
+    public let after: [Double]
+  }
+
+  public let blocks: [Block]
+  /// The best that resizes of what was before can do.
+  public let curve: [RankAllocation]
+  /// Of the adapters before, where there are several.
+  public let crossTalk: CrossTalk?
+  /// Why a part is missing.
+  public let notes: [String]
+
+  init(_ before: AuditSide, _ after: AuditSide, threads: Int) {
+    var notes: [String] = []
+    func decomposed(_ side: AuditSide) -> DecomposedPlan? {
+      guard side.hasStrength else { return nil }
+      do {
+        let recipe = RefactorRecipe(
+          side.inputs.count == 1 ? .resize : .merge, inputs: side.inputs, rule: .exact, allowsUnknown: true)
+        return try DecomposedPlan(RefactorPlan(recipe), threads: threads)
+      } catch {
+        notes.append("spectra of \(side.label): \(error)")
+        return nil
+      }
+    }
+    let first = decomposed(before), second = decomposed(after)
+    blocks = Self.blocks(first, second)
+    curve = first?.curve(points: 24) ?? []
+    if before.inputs.count > 1, before.hasStrength {
+      crossTalk = try? CrossTalk(
+        before.fits.map(\.adapter), strengths: before.inputs.map(\.strength), threads: threads)
+    } else {
+      crossTalk = nil
+    }
+    self.notes = notes
+  }
+
+  private static func blocks(_ before: DecomposedPlan?, _ after: DecomposedPlan?) -> [Block] {
+    func values(_ plan: DecomposedPlan?) -> [String: [Double]] {
+      guard let plan else { return [:] }
+      var values: [String: [Double]] = [:]
+      for (target, spectrum) in zip(plan.plan.targets, plan.spectra) {
+        values[target.key.block, default: []] += spectrum.singularValues.filter { $0 > 0 }
+      }
+      return values.mapValues { $0.sorted(by: >) }
+    }
+    var order: [String] = []
+    for target in (before?.plan.targets ?? []) + (after?.plan.targets ?? []) where !order.contains(target.key.block) {
+      order.append(target.key.block)
+    }
+    let (first, second) = (values(before), values(after))
+    return order.map { Block(name: $0, before: first[$0] ?? [], after: second[$0] ?? []) }
+  }
+}

@@ -1,0 +1,42 @@
+public import Diffusion
+
+/// How far two sides are from each other in what the UNet predicts, for several prompts and times.
+public struct NoiseError: Sendable {
+  public struct Row: Sendable {
+    public let prompt: String
+    /// From nearly pure noise to nearly a picture.
+    public let times = NoiseProbe.times
+    /// Relative to the prediction, and to what the side before changes of the base's.
+    public let errors: NoiseComparison
+    public let effect: NoiseComparison
+    /// Of the side before in each of the ways of `NullKind`.
+    let nulls: [NoiseComparison]
+    /// The largest relative error of a harmless change, for each of `times`.
+    public var null: [Double] { times.indices.map { index in nulls.map { $0.relativeErrors[index] }.max() ?? 0 } }
+  }
+
+  public let rows: [Row]
+  /// Width and height in pixels: `256x256`.
+  public let size: String
+
+  init(_ probe: NoiseProbe, base: [[[Float]]], before: [[[Float]]], after: [[[Float]]], nulls: [[[[Float]]]]) {
+    size = "\(probe.size.width)x\(probe.size.height)"
+    rows = probe.prompts.indices.map { index in
+      Row(
+        prompt: probe.prompts[index], errors: NoiseComparison(before[index], after[index]),
+        effect: NoiseComparison(before[index], after[index], origin: base[index]),
+        nulls: nulls.map { NoiseComparison(before[index], $0[index]) })
+    }
+  }
+
+  /// Of the worst prompt.
+  public var relativeError: Double { rows.worst(of: \.errors) }
+  public var effectError: Double { rows.worst(of: \.effect) }
+  public var null: Double { rows.flatMap { $0.nulls.map(\.relativeError) }.max() ?? 0 }
+}
+
+extension [NoiseError.Row] {
+  fileprivate func worst(of path: KeyPath<NoiseError.Row, NoiseComparison>) -> Double {
+    map { $0[keyPath: path].relativeError }.max() ?? 0
+  }
+}

@@ -1,0 +1,21 @@
+import Checkpoints
+import Tensors
+
+/// Weights rounded to a number format: what everybody runs who loads a model with 16 bits.
+struct RoundedWeights<Source: WeightSource>: WeightSource {
+  let source: Source
+  let format: DType
+
+  func weight(named name: WeightName, shape: Shape) throws -> Tensor {
+    let exact = try source.weight(named: name, shape: shape)
+    guard let rounding = SumRounding(format), exact.dtype != format, exact.dtype.unitRoundoff != nil else { return exact }
+    let numbers = exact.floats(), nothing = [Float](repeating: 0, count: numbers.count)
+    return Tensor(
+      dtype: format, shape: shape,
+      bytes: Bytes(count: numbers.count * format.bits / 8) { target in
+        var unused = Survival()
+        rounding.roundNearest(
+          base: numbers, delta: nothing, count: numbers.count, into: target.baseAddress!, counting: &unused)
+      })
+  }
+}

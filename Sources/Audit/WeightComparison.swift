@@ -1,0 +1,192 @@
+public import Checkpoints
+import Adapters
+import LinearAlgebra
+public import Tensors
+
+/// How far two sides are from each other in what they add to each weight of the base.
+///
+/// With W a weight of the base, D what is added to it before and D' after: sums over the elements, in double precision. D is
+/// the adapters' delta as the engine computes it, or what a checkpoint's weight has more than the base's.
+public struct WeightComparison: Sendable {
+  public struct Entry: Sendable {
+    public let name: WeightName
+    public let shape: Shape
+    /// The part of the network: `down_blocks.1`, `text encoder 1`.
+    public let block: String
+    /// ‖W‖²; 0 where neither side changes the weight.
+    public internal(set) var baseEnergy = 0.0
+    /// ‖D‖², ‖D'‖², ⟨D, D'⟩ and ‖D − D'‖².
+    public internal(set) var energyBefore = 0.0
+    public internal(set) var energyAfter = 0.0
+    public internal(set) var inner = 0.0
+    public internal(set) var difference = 0.0
+    /// ‖D − D″‖², D″ being what is left of D when W + D is rounded to 16 bits.
+    public internal(set) var roundingEnergy = 0.0
+    /// Numbers of D and D' that are NaN or infinite. They are in no sum.
+    public internal(set) var notFiniteBefore = 0
+    public internal(set) var notFiniteAfter = 0
+
+    public var isChanged: Bool { baseEnergy > 0 || energyBefore > 0 || energyAfter > 0 || notFiniteAfter > 0 }
+    /// ‖D − D'‖ ÷ ‖D‖; infinite where only D' is not zero.
+    public var relativeError: Double { difference == 0 ? 0 : (difference / energyBefore).squareRoot() }
+    /// ‖D − D'‖ ÷ ‖W‖
+    public var baseRelativeError: Double { difference == 0 ? 0 : (difference / baseEnergy).squareRoot() }
+  }
+
+  /// The weights that a side changes, in the base's order.
+  public let entries: [Entry]
+  /// The 16 bits that rounding is measured with: those of the base, or f16.
+  public let roundingFormat: DType
+
+  /// Reads every weight that a side changes.
+  ///
+  /// - Parameter threads: how many weights are worked on at once; the result does not depend on it.
+  /// - Throws: `AuditError.otherModel`, and what reading weights throws.
+  public init(before: AuditSide, after: AuditSide, threads: Int, progress: (@Sendable (Int) -> Void)? = nil) throws {
+    let base = before.base, names = base.weightNames
+    let format = base.usualFormat
+    let work = names.map { base.weight(named: $0)!.shape.elementCount }
+    entries = try concurrentMap(
+      count: names.count, threads: threads, order: names.indices.sorted { (work[$0], $1) > (work[$1], $0) },
+      progress: progress, workspace: {}
+    ) { index, _ in
+      try Self.entry(names[index], before, after, rounding: SumRounding(format)!)
+    }.filter(\.isChanged)
+    roundingFormat = format
+  }
+
+  /// How many weights the work is about, for progress.
+  public static func count(in base: Checkpoint) -> Int { base.weightNames.count }
+
+  private static func entry(
+    _ name: WeightName, _ before: AuditSide, _ after: AuditSide, rounding: SumRounding
+  ) throws -> Entry {
+    let base = before.base, shape = base.weight(named: name)!.shape
+    var entry = Entry(name: name, shape: shape, block: name.block)
+    let original = try base.weight(named: name, shape: shape)
+    // Tables of whole numbers (position ids) are nothing that is added to.
+    guard original.dtype.unitRoundoff != nil else { return entry }
+    let old = try before.change(of: name, shape: shape, from: original)
+    let new = try after.change(of: name, shape: shape, from: original)
+    guard old != nil || new != nil else { return entry }
+    let numbers = original.floats()
+    entry.add(numbers, old, new)
+    if let old, entry.notFiniteBefore == 0 {
+      var survival = Survival()
+      withUnsafeTemporaryAllocation(byteCount: 2 * numbers.count, alignment: 64) { target in
+        rounding.roundNearest(
+          base: numbers, delta: old, count: numbers.count, into: target.baseAddress!, counting: &survival)
+      }
+      entry.roundingEnergy = survival.residualEnergy
+    }
+    return entry
+  }
+
+  // MARK: Totals
+
+  /// Sums over some weights.
+  public struct Total: Sendable {
+    public private(set) var baseEnergy = 0.0
+    public private(set) var energyBefore = 0.0
+    public private(set) var energyAfter = 0.0
+    public private(set) var inner = 0.0
+    public private(set) var difference = 0.0
+    public private(set) var roundingEnergy = 0.0
+
+    init(_ entries: some Sequence<Entry>) {
+      for entry in entries {
+        baseEnergy += entry.baseEnergy
+        energyBefore += entry.energyBefore
+        energyAfter += entry.energyAfter
+        inner += entry.inner
+        difference += entry.difference
+        roundingEnergy += entry.roundingEnergy
+      }
+    }
+
+    public var relativeError: Double { difference == 0 ? 0 : (difference / energyBefore).squareRoot() }
+    public var baseRelativeError: Double { difference == 0 ? 0 : (difference / baseEnergy).squareRoot() }
+    /// ⟨D, D'⟩ ÷ ‖D‖²: the strength at which D stands in D'.
+    public var scale: Double { inner / energyBefore }
+    /// ⟨D, D'⟩ ÷ ‖D‖‖D'‖; `nil` where one is zero.
+    public var cosine: Double? {
+      energyBefore > 0 && energyAfter > 0 ? inner / (energyBefore * energyAfter).squareRoot() : nil
+    }
+    /// The relative error that rounding to 16 bits alone makes.
+    public var roundingError: Double { roundingEnergy == 0 ? 0 : (roundingEnergy / energyBefore).squareRoot() }
+  }
+
+  public var total: Total { Total(entries) }
+
+  /// By block, in the order of the first weight.
+  public var blocks: [(name: String, total: Total)] {
+    var order: [String] = []
+    for entry in entries where !order.contains(entry.block) { order.append(entry.block) }
+    return order.map { name in (name, Total(entries.lazy.filter { $0.block == name })) }
+  }
+
+  /// √Σ‖D‖² over the weights that are changed before and not after, ÷ ‖D‖.
+  public var lostShare: Double {
+    share(entries.reduce(0) { $0 + ($1.energyAfter == 0 && $1.notFiniteAfter == 0 ? $1.energyBefore : 0) })
+  }
+
+  /// √Σ‖D'‖² over the weights that are changed after and not before, ÷ ‖D‖.
+  public var addedShare: Double { share(entries.reduce(0) { $0 + ($1.energyBefore == 0 ? $1.energyAfter : 0) }) }
+
+  private func share(_ energy: Double) -> Double { energy == 0 ? 0 : (energy / total.energyBefore).squareRoot() }
+}
+
+extension WeightComparison.Entry {
+  /// Sums over all elements; absent changes are zero.
+  fileprivate mutating func add(_ base: [Float], _ old: [Float]?, _ new: [Float]?) {
+    typealias Lanes = SIMD8<Double>
+    var sums = (base: Lanes(), before: Lanes(), after: Lanes(), inner: Lanes(), difference: Lanes())
+    var bad = (before: 0, after: 0)
+    func sum(_ place: Int, _ count: Int) {
+      func lanes(_ values: [Float]?) -> Lanes {
+        guard let values else { return Lanes() }
+        var result = Lanes()
+        for lane in 0..<count { result[lane] = Double(values[place + lane]) }
+        return result
+      }
+      let weight = lanes(base), a = lanes(old), b = lanes(new)
+      sums.base += weight * weight
+      // One test for all: a sum with NaN or infinity in it is not finite.
+      guard (a.sum() + b.sum()).isFinite else {
+        bad.before += (0..<count).count { !a[$0].isFinite }
+        bad.after += (0..<count).count { !b[$0].isFinite }
+        return
+      }
+      sums.before += a * a
+      sums.after += b * b
+      sums.inner += a * b
+      sums.difference += (a - b) * (a - b)
+    }
+    let whole = base.count / 8 * 8
+    for place in stride(from: 0, to: whole, by: 8) { sum(place, 8) }
+    if whole < base.count { sum(whole, base.count - whole) }
+    (baseEnergy, energyBefore, energyAfter) = (sums.base.sum(), sums.before.sum(), sums.after.sum())
+    (inner, difference) = (sums.inner.sum(), sums.difference.sum())
+    (notFiniteBefore, notFiniteAfter) = (bad.before, bad.after)
+  }
+}
+
+extension Checkpoint {
+  /// All weights of all networks under the names that engines know.
+  var weightNames: [WeightName] {
+    Component.allCases.filter { $0 != .other }.flatMap { component in
+      names(of: component).map { WeightName(component, $0) }
+    }
+  }
+
+  /// The number format of most of the denoiser where that has 16 bits, or else f16.
+  var usualFormat: DType {
+    let counts = Dictionary(weights(of: .denoiser).map { ($0.entry.dtype, $0.entry.shape.elementCount) }, uniquingKeysWith: +)
+    return counts.max { $0.value < $1.value }?.key == .bf16 ? .bf16 : .f16
+  }
+}
+
+extension WeightName {
+  /// The part of the network that the weight is in.
+  var block: String { TargetKey(component, path.underscored).block }
+}

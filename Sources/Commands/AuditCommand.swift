@@ -1,0 +1,120 @@
+import ArgumentParser
+import Audit
+import Checkpoints
+import Diffusion
+import Foundation
+import Kernels
+import Merging
+import Reports
+import Safetensors
+import Tensors
+
+struct AuditCommand: LatheCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "audit",
+    abstract: "Says whether the small, merged or baked one is still the same: numbers, pictures, an exit code.",
+    discussion: """
+      Compares what is added to the base before and after: adapters (a stack counts as one), or a checkpoint in the base's
+      place. Weights are compared exactly, the UNet is asked about the same noisy latents, and the same pictures are made
+      with both, beside those of harmless changes of precision: the noise. Exit code 1 when a check fails.
+
+      DIR gets report.html (one file, opens from disk), report.json, report.md, tables and pictures.
+
+      Examples:
+        lathe audit sd15.safetensors --before style.safetensors --after style-small.safetensors --prompts p.txt -o audit
+        lathe audit sdxl/ --before a.safetensors@0.8 b.safetensors@0.5 --after merged.safetensors --prompts p.yaml -o audit
+        lathe audit sd15.safetensors --before style.safetensors --after baked.safetensors --limit probe.relative_error=0.01
+        lathe audit flux/ --before style.safetensors --after style-small.safetensors --weights-only -o audit
+      """)
+
+  @Argument(help: "A base checkpoint: file, index of shards, or folder.")
+  var base: String
+
+  @Option(
+    parsing: .upToNextOption,
+    help: ArgumentHelp("Adapters with their strengths, FILE@0.8, or a checkpoint.", valueName: "file"))
+  var before: [AdapterArgument]
+
+  @Option(parsing: .upToNextOption, help: ArgumentHelp("The same for what came of them.", valueName: "file"))
+  var after: [AdapterArgument]
+
+  @OptionGroup var scenes: AuditSceneOptions
+
+  @Flag(help: "Compare the weights only, of models that cannot be rendered too.")
+  var weightsOnly = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Another limit for a check, NAME=NUMBER with a name of the report; may be given several times.",
+      valueName: "name=number"))
+  var limit: [LimitArgument] = []
+
+  @Option(
+    help: ArgumentHelp("Fail also when a check is worse than in this report of an earlier audit.", valueName: "json"))
+  var against: String?
+
+  @Option(name: .shortAndLong, help: ArgumentHelp("Write the report into this new folder.", valueName: "folder"))
+  var output: String?
+
+  @Flag(help: "Replace the report of an earlier audit.")
+  var force = false
+
+  @Flag(inversion: .prefixedNo, help: "Note the hashes of all files, for which they are read whole.")
+  var hashes = true
+
+  @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    guard !weightsOnly || !scenes.hasPrompts else {
+      throw ValidationError("expected --weights-only or prompts, found both")
+    }
+  }
+
+  func execute() throws -> Outcome {
+    let earlier = try against.map { try AuditReport(path: $0) }
+    let plan = try self.plan()
+    let destination = try output.map { try AuditOutput($0, overwriting: force) }
+    let warnings = plan.warnings
+    common.warn(warnings)
+    let progress = AuditProgress(plan, isQuiet: common.quiet)
+    let result = try plan.run { progress.update($0) }
+    progress.finish()
+    var report = AuditReport(
+      result, recipe: try AuditSources(plan, hashing: hashes).recipe, notMeasured: notMeasured(plan), warnings: warnings)
+    if let earlier { report.compare(with: earlier, path: against!) }
+    try destination?.write(report, result)
+    if common.json { try Console.report(report.jsonText()) } else { try Console.report(report.text(width: Console.width)) }
+    return report.passed ? .done : .failed
+  }
+
+  private func plan() throws -> AuditPlan {
+    let checkpoint = try Checkpoint(path: base)
+    let sides = try [before, after].map { try AuditSide($0.map(\.input), base: checkpoint) }
+    let model = weightsOnly ? nil : try PictureModel(checkpoint)
+    var limits = AuditLimits()
+    for argument in limit { limits[argument.measure] = argument.limit }
+    return AuditPlan(
+      before: sides[0], after: sides[1], scenes: try model.map { try scenes.scenes($0) } ?? [],
+      rendering: try model.map { try scenes.rendering($0, threads: common.threads) }, limits: limits,
+      threads: common.threads)
+  }
+
+  private func notMeasured(_ plan: AuditPlan) -> [String] {
+    if plan.rendering == nil { return ["noise prediction and pictures: --weights-only"] }
+    return plan.scenes.isEmpty ? ["pictures: no prompts (--prompts FILE or --prompt TEXT)"] : []
+  }
+}
+
+extension AuditReport {
+  /// Reads the report of an earlier audit.
+  ///
+  /// - Throws: `SafetensorsError.missing`, `AuditFileError`.
+  fileprivate init(path: String) throws {
+    let bytes = try MappedFile(path: path).bytes
+    do {
+      self = try bytes.withUnsafeBytes { try AuditReport(jsonText: Data($0)) }
+    } catch {
+      throw AuditError(.side(reason: "expected a report.json of lathe audit, found something else"), path: path)
+    }
+  }
+}

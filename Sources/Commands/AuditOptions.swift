@@ -1,0 +1,122 @@
+import ArgumentParser
+import Audit
+import Diffusion
+import Foundation
+import Kernels
+import Merging
+import Sampling
+
+/// What an audit renders, and how. Its pictures are compared, so that many small ones say more than a few large ones.
+struct AuditSceneOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Read prompts from a file: one a line, or YAML with negative, seed, size and strengths.", valueName: "file"))
+  var prompts: String?
+
+  @Option(help: ArgumentHelp("What is to be seen; may be given several times.", valueName: "text"))
+  var prompt: [String] = []
+
+  @Option(help: ArgumentHelp("What is not to be seen.", valueName: "text"))
+  var negative: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Compare at these multiples of all strengths (default: 0.5,0.8,1; only 1 where a side is a checkpoint).",
+      valueName: "numbers"))
+  var strengths: StrengthList?
+
+  @Option(help: ArgumentHelp("Start the noise from this number.", valueName: "n"))
+  var seed: UInt64?
+
+  @Option(
+    help: ArgumentHelp("Width and height, multiples of 8 (default: the model's; 256x256 is several times as fast).",
+      valueName: "WxH"))
+  var size: PictureSize?
+
+  @Option(help: ArgumentHelp("Steps (default: 12; 4 with lcm and tcd).", valueName: "n"))
+  var steps: Int?
+
+  @Option(help: ArgumentHelp("How closely the prompt is followed (default: as render).", valueName: "x"))
+  var cfg: Double?
+
+  @Option(help: "How the noise is taken away.")
+  var sampler = SamplerKind.dpm2M
+
+  @Option(help: "f32, or bf16 where the processor multiplies it: up to twice as fast, and the noise is louder.")
+  var precision = Precision.f32
+
+  @Option(help: "Noise like torch's on a CPU, or philox like that of NVIDIA's GPUs.")
+  var rng = RenderRequest.Generator.torch
+
+  @Option(
+    help: ArgumentHelp("Decode with this autoencoder: a file, a folder, a checkpoint, or a TAESD.", valueName: "path"))
+  var vae: String?
+
+  mutating func validate() throws {
+    try precision.requireProcessor()
+    if let cfg, !(cfg >= 0 && cfg.isFinite) {
+      throw ValidationError("--cfg: expected a number of at least 0, found \(cfg)")
+    }
+    if let steps, steps < 1 { throw ValidationError("--steps: expected at least 1, found \(steps)") }
+  }
+
+  /// The strengths of pairs that nobody has said otherwise about.
+  static let usualStrengths = [0.5, 0.8, 1]
+
+  var hasPrompts: Bool { prompts != nil || !prompt.isEmpty }
+
+  /// How pictures of the model are made.
+  func rendering(_ model: PictureModel, threads: Int) throws -> AuditRendering {
+    let isDistilled = sampler == .lcm || sampler == .tcd
+    var request = RenderRequest(prompt: "", size: MapSize(height: model.usualSize, width: model.usualSize))
+    request.sampler = sampler
+    request.steps = steps ?? (isDistilled ? 4 : 12)
+    request.guidance = Guidance(scale: Float(cfg ?? (isDistilled ? 1 : model.textUse == .two ? 6 : 7)))
+    request.generator = rng
+    let other = try vae.map { try OtherAutoencoder(path: $0) }
+    guard other != nil || model.autoencoder != nil || !hasPrompts else {
+      throw DiffusionError(.missing("a VAE", hint: "give one with --vae"), file: model.path)
+    }
+    return AuditRendering(
+      model: model, decoder: other?.decoder ?? .own, request: request, precision: precision, threads: threads)
+  }
+
+  /// What is rendered.
+  ///
+  /// - Throws: `ValidationError` for sizes that the model has not.
+  func scenes(_ model: PictureModel) throws -> [AuditScene] {
+    let file = try prompts.map { try SceneFile(path: $0) }
+    let usual = PictureSize(width: model.usualSize, height: model.usualSize)
+    let entries = prompt.map { SceneFile.Entry(prompt: $0) } + (file?.entries ?? [])
+    return try entries.map { entry in
+      // What the command line says holds for all that say nothing themselves.
+      let size = file?.size(of: entry) ?? self.size ?? usual
+      guard size.width % model.reduction == 0, size.height % model.reduction == 0,
+        max(size.width, size.height) <= 1 << 14
+      else {
+        throw ValidationError("--size: expected multiples of \(model.reduction) up to 16384, found \(size.text)")
+      }
+      guard min(size.width, size.height) >= 16 else {
+        throw ValidationError("--size: expected at least 16 pixels a side to compare, found \(size.text)")
+      }
+      return AuditScene(
+        prompt: entry.prompt, negative: entry.negative ?? file?.negative ?? negative,
+        seed: entry.seed ?? seed ?? file?.seed ?? 0, size: MapSize(height: size.height, width: size.width),
+        strengths: entry.strengths ?? strengths?.values ?? file?.strengths ?? Self.usualStrengths)
+    }
+  }
+}
+
+/// `probe.relative_error=0.02`: another limit for a check.
+struct LimitArgument: ExpressibleByArgument {
+  let measure: AuditMeasure
+  let limit: Double
+
+  init?(argument: String) {
+    let parts = argument.split(separator: "=")
+    guard parts.count == 2, let measure = AuditMeasure(rawValue: String(parts[0])), let limit = Double(parts[1]),
+      !limit.isNaN
+    else { return nil }
+    (self.measure, self.limit) = (measure, limit)
+  }
+}

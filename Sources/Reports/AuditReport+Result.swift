@@ -1,0 +1,152 @@
+public import Audit
+import Checkpoints
+import Images
+
+extension AuditReport {
+  /// - Parameters:
+  ///   - recipe: what was asked for, with hashes.
+  ///   - notMeasured: what was left out because the user or the model would have it so.
+  public init(_ result: AuditResult, recipe: Recipe, notMeasured: [String], warnings: [String]) {
+    let isBroken = result.weights.entries.contains { $0.notFiniteAfter > 0 }
+    self.init(
+      verdict: result.verdict.rawValue, passed: result.passes, summary: AuditWords.summary(result),
+      reasons: AuditWords.reasons(result), checks: result.checks.map(Check.init),
+      notMeasured: notMeasured + (isBroken ? ["noise prediction and pictures: the numbers are broken"] : [])
+        + result.structure.notes,
+      warnings: warnings, recipe: recipe, weights: Weights(result.weights),
+      probe: result.noise.map { Probe($0) }, pictures: Self.pictures(result), nulls: Self.nulls(result),
+      costs: Self.costs(result), spectra: result.structure.blocks.map { BlockSpectrum($0) },
+      curve: Self.curve(result), crossTalk: Self.crossTalk(result), seconds: result.seconds)
+  }
+
+  /// Where the report's pictures go, and what they show: beside those of the pairs the heat map of the difference.
+  static func number(_ index: Int, of count: Int) -> String {
+    let digits = max(2, "\(count)".count), text = "\(index + 1)"
+    return String(repeating: "0", count: digits - text.count) + text
+  }
+
+  private static func pictures(_ result: AuditResult) -> [Picture] {
+    guard let pairs = result.pictures?.pairs else { return [] }
+    return pairs.enumerated().map { index, pair in
+      let stem = "pictures/\(number(index, of: pairs.count))"
+      return Picture(
+        prompt: pair.scene.prompt, negative: pair.scene.negative, seed: pair.scene.seed, strength: pair.strength,
+        before: "\(stem)-before.png", after: "\(stem)-after.png", difference: "\(stem)-difference.png",
+        likeness: Likeness(pair.likeness), verdict: result.verdict(of: pair).rawValue)
+    }
+  }
+
+  private static func nulls(_ result: AuditResult) -> [Null] {
+    (result.pictures?.nulls ?? []).enumerated().map { place, null in
+      Null(
+        name: null.kind.rawValue, meaning: null.kind.meaning,
+        rows: null.rows.enumerated().map { index, row in
+          Null.Row(
+            prompt: row.scene.prompt, seed: row.scene.seed, strength: row.strength,
+            picture: "pictures/null-\(place + 1)-\(number(index, of: null.rows.count)).png",
+            likeness: Likeness(row.likeness))
+        })
+    }
+  }
+
+  private static func costs(_ result: AuditResult) -> [Cost] {
+    let seconds = result.pictures?.secondsPerStep
+    return zip(["base alone", "before", "after"], result.costs).enumerated().map { index, pair in
+      let (name, cost) = pair
+      return Cost(
+        name: name, adapters: cost.adapters, fileBytes: cost.fileBytes, factorBytes: cost.factorBytes,
+        loadSeconds: cost.loadSeconds, secondsPerStep: index == 1 ? seconds?.before : index == 2 ? seconds?.after : nil,
+        extraArithmetic: cost.extraArithmetic)
+    }
+  }
+
+  private static func curve(_ result: AuditResult) -> Curve? {
+    guard !result.structure.curve.isEmpty, result.plan.after.hasStrength else { return nil }
+    return Curve(
+      points: result.structure.curve.map { .init(bytes: $0.bytes, relativeError: $0.relativeError) },
+      before: .init(bytes: result.costs[1].fileBytes, relativeError: 0),
+      after: .init(bytes: result.costs[2].fileBytes, relativeError: result.weights.total.relativeError))
+  }
+
+  private static func crossTalk(_ result: AuditResult) -> [CrossTalk] {
+    let labels = result.plan.before.inputs.map(\.label)
+    return (result.structure.crossTalk?.pairs ?? []).map {
+      CrossTalk(
+        source: labels[$0.source], target: labels[$0.target], cosine: $0.cosine, output: $0.output, input: $0.input)
+    }
+  }
+}
+
+extension AuditReport.Check {
+  init(_ check: AuditCheck) {
+    self.init(
+      name: check.measure.rawValue, title: AuditWords.title(check.measure), value: check.value, limit: check.limit,
+      isLeast: check.measure.isLeast, pass: check.passes, null: check.null, worst: check.worst,
+      meaning: AuditWords.meaning(check), advice: AuditWords.advice(check))
+  }
+}
+
+extension AuditReport.Weights {
+  init(_ weights: WeightComparison) {
+    let total = weights.total
+    self.init(
+      relativeError: total.relativeError, baseRelativeError: total.baseRelativeError, scale: total.scale,
+      cosine: total.cosine, null: total.roundingError,
+      blocks: weights.blocks.map { name, total in
+        AuditReport.WeightRow(
+          name: name, block: name, shape: [], relativeError: total.relativeError,
+          baseRelativeError: total.baseRelativeError, normBefore: total.energyBefore.squareRoot(),
+          normAfter: total.energyAfter.squareRoot(), difference: total.difference.squareRoot())
+      },
+      targets: weights.entries.map { entry in
+        AuditReport.WeightRow(
+          name: entry.name.path, block: entry.block, shape: entry.shape.extents, relativeError: entry.relativeError,
+          baseRelativeError: entry.baseRelativeError, normBefore: entry.energyBefore.squareRoot(),
+          normAfter: entry.energyAfter.squareRoot(), difference: entry.difference.squareRoot())
+      })
+  }
+}
+
+extension AuditReport.Probe {
+  init(_ noise: NoiseError) {
+    self.init(
+      size: noise.size, relativeError: noise.relativeError, effectError: noise.effectError, null: noise.null,
+      rows: noise.rows.flatMap { row in
+        row.times.indices.map { index in
+          Row(
+            prompt: row.prompt, time: Double(row.times[index]), relativeError: row.errors.relativeErrors[index],
+            effectError: row.effect.relativeErrors[index], null: row.null[index])
+        }
+      })
+  }
+}
+
+extension AuditReport.Likeness {
+  init(_ comparison: ImageComparison) {
+    self.init(
+      ssimulacra2: comparison.perceptualScore, msSsim: comparison.multiScaleSimilarity,
+      ssim: comparison.structuralSimilarity, psnr: comparison.peakSignalToNoise,
+      greatestDifference: comparison.greatestDifference, differingShare: comparison.differingShare)
+  }
+}
+
+extension AuditReport.BlockSpectrum {
+  init(_ block: AuditStructure.Block) {
+    self.init(block: block.name, before: block.before, after: block.after)
+  }
+}
+
+extension NullKind {
+  fileprivate var meaning: String {
+    switch self {
+    case .roundedWeights: "What was before, its weights rounded to 16 bits as most programs load them."
+    case .bfloatArithmetic: "What was before, computed in bf16 as many programs do."
+    }
+  }
+}
+
+extension AuditReport {
+  /// Adds a check for each that an earlier report has too: it must not be worse than it was.
+  public mutating func compare(with earlier: AuditReport, path: String) {}
+  public func text(width: Int) -> String { checks.map { "\($0.name) \($0.value ?? 0) \($0.limit) \($0.null ?? -1) \($0.pass) \($0.worst ?? "")" }.joined(separator: "\n") + "\n" }
+}
