@@ -10,7 +10,8 @@ public struct AuditError: Error, CustomStringConvertible {
     /// What the other result is compared with is broken itself.
     case brokenBefore(weight: String, count: Int)
     case noEffect
-    case scenes(reason: String)
+    /// An earlier report that cannot be compared with.
+    case otherAudit(reason: String)
   }
 
   public let kind: Kind
@@ -31,7 +32,8 @@ public struct AuditError: Error, CustomStringConvertible {
     case .brokenBefore(let weight, let count):
       "\(path): \(weight): expected finite numbers, found \(count) NaN or infinite; hint: there is nothing to compare with"
     case .noEffect: "\(path): expected something that changes the base, found no effect; hint: its strength may be 0"
-    case .scenes(let reason): "\(path): \(reason)"
+    case .otherAudit(let reason):
+      "\(path): \(reason); hint: compare with an audit of the same base and pictures, or leave out --against"
     }
   }
 }

@@ -20,11 +20,43 @@ public struct AuditRendering: Sendable {
     (self.precision, self.threads) = (precision, threads)
   }
 
-  func request(_ scene: AuditScene) -> RenderRequest {
+  private func request(_ scene: AuditScene) -> RenderRequest {
     var request = request
     (request.prompt, request.negativePrompt) = (scene.prompt, scene.negative)
     (request.seed, request.size) = (scene.seed, scene.size)
     return request
+  }
+
+  /// Renders all shots, those of one strength together.
+  ///
+  /// - Parameter weights: for each strength.
+  /// - Returns: pictures in the order of the shots, and the mean time of a step.
+  /// - Throws: what the engine throws.
+  func pictures(
+    of shots: [AuditShot], with weights: (Double) -> some WeightSource,
+    progress: (_ strength: Double, Renderer.Progress) throws -> Void
+  ) throws -> (images: [RGBImage], secondsPerStep: Double) {
+    var images = [RGBImage?](repeating: nil, count: shots.count), seconds = 0.0
+    for strength in Set(shots.map(\.strength)).sorted() {
+      let places = shots.indices.filter { shots[$0].strength == strength }
+      let renderer = Renderer(
+        model, weights: weights(strength), decoder: decoder, precision: precision, threads: threads)
+      let result = try renderer.render(places.map { request(shots[$0].scene) }) { try progress(strength, $0) }
+      for (place, image) in zip(places, result.images) { images[place] = image }
+      seconds += result.secondsPerStep * Double(places.count)
+    }
+    return (images.map { $0! }, seconds / Double(max(shots.count, 1)))
+  }
+}
+
+/// A scene at one strength.
+public struct AuditShot: Sendable {
+  public let scene: AuditScene
+  public let strength: Double
+
+  /// All scenes at all their strengths.
+  static func all(of scenes: [AuditScene]) -> [AuditShot] {
+    scenes.flatMap { scene in scene.strengths.map { AuditShot(scene: scene, strength: $0) } }
   }
 }
 
@@ -38,8 +70,7 @@ public struct AuditPictures: Sendable {
   }
 
   public struct Pair: Sendable {
-    public let scene: AuditScene
-    public let strength: Double
+    public let shot: AuditShot
     public let before: RGBImage
     public let after: RGBImage
     public let likeness: ImageComparison
@@ -48,8 +79,7 @@ public struct AuditPictures: Sendable {
   /// A harmless change of what was before.
   public struct Null: Sendable {
     public struct Row: Sendable {
-      public let scene: AuditScene
-      public let strength: Double
+      public let shot: AuditShot
       public let picture: RGBImage
       public let likeness: ImageComparison
     }
@@ -58,9 +88,10 @@ public struct AuditPictures: Sendable {
     public let rows: [Row]
   }
 
+  /// In the order of the scenes, each with its strengths.
   public let pairs: [Pair]
   public let nulls: [Null]
-  /// Of the pictures before and of those after; the steps of the base alone cost what they cost.
+  /// Of the pictures before and of those after.
   public let secondsPerStep: (before: Double, after: Double)
 
   /// Renders all scenes at all their strengths, before and after; and before again in the ways of `nulls`, at each scene's
@@ -71,56 +102,34 @@ public struct AuditPictures: Sendable {
     _ scenes: [AuditScene], before: AuditSide, after: AuditSide, rendering: AuditRendering, nulls: [NullKind],
     progress: (Series, Renderer.Progress) throws -> Void
   ) throws {
-    var pairs: [Pair] = [], seconds = (before: 0.0, after: 0.0), steps = 0
-    for strength in Set(scenes.flatMap(\.strengths)).sorted() {
-      let own = scenes.filter { $0.strengths.contains(strength) }
-      let first = try Self.render(own, with: before.scaled(by: strength), rendering) {
-        try progress(.before(strength: strength), $0)
-      }
-      let second = try Self.render(own, with: after.scaled(by: strength), rendering) {
-        try progress(.after(strength: strength), $0)
-      }
-      seconds.before += first.secondsPerStep * Double(own.count)
-      seconds.after += second.secondsPerStep * Double(own.count)
-      steps += own.count
-      for (index, scene) in own.enumerated() {
-        pairs.append(
-          Pair(
-            scene: scene, strength: strength, before: first.images[index], after: second.images[index],
-            likeness: try ImageComparison(first.images[index], second.images[index])))
-      }
+    let shots = AuditShot.all(of: scenes)
+    let first = try rendering.pictures(of: shots, with: before.scaled) { try progress(.before(strength: $0), $1) }
+    let second = try rendering.pictures(of: shots, with: after.scaled) { try progress(.after(strength: $0), $1) }
+    pairs = try shots.indices.map { index in
+      Pair(
+        shot: shots[index], before: first.images[index], after: second.images[index],
+        likeness: try ImageComparison(first.images[index], second.images[index]))
     }
-    // In the order of the scenes, each with its strengths.
-    self.pairs = scenes.flatMap { scene in
-      scene.strengths.map { strength in pairs.first { $0.scene == scene && $0.strength == strength }! }
-    }
-    secondsPerStep = (seconds.before / Double(max(steps, 1)), seconds.after / Double(max(steps, 1)))
-    let exact = self.pairs
+    secondsPerStep = (first.secondsPerStep, second.secondsPerStep)
+    let places = shots.indices.filter { shots[$0].strength == shots[$0].scene.strengths.max() }
     self.nulls = try nulls.map { kind in
-      var rows: [Null.Row] = []
-      for strength in Set(scenes.compactMap { $0.strengths.max() }).sorted() {
-        let own = scenes.filter { $0.strengths.max() == strength }
-        let result = try kind.render(own, with: before.scaled(by: strength), rendering) {
-          try progress(.null(name: kind.rawValue), $0)
-        }
-        rows += try zip(own, result.images).map { scene, image in
-          let original = exact.first { $0.scene == scene && $0.strength == strength }!.before
-          return Null.Row(
-            scene: scene, strength: strength, picture: image, likeness: try ImageComparison(original, image))
-        }
+      let images = try kind.pictures(of: places.map { shots[$0] }, with: before, rendering) {
+        try progress(.null(name: kind.rawValue), $1)
       }
-      return Null(kind: kind, rows: rows)
+      return Null(
+        kind: kind,
+        rows: try zip(places, images).map { place, image in
+          Null.Row(
+            shot: shots[place], picture: image, likeness: try ImageComparison(first.images[place], image))
+        })
     }
   }
 
-  static func render(
-    _ scenes: [AuditScene], with weights: some WeightSource, _ rendering: AuditRendering,
-    progress: (Renderer.Progress) throws -> Void
-  ) throws -> Renderer.Result {
-    try Renderer(
-      rendering.model, weights: weights, decoder: rendering.decoder, precision: rendering.precision,
-      threads: rendering.threads
-    ).render(scenes.map(rendering.request), progress: progress)
+  /// A measure over all pairs: the mean.
+  static func mean(_ measure: AuditMeasure, of comparisons: [ImageComparison]) -> Double {
+    let values = comparisons.map { $0.value(of: measure) }, finite = values.filter(\.isFinite)
+    // The infinite ratio of equal pictures leaves the others' mean as it is, unless all are equal.
+    return finite.isEmpty ? values.first ?? .nan : finite.reduce(0, +) / Double(finite.count)
   }
 }
 
@@ -136,18 +145,20 @@ public enum NullKind: String, Sendable, CaseIterable {
     precision == .f32 && NativeBackend.precisions.contains(.bf16) ? allCases : [.roundedWeights]
   }
 
-  fileprivate func render(
-    _ scenes: [AuditScene], with side: AuditSide, _ rendering: AuditRendering,
-    progress: (Renderer.Progress) throws -> Void
-  ) throws -> Renderer.Result {
+  fileprivate func pictures(
+    of shots: [AuditShot], with side: AuditSide, _ rendering: AuditRendering,
+    progress: (Double, Renderer.Progress) throws -> Void
+  ) throws -> [RGBImage] {
     switch self {
     case .roundedWeights:
-      return try AuditPictures.render(
-        scenes, with: RoundedWeights(source: side, format: side.base.usualFormat), rendering, progress: progress)
+      let format = side.base.usualFormat
+      return try rendering.pictures(
+        of: shots, with: { RoundedWeights(source: side.scaled(by: $0), format: format) }, progress: progress
+      ).images
     case .bfloatArithmetic:
       var rendering = rendering
       rendering.precision = .bf16
-      return try AuditPictures.render(scenes, with: side, rendering, progress: progress)
+      return try rendering.pictures(of: shots, with: side.scaled, progress: progress).images
     }
   }
 }

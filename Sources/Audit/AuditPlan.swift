@@ -101,10 +101,10 @@ public struct AuditPlan: Sendable {
       _ name: String, _ weights: some WeightSource, precision: Precision? = nil
     ) throws -> [[[Float]]] {
       progress(.probing(name))
-      return try probe(rendering, precision: precision ?? rendering.precision).predictions(with: weights)
+      return try rendering.probe(scenes, precision: precision).predictions(with: weights)
     }
     return NoiseError(
-      probe(rendering, precision: rendering.precision), base: try predictions("the base", base),
+      rendering.probe(scenes), base: try predictions("the base", base),
       before: try predictions("before", before), after: try predictions("after", after),
       nulls: try NullKind.kinds(for: rendering.precision).map { kind in
         switch kind {
@@ -113,19 +113,5 @@ public struct AuditPlan: Sendable {
         case .bfloatArithmetic: try predictions(kind.rawValue, before, precision: .bf16)
         }
       })
-  }
-
-  private func probe(_ rendering: AuditRendering, precision: Precision) -> NoiseProbe {
-    let side = min(rendering.model.usualSize, 256)
-    return NoiseProbe(
-      rendering.model, prompts: probePrompts, size: MapSize(height: side, width: side), precision: precision,
-      threads: rendering.threads)
-  }
-
-  /// The first four prompts; without any something general, which trigger words would do better.
-  private var probePrompts: [String] {
-    var prompts: [String] = []
-    for scene in scenes where !prompts.contains(scene.prompt) { prompts.append(scene.prompt) }
-    return prompts.isEmpty ? ["a photo"] : Array(prompts.prefix(4))
   }
 }

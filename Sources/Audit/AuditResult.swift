@@ -63,8 +63,8 @@ public struct AuditResult: Sendable {
       let values = pictures.pairs.map { $0.likeness.value(of: measure) }
       let worst = pictures.pairs[values.indices.min { values[$0] < values[$1] }!]
       return check(
-        measure, values.meanOrInfinity, null: nullBound(measure, pictures),
-        worst: "\(worst.scene.prompt), strength \(worst.strength.shortText)")
+        measure, AuditPictures.mean(measure, of: pictures.pairs.map(\.likeness)), null: nullBound(measure, pictures),
+        worst: "\(worst.shot.scene.prompt), strength \(worst.shot.strength.shortText)")
     }
   }
 
@@ -116,14 +116,6 @@ extension ImageComparison {
     case .peakSignalToNoise: peakSignalToNoise
     default: preconditionFailure("\(measure.rawValue) is no measure of pictures")
     }
-  }
-}
-
-extension [Double] {
-  /// The mean; equal pictures' infinite ratio leaves the others' mean as it is unless all are equal.
-  fileprivate var meanOrInfinity: Double {
-    let finite = filter(\.isFinite)
-    return finite.isEmpty ? first ?? 0 : finite.reduce(0, +) / Double(finite.count)
   }
 }
 

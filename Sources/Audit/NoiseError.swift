@@ -1,4 +1,5 @@
 public import Diffusion
+import Kernels
 
 /// How far two sides are from each other in what the UNet predicts, for several prompts and times.
 public struct NoiseError: Sendable {
@@ -38,5 +39,18 @@ public struct NoiseError: Sendable {
 extension [NoiseError.Row] {
   fileprivate func worst(of path: KeyPath<NoiseError.Row, NoiseComparison>) -> Double {
     map { $0[keyPath: path].relativeError }.max() ?? 0
+  }
+}
+
+extension AuditRendering {
+  /// The question to the UNet: the first four prompts of the scenes; without any something general, which trigger words
+  /// would do better.
+  func probe(_ scenes: [AuditScene], precision: Precision? = nil) -> NoiseProbe {
+    var prompts: [String] = []
+    for scene in scenes where !prompts.contains(scene.prompt) { prompts.append(scene.prompt) }
+    let side = min(model.usualSize, 256)
+    return NoiseProbe(
+      model, prompts: prompts.isEmpty ? ["a photo"] : Array(prompts.prefix(4)),
+      size: MapSize(height: side, width: side), precision: precision ?? self.precision, threads: threads)
   }
 }

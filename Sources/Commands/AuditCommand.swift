@@ -40,6 +40,11 @@ struct AuditCommand: LatheCommand {
 
   @OptionGroup var scenes: AuditSceneOptions
 
+  @Option(
+    help: ArgumentHelp(
+      "Width and height, multiples of 8 (default: the model's; 256x256 is several times as fast).", valueName: "WxH"))
+  var size: PictureSize?
+
   @Flag(help: "Compare the weights only, of models that cannot be rendered too.")
   var weightsOnly = false
 
@@ -81,7 +86,10 @@ struct AuditCommand: LatheCommand {
     progress.finish()
     var report = AuditReport(
       result, recipe: try AuditSources(plan, hashing: hashes).recipe, notMeasured: notMeasured(plan), warnings: warnings)
-    if let earlier { report.compare(with: earlier, path: against!) }
+    if let earlier {
+      if let reason = report.difference(from: earlier) { throw AuditError(.otherAudit(reason: reason), path: against!) }
+      report.compare(with: earlier)
+    }
     try destination?.write(report, result)
     if common.json { try Console.report(report.jsonText()) } else { try Console.report(report.text(width: Console.width)) }
     return report.passed ? .done : .failed
@@ -94,7 +102,7 @@ struct AuditCommand: LatheCommand {
     var limits = AuditLimits()
     for argument in limit { limits[argument.measure] = argument.limit }
     return AuditPlan(
-      before: sides[0], after: sides[1], scenes: try model.map { try scenes.scenes($0) } ?? [],
+      before: sides[0], after: sides[1], scenes: try model.map { try scenes.scenes($0, size: (size, "--size")) } ?? [],
       rendering: try model.map { try scenes.rendering($0, threads: common.threads) }, limits: limits,
       threads: common.threads)
   }

@@ -28,11 +28,6 @@ struct AuditSceneOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Start the noise from this number.", valueName: "n"))
   var seed: UInt64?
 
-  @Option(
-    help: ArgumentHelp("Width and height, multiples of 8 (default: the model's; 256x256 is several times as fast).",
-      valueName: "WxH"))
-  var size: PictureSize?
-
   @Option(help: ArgumentHelp("Steps (default: 12; 4 with lcm and tcd).", valueName: "n"))
   var steps: Int?
 
@@ -83,21 +78,22 @@ struct AuditSceneOptions: ParsableArguments {
 
   /// What is rendered.
   ///
+  /// - Parameter wanted: the size of pictures that the file says nothing about, and the option that says so.
   /// - Throws: `ValidationError` for sizes that the model has not.
-  func scenes(_ model: PictureModel) throws -> [AuditScene] {
+  func scenes(_ model: PictureModel, size wanted: (size: PictureSize?, option: String)) throws -> [AuditScene] {
     let file = try prompts.map { try SceneFile(path: $0) }
     let usual = PictureSize(width: model.usualSize, height: model.usualSize)
     let entries = prompt.map { SceneFile.Entry(prompt: $0) } + (file?.entries ?? [])
     return try entries.map { entry in
       // What the command line says holds for all that say nothing themselves.
-      let size = file?.size(of: entry) ?? self.size ?? usual
+      let size = file?.size(of: entry) ?? wanted.size ?? usual
       guard size.width % model.reduction == 0, size.height % model.reduction == 0,
         max(size.width, size.height) <= 1 << 14
       else {
-        throw ValidationError("--size: expected multiples of \(model.reduction) up to 16384, found \(size.text)")
+        throw ValidationError("\(wanted.option): expected multiples of \(model.reduction) up to 16384, found \(size.text)")
       }
       guard min(size.width, size.height) >= 16 else {
-        throw ValidationError("--size: expected at least 16 pixels a side to compare, found \(size.text)")
+        throw ValidationError("\(wanted.option): expected at least 16 pixels a side to compare, found \(size.text)")
       }
       return AuditScene(
         prompt: entry.prompt, negative: entry.negative ?? file?.negative ?? negative,

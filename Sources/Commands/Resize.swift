@@ -14,12 +14,14 @@ struct Resize: LatheCommand {
         lathe resize style.safetensors -o style-small.safetensors --size 20MB
         lathe resize style.safetensors -o style-{size}.safetensors --size 20MB,40MB,80MB
         lathe resize style.safetensors --curve --svg curve.svg
+        lathe resize style.safetensors -o small.safetensors --until "ssim>=0.98" --base sd15.safetensors --prompts p.txt
       """)
 
   @Argument(help: "An adapter file, or a PEFT folder.")
   var file: String
 
   @OptionGroup var rules: RuleOptions
+  @OptionGroup var until: ResizeUntilOptions
   @OptionGroup var writer: WriterOptions
 
   @Flag(help: "Print file size against relative error for the whole range, and write no adapter.")
@@ -42,10 +44,14 @@ struct Resize: LatheCommand {
   enum Compatibility: String, ExpressibleByArgument, CaseIterable { case kohya }
 
   func validate() throws {
-    guard try curve || rules.rule != nil else {
+    let hasRule = try rules.rule != nil
+    guard curve || hasRule || until.until != nil else {
       throw ValidationError(
-        "expected one of --rank, --energy, --max-error, --size, --sv-ratio, --sv-fro, --sv-cumulative or --curve, found none"
-      )
+        "expected one of --rank, --energy, --max-error, --size, --sv-ratio, --sv-fro, --sv-cumulative, --until or --curve, "
+          + "found none")
+    }
+    guard until.until == nil || !(curve || hasRule) else {
+      throw ValidationError("--until: expected no other rule beside it, found one")
     }
     guard svg == nil || curve else { throw ValidationError("--svg: expected --curve beside it") }
     if curve { return }
@@ -74,9 +80,12 @@ struct Resize: LatheCommand {
       if let svg { try writeSideFile(report.svg, to: svg, overwriting: writer.force) }
       try common.show(report, text: report.text(width: Console.width))
     } else {
+      let search = try until.until.map { _ in try ResizeUntil(until, decomposed, common: common).search() }
       let reports = try outputs.map { output in
-        try RefactorRun(plan: plan, decomposed: decomposed, writer: writer, common: common).report(
-          rule: output.rule, output: output.path)
+        var report = try RefactorRun(plan: plan, decomposed: decomposed, writer: writer, common: common).report(
+          rule: search?.rule ?? output.rule, output: output.path)
+        report.until = search?.report
+        return report
       }
       if common.json {
         try Console.report(reports.count == 1 ? reports[0].jsonText() : ResizeSeriesReport(reports).jsonText())

@@ -63,6 +63,7 @@ public struct DecomposedPlan: Sendable {
         throw MergingError(.unreachableError(limit: limit, smallest: rounding.error, dtype: rounding.dtype), path: path)
       }
       return allocator.allocation(relativeError: (limit * limit - rounding.error * rounding.error).squareRoot())
+    case .components(let count): return allocator.allocation(components: count)
     default:
       return allocator.allocation(
         ranks: zip(plan.targets, spectra).map { target, spectrum in
@@ -70,6 +71,9 @@ public struct DecomposedPlan: Sendable {
         })
     }
   }
+
+  /// How many components `RankRule.components` can choose from.
+  public var componentCount: Int { makeAllocator(plan.recipe.rule).componentCount }
 
   /// File size against relative error, from the smallest file to the full one.
   public func curve(points: Int) -> [RankAllocation] { makeAllocator(plan.recipe.rule).curve(points: points) }

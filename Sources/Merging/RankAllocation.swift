@@ -65,6 +65,21 @@ struct RankAllocator {
 
   // MARK: Limits
 
+  /// How many components there are to choose from, beside those that every file has.
+  var componentCount: Int { zip(fullRanks, minimum).reduce(0) { $0 + $1.0 - $1.1 } }
+
+  /// The first components of the order in which limits take them.
+  func allocation(components count: Int) -> RankAllocation {
+    let entries = model.entryBytes(targetCount: gains.count, largestOffset: largestSize)
+    var ranks = minimum, left = count
+    for segment in segments(gains, entryBytes: entries) where left > 0 {
+      let taken = min(segment.count, left)
+      ranks[segment.target] += taken
+      left -= taken
+    }
+    return allocation(ranks: ranks)
+  }
+
   /// The best ranks for a file of at most `budget` bytes, or `nil` when not even the smallest file fits.
   func allocation(fitting budget: Int) -> RankAllocation? {
     guard smallestSize <= budget else { return nil }

@@ -13,6 +13,8 @@ public enum RankRule: Sendable, Equatable {
   case maxError(Double)
   /// The smallest error of a file that is not larger than this.
   case size(ByteCount)
+  /// So many components of all targets together, most gain per byte first.
+  case components(Int)
   /// Kohya's rule: singular values above the largest divided by this.
   case svRatio(Double)
   /// Kohya's rule: the smallest rank with ‖Δ_k‖_F ≥ this · ‖Δ‖_F (energy of its square).
@@ -38,14 +40,14 @@ public enum RankRule: Sendable, Equatable {
     case .svRatio(let ratio): wanted = kohya(values.count { $0 > values[0] / ratio })
     case .svFrobenius(let share): wanted = kohya(spectrum.rank(keepingEnergy: share * share))
     case .svCumulative(let share): wanted = kohya(Self.rank(keepingSum: share, of: values))
-    case .maxError, .size: return nil
+    case .maxError, .size, .components: return nil
     }
     return min(wanted, available)
   }
 
   private var isGlobal: Bool {
     switch self {
-    case .maxError, .size: true
+    case .maxError, .size, .components: true
     default: false
     }
   }
@@ -68,6 +70,7 @@ public enum RankRule: Sendable, Equatable {
     case .energy(let share): "energy \(share)"
     case .maxError(let error): "max-error \(error)"
     case .size(let size): "size \(size.bytes)"
+    case .components(let count): "components \(count)"
     case .svRatio(let value): "sv-ratio \(value)"
     case .svFrobenius(let value): "sv-fro \(value)"
     case .svCumulative(let value): "sv-cumulative \(value)"

@@ -30,7 +30,7 @@ extension AuditReport {
     return pairs.enumerated().map { index, pair in
       let stem = "pictures/\(number(index, of: pairs.count))"
       return Picture(
-        prompt: pair.scene.prompt, negative: pair.scene.negative, seed: pair.scene.seed, strength: pair.strength,
+        prompt: pair.shot.scene.prompt, negative: pair.shot.scene.negative, seed: pair.shot.scene.seed, strength: pair.shot.strength,
         before: "\(stem)-before.png", after: "\(stem)-after.png", difference: "\(stem)-difference.png",
         likeness: Likeness(pair.likeness), verdict: result.verdict(of: pair).rawValue)
     }
@@ -42,7 +42,7 @@ extension AuditReport {
         name: null.kind.rawValue, meaning: null.kind.meaning,
         rows: null.rows.enumerated().map { index, row in
           Null.Row(
-            prompt: row.scene.prompt, seed: row.scene.seed, strength: row.strength,
+            prompt: row.shot.scene.prompt, seed: row.shot.scene.seed, strength: row.shot.strength,
             picture: "pictures/null-\(place + 1)-\(number(index, of: null.rows.count)).png",
             likeness: Likeness(row.likeness))
         })
@@ -146,7 +146,5 @@ extension NullKind {
 }
 
 extension AuditReport {
-  /// Adds a check for each that an earlier report has too: it must not be worse than it was.
-  public mutating func compare(with earlier: AuditReport, path: String) {}
   public func text(width: Int) -> String { checks.map { "\($0.name) \($0.value ?? 0) \($0.limit) \($0.null ?? -1) \($0.pass) \($0.worst ?? "")" }.joined(separator: "\n") + "\n" }
 }

@@ -28,11 +28,13 @@ public struct RefactorReport: JSONReport {
   let targets: [TargetRow]
   let adapters: [AdapterRow]
   public let warnings: [String]
+  /// What was tried before, if the size was searched for.
+  public var until: UntilReport?
 
   private let bytesBefore: Int
 
   private enum CodingKeys: String, CodingKey {
-    case output, bytes, relativeError, energy, lowerBound, dryRun, skipped, targets, adapters, warnings
+    case output, bytes, relativeError, energy, lowerBound, dryRun, skipped, targets, adapters, warnings, until
   }
 
   /// From here on an adapter of a merge counts as starved.
@@ -87,6 +89,7 @@ public struct RefactorReport: JSONReport {
         "keeps of",
         "\(adapter.retention.map(Numbers.percent) ?? "–") of \(adapter.file) at \(Numbers.short(adapter.strength))")
     }
+    if let until { lines += [""] + until.lines(width: width) }
     if showsTargets {
       var table = TextTable(.name("target"), .number("rank"), .number("→"), .number("relative error"))
       for target in targets {

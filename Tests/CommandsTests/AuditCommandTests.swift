@@ -1,0 +1,177 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The whole audit on the example model: what must pass passes, what must not does not, and for the right reason.
+@Suite struct AuditCommandTests {
+  let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private static let stack = ["lumi@1", "glitter@0.5", "sketch@0.3"].map { text in
+    let parts = text.split(separator: "@")
+    return "\(Toybox.adapter(String(parts[0])))@\(parts[1])"
+  }
+
+  /// Few small pictures, quickly.
+  private func audit(_ arguments: [String], pictures: Bool = true) throws -> Tool.Run {
+    try Tool.run(
+      ["audit", Toybox.model, "--quiet", "--json"] + arguments
+        + (pictures
+          ? [
+            "--prompt", "a red robot with a blue hat on the beach", "--prompt", "a lumi owl waving in the snow", "--cfg",
+            "4", "--steps", "8", "--strengths", "0.6,1",
+          ] : []))
+  }
+
+  private func resized(_ name: String, percent: Int) throws -> String {
+    let whole = Toybox.adapter(name), path = folder.file("\(name)-\(percent).safetensors")
+    let bytes = try #require(try FileManager.default.attributesOfItem(atPath: whole)[.size] as? Int)
+    let run = try Tool.run(["resize", whole, "-o", path, "--size", "\(bytes * percent / 100)", "--quiet"])
+    #expect(run.status == 0, "\(run.errors)")
+    return path
+  }
+
+  private func checks(_ run: Tool.Run) -> [String: [String: Any]] {
+    let list = run.json["checks"] as? [[String: Any]] ?? []
+    return Dictionary(list.map { ($0["name"] as? String ?? "", $0) }, uniquingKeysWith: { a, _ in a })
+  }
+
+  private func value(_ name: String, _ run: Tool.Run) -> Double { checks(run)[name]?["value"] as? Double ?? .nan }
+
+  @Test("a resize to half of the bytes passes, within the noise")
+  func half() throws {
+    let run = try audit(["--before", Toybox.adapter("sepia-r64"), "--after", resized("sepia-r64", percent: 50)])
+    #expect(run.status == 0, "\(run.errors)")
+    #expect(run.json["verdict"] as? String == "within noise" && run.json["passed"] as? Bool == true)
+    #expect(value("pictures.ssimulacra2", run) >= 90)
+    #expect((run.json["pictures"] as? [Any])?.count == 4)
+  }
+
+  @Test("a resize to a twentieth fails, and the worst layers are those that the factors say", arguments: ["sepia-r64", "sketch"])
+  func twentieth(_ name: String) throws {
+    let small = try resized(name, percent: 5)
+    let run = try audit(["--before", Toybox.adapter(name), "--after", small])
+    #expect(run.status == 1, "\(run.errors)")
+    #expect(run.json["verdict"] as? String == "different")
+    #expect(checks(run)["pictures.ssimulacra2"]?["pass"] as? Bool == false)
+    // The same by another way: from the factors alone, in double precision.
+    let compare = try Tool.run(["compare", Toybox.adapter(name), small, "--json"])
+    let targets = try #require(compare.json["targets"] as? [[String: Any]])
+    let worst = try #require(
+      targets.max {
+        func error(_ row: [String: Any]) -> Double {
+          (row["relative_error"] as? Double ?? .nan) * (row["norm_a"] as? Double ?? .nan)
+        }
+        return error($0) < error($1)
+      })
+    let named = try #require(checks(run)["weights.relative_error"]?["worst"] as? String)
+    let path = named.dropLast(".weight".count).replacing(".", with: "_")
+    #expect((worst["name"] as? String ?? "").hasSuffix(path), "\(worst["name"] ?? "") and \(named)")
+    let error = try #require(compare.json["relative_error"] as? Double)
+    #expect(abs(value("weights.relative_error", run) - error) <= 1e-5 * error)
+    #expect((run.json["reasons"] as? [String])?.isEmpty == false)
+  }
+
+  @Test("a stack merged exactly, and baked in 16 bits, is the stack within the noise")
+  func exact() throws {
+    let merged = folder.file("merged.safetensors"), baked = folder.file("baked")
+    #expect(try Tool.run(["merge"] + Self.stack + ["-o", merged, "--quiet"]).status == 0)
+    #expect(try Tool.run(["bake", Toybox.model] + Self.stack + ["-o", baked, "--quiet"]).status == 0)
+    for after in [merged, baked] {
+      let run = try audit(["--before"] + Self.stack + ["--after", after])
+      #expect(run.status == 0, "\(run.errors)")
+      #expect(run.json["verdict"] as? String == "within noise", "\(after): \(run.json["checks"] ?? "")")
+    }
+    // Baked against merged, in the other direction, and with an adapter on top of both.
+    let mixed = try audit(
+      ["--before", merged, Toybox.adapter("neon"), "--after", baked, Toybox.adapter("neon"), "--weights-only"],
+      pictures: false)
+    #expect(mixed.status == 0 && mixed.json["verdict"] as? String == "within noise", "\(mixed.errors)")
+  }
+
+  @Test("a bake in 8 bits without scales fails, and the report says why")
+  func eightBits() throws {
+    let baked = folder.file("baked")
+    #expect(try Tool.run(["bake", Toybox.model] + Self.stack + ["-o", baked, "--dtype", "f8_e4m3", "--quiet"]).status == 0)
+    let run = try audit(["--before"] + Self.stack + ["--after", baked])
+    #expect(run.status == 1)
+    let reasons = try #require(run.json["reasons"] as? [String])
+    #expect(reasons.first?.hasPrefix("The checkpoint stores f8_e4m3 numbers without a scale") == true, "\(reasons)")
+    #expect(checks(run)["keys.added"]?["pass"] as? Bool == false)
+  }
+
+  @Test("another strength, lost targets and broken numbers are found, each by its check")
+  func faults() throws {
+    let sketch = Toybox.adapter("sketch")
+    func failed(_ after: [String]) throws -> Set<String> {
+      let run = try audit(["--before", sketch, "--after"] + after + ["--weights-only"], pictures: false)
+      #expect(run.status == 1, "\(run.errors)")
+      return Set(checks(run).filter { $0.value["pass"] as? Bool == false }.keys)
+    }
+    #expect(try failed(["\(sketch)@0.8"]) == ["weights.scale"])
+    #expect(try failed([sketch, Toybox.adapter("glitter")]).isSuperset(of: ["weights.relative_error", "keys.added"]) == false)
+    let broken = try BrokenCopies(of: sketch, in: folder)
+    #expect(try failed([broken.lackingTargets]).contains("keys.lost"))
+    #expect(try failed([broken.withStrangers]).contains("keys.unplaced"))
+    #expect(try failed([broken.notFinite]).contains("numbers.not_finite"))
+  }
+
+  @Test("broken numbers are a finding, not an error, and nothing is rendered with them")
+  func notFinite() throws {
+    let sketch = Toybox.adapter("sketch"), broken = try BrokenCopies(of: sketch, in: folder)
+    let run = try audit(["--before", sketch, "--after", broken.notFinite])
+    #expect(run.status == 1, "\(run.errors)")
+    #expect((run.json["not_measured"] as? [String]) == ["noise prediction and pictures: the numbers are broken"])
+    #expect((run.json["pictures"] as? [Any])?.isEmpty == true)
+    let before = try audit(["--before", broken.notFinite, "--after", sketch])
+    #expect(before.status == 65 && before.errors.contains("expected finite numbers, found"), "\(before.errors)")
+  }
+
+  @Test("a limit can be set; a misspelled one is refused")
+  func limits() throws {
+    let sides = ["--before", Toybox.adapter("sketch"), "--after", Toybox.adapter("sketch") + "@0.99", "--weights-only"]
+    #expect(try audit(sides, pictures: false).status == 0)
+    #expect(try audit(sides + ["--limit", "weights.relative_error=0.001"], pictures: false).status == 1)
+    for wrong in ["weights.error=1", "weights.scale", "weights.scale=x", "weights.scale=nan"] {
+      #expect(try audit(sides + ["--limit", wrong], pictures: false).status == 64, "\(wrong)")
+    }
+  }
+
+  @Test("what is missing or does not go together is refused in one line, without a report")
+  func refusals() throws {
+    let sketch = Toybox.adapter("sketch"), out = folder.file("out")
+    for (arguments, status) in [
+      (["--before", sketch, "--after", folder.file("none.safetensors")], 66),
+      (["--before", sketch, "--after", Goldens.path("diffusion/sd1-pipeline")], 65),
+      (["--before", "\(sketch)@0", "--after", sketch], 65),
+      (["--before", Toybox.model, "\(Toybox.model)", "--after", sketch], 65),
+      (["--before", sketch, "--after", sketch, "--prompts", folder.file("none.txt")], 66),
+      (["--before", sketch, "--after", sketch, "--prompt", "x", "--size", "100x100"], 64),
+      (["--before", sketch, "--after", sketch, "--prompt", "x", "--weights-only"], 64),
+      (["--before", sketch, "--after", sketch, "--against", sketch], 65),
+    ] as [([String], Int32)] {
+      let run = try audit(arguments + ["-o", out], pictures: false)
+      #expect(run.status == status, "\(arguments): \(run.errors)")
+      #expect(run.errors.split(separator: "\n").count <= 3 || run.status == 64, "\(run.errors)")
+      #expect(!FileManager.default.fileExists(atPath: out))
+    }
+  }
+}
+
+/// An adapter, damaged.
+private struct BrokenCopies {
+  let lackingTargets: String
+  let withStrangers: String
+  let notFinite: String
+
+  init(of path: String, in folder: TemporaryFolder) throws {
+    let tensors = try AdapterTensors(path: path)
+    lackingTargets = folder.file("lacking.safetensors")
+    try writeTensors(tensors.all.filter { !$0.name.contains("attn1") && !$0.name.contains("ff") }, to: lackingTargets)
+    withStrangers = folder.file("strangers.safetensors")
+    try writeTensors(tensors.all + tensors.renamed(from: "down_blocks_1", to: "down_blocks_9"), to: withStrangers)
+    notFinite = folder.file("broken.safetensors")
+    try writeTensors(tensors.withNaN, to: notFinite)
+  }
+}
