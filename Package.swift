@@ -53,7 +53,11 @@ let rooms: [Room] = [
   // Study
   Room(
     name: "Reports",
-    dependencies: ["Tensors", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking", "Images", "Diffusion", "Audit"]),
+    dependencies: [
+      "Tensors", "Safetensors", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking", "Images", "Diffusion",
+      "Audit",
+      .product(name: "Mustache", package: "swift-mustache"),
+    ], resources: [.embedInCode("Templates")]),
   // Desk
   Room(
     name: "Commands",
@@ -73,6 +77,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
   ],
   targets: [
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),

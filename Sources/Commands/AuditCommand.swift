@@ -91,7 +91,7 @@ struct AuditCommand: LatheCommand {
       report.compare(with: earlier)
     }
     try destination?.write(report, result)
-    if common.json { try Console.report(report.jsonText()) } else { try Console.report(report.text(width: Console.width)) }
+    try common.show(report, text: report.text(width: Console.width, page: destination?.page))
     return report.passed ? .done : .failed
   }
 

@@ -7,6 +7,8 @@ import Safetensors
 /// The folder that a report goes into: complete, or not there.
 struct AuditOutput {
   private let path: String
+  /// The report to open first.
+  var page: String { "\(path)/report.html" }
   /// The report of an earlier audit, which is replaced.
   private let isReplacing: Bool
 
@@ -25,7 +27,12 @@ struct AuditOutput {
     let folder = try StagedFolder(for: place)
     let pictures = try pictures(report, result)
     for (name, bytes) in pictures.sorted(by: { $0.key < $1.key }) { try write(bytes, name, folder) }
-    try write(Array(report.jsonText().utf8), "report.json", folder)
+    let texts = [
+      "report.json": try report.jsonText(), "report.html": try report.html(pictures: pictures),
+      "report.md": report.markdown, "checks.csv": report.checksCSV, "targets.csv": report.targetsCSV,
+      "pictures.csv": report.picturesCSV,
+    ]
+    for (name, text) in texts.sorted(by: { $0.key < $1.key }) { try write(Array(text.utf8), name, folder) }
     try folder.commit()
     guard isReplacing else { return }
     try FileManager.default.removeItem(atPath: path)

@@ -144,7 +144,3 @@ extension NullKind {
     }
   }
 }
-
-extension AuditReport {
-  public func text(width: Int) -> String { checks.map { "\($0.name) \($0.value ?? 0) \($0.limit) \($0.null ?? -1) \($0.pass) \($0.worst ?? "")" }.joined(separator: "\n") + "\n" }
-}
