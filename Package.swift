@@ -46,7 +46,10 @@ let rooms: [Room] = [
   // Study
   Room(
     name: "Reports",
-    dependencies: ["Tensors", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking", "Diffusion"]),
+    dependencies: [
+      "Tensors", "Safetensors", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking", "Diffusion",
+      .product(name: "Mustache", package: "swift-mustache"),
+    ], resources: [.embedInCode("Templates")]),
   // Desk
   Room(
     name: "Commands",
@@ -66,6 +69,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
   ],
   targets: [
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
