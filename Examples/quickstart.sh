@@ -69,12 +69,20 @@ run render Toybox/model Toybox/adapters/lumi.safetensors@1 Toybox/adapters/glitt
 run render Toybox/model trio.safetensors "${pictures[@]}" -o 4-merged.png
 run render toybox-trio "${pictures[@]}" -o 5-baked.png
 
+run audit Toybox/model --before $sepia --after sepia-small.safetensors --prompts Toybox/prompts.txt --cfg 4 --quiet -o audit
+say "Is the small one still the same? The audit compares weights, predictions and pictures, beside the noise of changes that" \
+  "everybody accepts, and ends with exit code 1 when a check fails."
+
+run resize $sepia -o sepia-smallest.safetensors --until "probe<=0.05" --base Toybox/model --prompts Toybox/prompts.txt --quiet
+say "And this is the smallest file whose predictions differ by at most 5 %, found by trying."
+
 say "Now look at the pictures in $out:
   1-sepia.png            the adapter of rank 64 at strengths 0, 0.5 and 1
   2-sepia-small.png      the same from a tenth of the bytes: you should have to look twice to see a difference
   3-three-adapters.png   the model alone, each of three adapters alone, and all of them together
   4-merged.png           the last column of 3 again, from one merged adapter
   5-baked.png            and again from the baked model, without any adapter
+  audit/report.html      the audit's whole report, for a browser: pictures with a slider, plots, every layer
 
 Examples/Gallery.md shows more, each picture with the command that made it. Your own files:
   $bin/lathe inspect style.safetensors"

@@ -122,7 +122,9 @@ extension ImageComparison {
 extension [WeightComparison.Entry] {
   /// The name of the entry with the most.
   fileprivate func largest(_ path: KeyPath<WeightComparison.Entry, Double>) -> String? {
-    guard let entry = self.max(by: { $0[keyPath: path] < $1[keyPath: path] }), entry[keyPath: path] > 0 else { return nil }
+    guard let entry = self.max(by: { $0[keyPath: path] < $1[keyPath: path] }), entry[keyPath: path] > 0 else {
+      return nil
+    }
     return entry.name.path
   }
 }

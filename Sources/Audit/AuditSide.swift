@@ -32,7 +32,8 @@ public struct AuditSide: Sendable {
           throw AuditError(.side(reason: "expected one checkpoint on a side, found two"), path: input.path)
         }
         guard input.strength == 1, input.textEncoderStrength == 1 else {
-          throw AuditError(.side(reason: "expected no strength, which a checkpoint has not, found one"), path: input.path)
+          throw AuditError(
+            .side(reason: "expected no strength, which a checkpoint has not, found one"), path: input.path)
         }
         checkpoint = opened
       }
@@ -41,7 +42,9 @@ public struct AuditSide: Sendable {
     (self.base, self.checkpoint, self.inputs) = (base, checkpoint, adapters.map(\.1))
     fits = adapters.map { AdapterFit($0.0, on: own) }
     for fit in fits where fit.fittingCount == 0 {
-      if let sentence = fit.familyMismatch { throw AuditError(.wrongFamily(sentence: sentence), path: fit.adapter.path) }
+      if let sentence = fit.familyMismatch {
+        throw AuditError(.wrongFamily(sentence: sentence), path: fit.adapter.path)
+      }
       throw AuditError(.noneFits, path: fit.adapter.path)
     }
     adapted = AdaptedWeights(base: own, adapters: Array(zip(fits, self.inputs)))

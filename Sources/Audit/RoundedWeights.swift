@@ -8,7 +8,9 @@ struct RoundedWeights<Source: WeightSource>: WeightSource {
 
   func weight(named name: WeightName, shape: Shape) throws -> Tensor {
     let exact = try source.weight(named: name, shape: shape)
-    guard let rounding = SumRounding(format), exact.dtype != format, exact.dtype.unitRoundoff != nil else { return exact }
+    guard let rounding = SumRounding(format), exact.dtype != format, exact.dtype.unitRoundoff != nil else {
+      return exact
+    }
     let numbers = exact.floats(), nothing = [Float](repeating: 0, count: numbers.count)
     return Tensor(
       dtype: format, shape: shape,

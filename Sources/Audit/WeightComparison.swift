@@ -1,5 +1,5 @@
-public import Checkpoints
 import Adapters
+public import Checkpoints
 import LinearAlgebra
 public import Tensors
 
@@ -181,7 +181,8 @@ extension Checkpoint {
 
   /// The number format of most of the denoiser where that has 16 bits, or else f16.
   var usualFormat: DType {
-    let counts = Dictionary(weights(of: .denoiser).map { ($0.entry.dtype, $0.entry.shape.elementCount) }, uniquingKeysWith: +)
+    let counts = Dictionary(
+      weights(of: .denoiser).map { ($0.entry.dtype, $0.entry.shape.elementCount) }, uniquingKeysWith: +)
     return counts.max { $0.value < $1.value }?.key == .bf16 ? .bf16 : .f16
   }
 }

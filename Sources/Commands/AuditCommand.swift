@@ -85,7 +85,8 @@ struct AuditCommand: LatheCommand {
     let result = try plan.run { progress.update($0) }
     progress.finish()
     var report = AuditReport(
-      result, recipe: try AuditSources(plan, hashing: hashes).recipe, notMeasured: notMeasured(plan), warnings: warnings)
+      result, recipe: try AuditSources(plan, hashing: hashes).recipe, notMeasured: notMeasured(plan), warnings: warnings
+    )
     if let earlier {
       if let reason = report.difference(from: earlier) { throw AuditError(.otherAudit(reason: reason), path: against!) }
       report.compare(with: earlier)

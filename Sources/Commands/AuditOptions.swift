@@ -90,7 +90,8 @@ struct AuditSceneOptions: ParsableArguments {
       guard size.width % model.reduction == 0, size.height % model.reduction == 0,
         max(size.width, size.height) <= 1 << 14
       else {
-        throw ValidationError("\(wanted.option): expected multiples of \(model.reduction) up to 16384, found \(size.text)")
+        throw ValidationError(
+          "\(wanted.option): expected multiples of \(model.reduction) up to 16384, found \(size.text)")
       }
       guard min(size.width, size.height) >= 16 else {
         throw ValidationError("\(wanted.option): expected at least 16 pixels a side to compare, found \(size.text)")

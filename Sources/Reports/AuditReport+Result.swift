@@ -30,7 +30,8 @@ extension AuditReport {
     return pairs.enumerated().map { index, pair in
       let stem = "pictures/\(number(index, of: pairs.count))"
       return Picture(
-        prompt: pair.shot.scene.prompt, negative: pair.shot.scene.negative, seed: pair.shot.scene.seed, strength: pair.shot.strength,
+        prompt: pair.shot.scene.prompt, negative: pair.shot.scene.negative, seed: pair.shot.scene.seed,
+        strength: pair.shot.strength,
         before: "\(stem)-before.png", after: "\(stem)-after.png", difference: "\(stem)-difference.png",
         likeness: Likeness(pair.likeness), verdict: result.verdict(of: pair).rawValue)
     }

@@ -39,7 +39,10 @@ extension AuditReport {
         lines += wrapped("\(check.title): \(check.worst!)", width: width, indent: "    ", first: "  - ")
       }
     }
-    let advice = checks.filter { !$0.pass && !$0.advice.isEmpty }.map(\.advice)
+    var advice: [String] = []
+    for check in checks where !check.pass && !check.advice.isEmpty && !advice.contains(check.advice) {
+      advice.append(check.advice)
+    }
     if !advice.isEmpty {
       lines += ["", "what to do"]
       for sentence in advice { lines += wrapped(sentence, width: width, indent: "    ", first: "  - ") }

@@ -34,16 +34,19 @@ enum AuditWords {
         : "What comes after acts at another strength than what was before."
     case .lost:
       value == 0
-        ? "Every weight that was changed before is changed after." : "Part of the effect was in weights that are left alone now."
+        ? "Every weight that was changed before is changed after."
+        : "Part of the effect was in weights that are left alone now."
     case .added:
       value == 0
         ? "No weight is changed that was not changed before."
         : "Weights are changed that were not changed before; relative to the effect before."
     case .unplaced:
       value == 0
-        ? "Every tensor after has its place in the base." : "Parts of what comes after have no place in the base and do nothing."
+        ? "Every tensor after has its place in the base."
+        : "Parts of what comes after have no place in the base and do nothing."
     case .finite:
-      value == 0 ? "All numbers after are finite." : "Numbers after are NaN or infinite: pictures will be black or noise."
+      value == 0
+        ? "All numbers after are finite." : "Numbers after are NaN or infinite: pictures will be black or noise."
     case .probeError: "How much one pass of the UNet differs, relative to its prediction, with the worst prompt."
     case .effectError: "The same difference, relative to what the adapters change of the prediction."
     case .perceptualScore: "What the eye sees, on average: 90 and more is no difference, 70 hardly one, 50 a small one."
@@ -102,10 +105,10 @@ enum AuditWords {
     }
     if failed.contains(.unplaced) { reasons.append("Targets have no place in the base; lathe check names them.") }
     if failed.contains(.lost) { reasons.append("Some weights are not changed any more.") }
-    if reasons.isEmpty, failed.contains(.weightError) || failed.contains(.worstBlock) {
+    if reasons.isEmpty, total.difference > 0 {
       let names = result.weights.blocks.filter { $0.total.energyBefore > 0 }
         .sorted { $0.total.difference > $1.total.difference }.prefix(3).map(\.name)
-      reasons.append("Too much was cut away; most of what is missing was in \(names.joined(separator: ", ")).")
+      reasons.append("Too much of the effect is another; most of what differs is in \(names.joined(separator: ", ")).")
     }
     return reasons
   }

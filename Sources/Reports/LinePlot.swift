@@ -65,7 +65,14 @@ struct LinePlot {
       ys, least: yAxis.range, isLogarithmic: yAxis.isLogarithmic, from: frame.bottom, to: frame.top)
     var parts = head + axes(x, y)
     for index in curves.indices { parts += lines(index, x, y) }
-    for mark in marks where x.holds(mark.x) && y.holds(mark.y) { parts += lines(mark, x, y) }
+    var places: [(x: Double, y: Double)] = []
+    for mark in marks where x.holds(mark.x) && y.holds(mark.y) {
+      let place = (x: x.place(mark.x), y: y.place(mark.y))
+      // Names of neighbours stand above each other.
+      let level = places.count { abs($0.x - place.x) < 60 && abs($0.y - place.y) < 16 }
+      parts += lines(mark, at: place, level: level)
+      places.append(place)
+    }
     return parts.joined(separator: "\n") + "\n</svg>\n"
   }
 
@@ -150,13 +157,12 @@ struct LinePlot {
     return parts
   }
 
-  private func lines(_ mark: Mark, _ x: PlotScale, _ y: PlotScale) -> [String] {
-    let place = (x: x.place(mark.x), y: y.place(mark.y))
+  private func lines(_ mark: Mark, at place: (x: Double, y: Double), level: Int) -> [String] {
     let isFarRight = place.x > (frame.left + frame.right) / 2
     // Above the point, so that the curve does not cross the name.
     return [
       "<circle class=\"\(mark.style.escaped)\" cx=\"\(Numbers.fixed(place.x, 1))\" cy=\"\(Numbers.fixed(place.y, 1))\" r=\"6\"/>",
-      "<text class=\"ink\" x=\"\(Numbers.fixed(place.x + (isFarRight ? 2 : 8), 1))\" y=\"\(Numbers.fixed(max(place.y - 12, frame.top + 8), 1))\" text-anchor=\"\(isFarRight ? "end" : "start")\">\(mark.name.escaped)</text>",
+      "<text class=\"ink\" x=\"\(Numbers.fixed(place.x + (isFarRight ? 2 : 8), 1))\" y=\"\(Numbers.fixed(max(place.y - 12 - 16 * Double(level), frame.top + 8), 1))\" text-anchor=\"\(isFarRight ? "end" : "start")\">\(mark.name.escaped)</text>",
     ]
   }
 }

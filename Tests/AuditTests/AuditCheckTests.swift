@@ -27,7 +27,8 @@ import Testing
     #expect(limits[.probeError] == 0.5 && limits[.effectError] != 0.5)
   }
 
-  @Test("the search finds every threshold in any range, and asks about few numbers", arguments: [1, 2, 3, 17, 64, 1000])
+  @Test(
+    "the search finds every threshold in any range, and asks about few numbers", arguments: [1, 2, 3, 17, 64, 1000])
   func search(_ count: Int) {
     for threshold in Set([1, 2, count / 3, count - 1, count].filter { $0 >= 1 && $0 <= count }) {
       var asked = 0

@@ -39,7 +39,9 @@ import Testing
     for fewer in [2, 5, 20, 100] { #expect(try !passes(found - fewer), "\(found) - \(fewer)") }
   }
 
-  @Test("a gauge's value is the audit's", arguments: [AuditMeasure.probeError, .effectError, .structuralSimilarity, .perceptualScore])
+  @Test(
+    "a gauge's value is the audit's",
+    arguments: [AuditMeasure.probeError, .effectError, .structuralSimilarity, .perceptualScore])
   func sameAsAudit(_ measure: AuditMeasure) throws {
     let before = try sides.side(.init(path: Sides.adapter("sketch")))
     let after = try sides.side(.init(path: sides.resized("sketch", .energy(0.99), in: folder)))

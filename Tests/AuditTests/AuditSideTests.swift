@@ -14,7 +14,8 @@ import Testing
   @Test("a side is named after its files and strengths; a strength multiplies those of adapters only")
   func labels() throws {
     let stack = try sides.side(
-      .init(path: Sides.adapter("lumi"), strength: 0.8), .init(path: Sides.adapter("sketch"), strength: 1, textEncoderStrength: 0))
+      .init(path: Sides.adapter("lumi"), strength: 0.8),
+      .init(path: Sides.adapter("sketch"), strength: 1, textEncoderStrength: 0))
     #expect(stack.label == "lumi 0.8 + sketch 1,0")
     #expect(stack.scaled(by: 0.5).label == "lumi 0.4 + sketch 0.5,0")
     #expect(stack.hasStrength)
@@ -62,7 +63,9 @@ import Testing
     }
     let model = sides.base.path
     #expect(message(.init(path: model), .init(path: model)).hasSuffix("expected one checkpoint on a side, found two"))
-    #expect(message(.init(path: model, strength: 0.5)).hasSuffix("expected no strength, which a checkpoint has not, found one"))
+    #expect(
+      message(.init(path: model, strength: 0.5)).hasSuffix(
+        "expected no strength, which a checkpoint has not, found one"))
     #expect(message(.init(path: folder.file("none.safetensors"))).hasSuffix("no such file"))
     let foreign = folder.file("flux.safetensors")
     try writeAdapter(
@@ -71,7 +74,8 @@ import Testing
         filler("lora_unet_double_blocks_0_img_attn_qkv.lora_up.weight", [9216, 2]),
         filler("lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight", [2, 3072]),
       ])
-    #expect(message(.init(path: foreign)).contains("a Flux.1 adapter; the checkpoint is"), "\(message(.init(path: foreign)))")
+    #expect(
+      message(.init(path: foreign)).contains("a Flux.1 adapter; the checkpoint is"), "\(message(.init(path: foreign)))")
   }
 
   @Test("a checkpoint of another model is refused when its weights are read")

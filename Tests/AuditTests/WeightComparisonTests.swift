@@ -78,7 +78,8 @@ import Testing
 
   @Test("NaN and infinity are counted, on the side that has them, and stay out of the sums")
   func notFinite() throws {
-    let adapter = try Adapter(path: Sides.adapter("sketch")), target = adapter.targets[3], path = folder.file("nan.safetensors")
+    let adapter = try Adapter(path: Sides.adapter("sketch")), target = adapter.targets[3],
+      path = folder.file("nan.safetensors")
     try writeTensors(
       adapter.targets.flatMap { each -> [(name: String, tensor: Tensor)] in
         var up = each.up.doubles()

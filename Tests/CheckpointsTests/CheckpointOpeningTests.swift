@@ -188,6 +188,10 @@ import Testing
     #expect(
       Dictionary(uniqueKeysWithValues: zip(checkpoint.weights.map(\.name), scales)).compactMapValues { $0 }
         == ["a.weight": "a.scale_weight"])
+    // Engines get the numbers that the stored ones stand for.
+    #expect(
+      try checkpoint.weight(named: WeightName(.denoiser, "a.weight"), shape: [2, 2]).doubles() == [0.5, 1, 1.5, 2])
+    #expect(try checkpoint.weight(named: WeightName(.denoiser, "b.weight"), shape: [2, 2]).doubles() == [1, 2, 3, 4])
   }
 
   // MARK: Reading

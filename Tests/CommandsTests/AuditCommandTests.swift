@@ -19,7 +19,8 @@ import Testing
       ["audit", Toybox.model, "--quiet", "--json"] + arguments
         + (pictures
           ? [
-            "--prompt", "a red robot with a blue hat on the beach", "--prompt", "a lumi owl waving in the snow", "--cfg",
+            "--prompt", "a red robot with a blue hat on the beach", "--prompt", "a lumi owl waving in the snow",
+            "--cfg",
             "4", "--steps", "8", "--strengths", "0.6,1",
           ] : []))
   }
@@ -48,7 +49,9 @@ import Testing
     #expect((run.json["pictures"] as? [Any])?.count == 4)
   }
 
-  @Test("a resize to a twentieth fails, and the worst layers are those that the factors say", arguments: ["sepia-r64", "sketch"])
+  @Test(
+    "a resize to a twentieth fails, and the worst layers are those that the factors say",
+    arguments: ["sepia-r64", "sketch"])
   func twentieth(_ name: String) throws {
     let small = try resized(name, percent: 5)
     let run = try audit(["--before", Toybox.adapter(name), "--after", small])
@@ -87,13 +90,14 @@ import Testing
     let mixed = try audit(
       ["--before", merged, Toybox.adapter("neon"), "--after", baked, Toybox.adapter("neon"), "--weights-only"],
       pictures: false)
-    #expect(mixed.status == 0 && mixed.json["verdict"] as? String == "within noise", "\(mixed.errors)")
+    #expect(mixed.status == 0 && value("weights.relative_error", mixed) <= 0.003, "\(mixed.errors)")
   }
 
   @Test("a bake in 8 bits without scales fails, and the report says why")
   func eightBits() throws {
     let baked = folder.file("baked")
-    #expect(try Tool.run(["bake", Toybox.model] + Self.stack + ["-o", baked, "--dtype", "f8_e4m3", "--quiet"]).status == 0)
+    #expect(
+      try Tool.run(["bake", Toybox.model] + Self.stack + ["-o", baked, "--dtype", "f8_e4m3", "--quiet"]).status == 0)
     let run = try audit(["--before"] + Self.stack + ["--after", baked])
     #expect(run.status == 1)
     let reasons = try #require(run.json["reasons"] as? [String])
@@ -110,7 +114,8 @@ import Testing
       return Set(checks(run).filter { $0.value["pass"] as? Bool == false }.keys)
     }
     #expect(try failed(["\(sketch)@0.8"]) == ["weights.scale"])
-    #expect(try failed([sketch, Toybox.adapter("glitter")]).isSuperset(of: ["weights.relative_error", "keys.added"]) == false)
+    #expect(
+      try failed([sketch, Toybox.adapter("glitter")]).isSuperset(of: ["weights.relative_error", "keys.added"]) == false)
     let broken = try BrokenCopies(of: sketch, in: folder)
     #expect(try failed([broken.lackingTargets]).contains("keys.lost"))
     #expect(try failed([broken.withStrangers]).contains("keys.unplaced"))
@@ -122,7 +127,8 @@ import Testing
     let sketch = Toybox.adapter("sketch"), broken = try BrokenCopies(of: sketch, in: folder)
     let run = try audit(["--before", sketch, "--after", broken.notFinite])
     #expect(run.status == 1, "\(run.errors)")
-    #expect((run.json["not_measured"] as? [String]) == ["noise prediction and pictures: the numbers are broken"])
+    let left = try #require(run.json["not_measured"] as? [String])
+    #expect(left.count == 2 && left[0] == "noise prediction and pictures: the numbers are broken", "\(left)")
     #expect((run.json["pictures"] as? [Any])?.isEmpty == true)
     let before = try audit(["--before", broken.notFinite, "--after", sketch])
     #expect(before.status == 65 && before.errors.contains("expected finite numbers, found"), "\(before.errors)")
@@ -156,6 +162,78 @@ import Testing
       #expect(run.errors.split(separator: "\n").count <= 3 || run.status == 64, "\(run.errors)")
       #expect(!FileManager.default.fileExists(atPath: out))
     }
+  }
+}
+
+/// The report's folder, and reports of earlier audits.
+@Suite struct AuditOutputTests {
+  let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private func audit(_ after: String, _ arguments: [String] = [], pictures: Bool = false) throws -> Tool.Run {
+    try Tool.run(
+      ["audit", Toybox.model, "--before", Toybox.adapter("sketch"), "--after", after, "--quiet"] + arguments
+        + (pictures ? ["--prompt", "a <cat> & \"dog\"", "--steps", "1", "--strengths", "1"] : ["--weights-only"]))
+  }
+
+  private func files(_ name: String) throws -> Set<String> {
+    Set(try FileManager.default.subpathsOfDirectory(atPath: folder.file(name)))
+  }
+
+  @Test("the report is one folder, complete: page, tables, pictures, and the numbers that standard output has")
+  func contents() throws {
+    let run = try audit("\(Toybox.adapter("sketch"))@0.9", ["-o", folder.file("out"), "--json"], pictures: true)
+    #expect(run.status == 0, "\(run.errors)")
+    #expect(
+      try files("out")
+        == [
+          "report.html", "report.json", "report.md", "checks.csv", "targets.csv", "pictures.csv", "pictures",
+          "pictures/01-before.png", "pictures/01-after.png", "pictures/01-difference.png", "pictures/null-1-01.png",
+        ].union(try files("out").filter { $0.hasPrefix("pictures/null-2") }))
+    let json = try String(contentsOfFile: folder.file("out/report.json"), encoding: .utf8)
+    #expect(json == run.output)
+    let page = try String(contentsOfFile: folder.file("out/report.html"), encoding: .utf8)
+    #expect(!page.contains("<cat>") && page.contains("data:image/png;base64,"))
+    #expect((run.json["recipe"] as? [String: Any])?["command"] is [String])
+  }
+
+  @Test("a folder that exists is kept; --force replaces a report, and nothing else")
+  func replacing() throws {
+    let out = folder.file("out"), same = Toybox.adapter("sketch")
+    #expect(try audit(same, ["-o", out]).status == 0)
+    let first = try String(contentsOfFile: out + "/report.json", encoding: .utf8)
+    #expect(try audit(same, ["-o", out]).status == 73)
+    #expect(try String(contentsOfFile: out + "/report.json", encoding: .utf8) == first)
+    #expect(try audit("\(same)@0.95", ["-o", out, "--force"]).status == 0)
+    #expect(try String(contentsOfFile: out + "/report.json", encoding: .utf8) != first)
+    let other = folder.file("other")
+    try FileManager.default.createDirectory(atPath: other, withIntermediateDirectories: false)
+    try Data("precious".utf8).write(to: URL(filePath: other + "/diary.txt"))
+    #expect(try audit(same, ["-o", other, "--force"]).status == 73)
+    #expect(try files("other") == ["diary.txt"])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["other", "out"])
+  }
+
+  @Test("an earlier report is a gate: the same passes, worse fails, and another base or set of prompts is refused")
+  func earlier() throws {
+    let sketch = Toybox.adapter("sketch"), report = folder.file("out/report.json")
+    #expect(try audit("\(sketch)@0.98", ["-o", folder.file("out")]).status == 0)
+    #expect(try audit("\(sketch)@0.98", ["--against", report]).status == 0)
+    #expect(try audit("\(sketch)@0.99", ["--against", report]).status == 0)
+    let worse = try audit("\(sketch)@0.97", ["--against", report, "--json"])
+    #expect(worse.status == 1 && worse.json["verdict"] as? String == "different")
+    let failed = (worse.json["checks"] as? [[String: Any]] ?? []).filter { $0["pass"] as? Bool == false }
+    #expect(Set(failed.compactMap { $0["name"] as? String }).isSuperset(of: ["against.weights.scale"]))
+    let pictures = try audit("\(sketch)@0.98", ["--against", report], pictures: true)
+    #expect(
+      pictures.status == 65 && pictures.errors.contains("prompts: expected those of that report"), "\(pictures.errors)")
+    let base = try Tool.run([
+      "audit", RenderFixture.sd1, "--before", try RenderFixture().adapter(), "--after", RenderFixture.sd1,
+      "--weights-only",
+      "--quiet", "--against", report,
+    ])
+    #expect(base.status == 65 && base.errors.contains("base: expected the same"), "\(base.errors)")
   }
 }
 
