@@ -61,6 +61,7 @@ let rooms: [Room] = [
       "Tensors", "LinearAlgebra", "Safetensors", "TorchPickles", "Checkpoints", "Adapters", "Spectra", "Merging",
       "Baking", "Images", "Prompts", "Sampling", "Kernels", "Diffusion", "Audit", "Reports",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      .product(name: "SwiftCSV", package: "SwiftCSV"),
     ]),
 ]
 
@@ -73,6 +74,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    .package(url: "https://github.com/swiftcsv/SwiftCSV", from: "0.10.0"),
   ],
   targets: [
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
