@@ -65,6 +65,7 @@ let rooms: [Room] = [
       "Tensors", "LinearAlgebra", "Safetensors", "TorchPickles", "Checkpoints", "Adapters", "Spectra", "Merging",
       "Baking", "Images", "Prompts", "Sampling", "Kernels", "Diffusion", "Audit", "Reports",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      .product(name: "SwiftCSV", package: "SwiftCSV"),
     ]),
 ]
 
@@ -78,6 +79,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
+    .package(url: "https://github.com/swiftcsv/SwiftCSV", from: "0.10.0"),
   ],
   targets: [
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),

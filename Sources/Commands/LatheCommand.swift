@@ -86,6 +86,7 @@ extension Error {
       default: 64
       }
     case let error as RenderError: error.exitCode
+    case let error as AuditBatchError: error.exitCode
     case is ConsoleError: 74
     default: 65
     }

@@ -3,13 +3,28 @@ import Checkpoints
 import Merging
 import Reports
 import Safetensors
+import Synchronization
+
+/// Hashes of files that were read before: a base is the same for many audits, and hours of reading.
+final class KnownHashes: Sendable {
+  private let hashes = Mutex<[AuditRowInputs.File: String]>([:])
+
+  func sha256(of file: MappedFile) -> String {
+    let key = AuditRowInputs.File(at: file.path)
+    if let known = hashes.withLock({ $0[key] }) { return known }
+    let hash = ContentHash.sha256(streaming: file.bytes)
+    hashes.withLock { $0[key] = hash }
+    return hash
+  }
+}
 
 /// All that an audit read, with hashes: what is needed to make it again.
 struct AuditSources {
   private let plan: AuditPlan
-  private let isHashing: Bool
+  /// `nil` where files are not read for their hashes.
+  private let hashes: KnownHashes?
 
-  init(_ plan: AuditPlan, hashing isHashing: Bool) { (self.plan, self.isHashing) = (plan, isHashing) }
+  init(_ plan: AuditPlan, hashes: KnownHashes?) { (self.plan, self.hashes) = (plan, hashes) }
 
   var recipe: AuditReport.Recipe {
     get throws {
@@ -44,7 +59,6 @@ struct AuditSources {
 
   private func source(_ file: String, named name: String) throws -> AuditReport.Source {
     let mapped = try MappedFile(path: file)
-    return AuditReport.Source(
-      path: name, bytes: mapped.count, sha256: isHashing ? ContentHash.sha256(streaming: mapped.bytes) : nil)
+    return AuditReport.Source(path: name, bytes: mapped.count, sha256: hashes?.sha256(of: mapped))
   }
 }

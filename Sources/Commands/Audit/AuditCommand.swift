@@ -25,18 +25,26 @@ struct AuditCommand: LatheCommand {
         lathe audit sdxl/ --before a.safetensors@0.8 b.safetensors@0.5 --after merged.safetensors --prompts p.yaml -o audit
         lathe audit sd15.safetensors --before style.safetensors --after baked.safetensors --limit probe.relative_error=0.01
         lathe audit flux/ --before style.safetensors --after style-small.safetensors --weights-only -o audit
+        lathe audit sd15.safetensors --manifest pairs.csv --prompts p.txt --shard 1/4 -o audits
+        lathe audit sd15.safetensors --manifest pairs.csv --prompts p.txt --collect -o audits
+
+      Many audits: each row of a manifest has a name, which is the folder of its report in DIR, and its files relative to the
+      manifest; several FILE@STRENGTH of a side are separated by ";". One line tells of each; a row that cannot be audited is
+      named, and the others go on: exit code 1 when an audit fails, else 2 when a row has none.
       """)
 
-  @Argument(help: "A base checkpoint: file, index of shards, or folder.")
-  var base: String
+  @Argument(help: "A base checkpoint: file, index of shards, or folder. With --manifest, for rows that name none.")
+  var base: String?
 
   @Option(
     parsing: .upToNextOption,
     help: ArgumentHelp("Adapters with their strengths, FILE@0.8, or a checkpoint.", valueName: "file"))
-  var before: [AdapterArgument]
+  var before: [AdapterArgument] = []
 
   @Option(parsing: .upToNextOption, help: ArgumentHelp("The same for what came of them.", valueName: "file"))
-  var after: [AdapterArgument]
+  var after: [AdapterArgument] = []
+
+  @OptionGroup var batch: AuditBatchOptions
 
   @OptionGroup var scenes: AuditSceneOptions
 
@@ -73,39 +81,69 @@ struct AuditCommand: LatheCommand {
     guard !weightsOnly || !scenes.hasPrompts else {
       throw ValidationError("expected --weights-only or prompts, found both")
     }
+    guard batch.manifest == nil else {
+      guard before.isEmpty, after.isEmpty else {
+        throw ValidationError("expected --manifest, or --before and --after, found both")
+      }
+      guard output != nil else { throw ValidationError("--manifest: expected -o <folder> beside it, found none") }
+      return
+    }
+    for (name, isThere) in [("BASE", base != nil), ("--before", !before.isEmpty), ("--after", !after.isEmpty)] {
+      guard isThere else { throw ValidationError("\(name): expected one, found none") }
+    }
   }
 
   func execute() throws -> Outcome {
-    let earlier = try against.map { try AuditReport(path: $0) }
-    let plan = try self.plan()
+    if let manifest = batch.manifest, let output {
+      let batch = try AuditBatch(self, manifest: manifest, output: output)
+      return self.batch.collect ? try batch.collect() : try batch.run()
+    }
+    let earlier = try earlierReport()
+    let plan = try self.plan(
+      of: AuditPair(base: base!, before: before.map(\.input), after: after.map(\.input), prompts: nil))
     let destination = try output.map { try AuditOutput($0, overwriting: force) }
+    let (report, result) = try measure(plan, earlier: earlier)
+    try destination?.write(report, result)
+    try common.show(report, text: report.text(width: Console.width, page: destination?.page))
+    return report.passed ? .done : .failed
+  }
+
+  /// The report that `--against` names.
+  func earlierReport() throws -> AuditReport? { try against.map { try AuditReport(path: $0) } }
+
+  /// What an audit would do with the options given.
+  func plan(of pair: AuditPair) throws -> AuditPlan {
+    let checkpoint = try Checkpoint(path: pair.base)
+    let sides = try [pair.before, pair.after].map { try AuditSide($0, base: checkpoint) }
+    let model = weightsOnly ? nil : try PictureModel(checkpoint)
+    var limits = AuditLimits(), scenes = scenes
+    for argument in limit { limits[argument.measure] = argument.limit }
+    scenes.prompts = pair.prompts ?? scenes.prompts
+    return AuditPlan(
+      before: sides[0], after: sides[1], scenes: try model.map { try scenes.scenes($0, size: (size, "--size")) } ?? [],
+      rendering: try model.map { try scenes.rendering($0, threads: common.threads) }, limits: limits,
+      threads: common.threads)
+  }
+
+  /// Measures everything, and reports on it.
+  ///
+  /// - Parameter known: hashes of files that other audits share with this one.
+  func measure(
+    _ plan: AuditPlan, earlier: AuditReport?, known: KnownHashes = KnownHashes()
+  ) throws -> (AuditReport, AuditResult) {
     let warnings = plan.warnings
     common.warn(warnings)
     let progress = AuditProgress(plan, isQuiet: common.quiet)
     let result = try plan.run { progress.update($0) }
     progress.finish()
     var report = AuditReport(
-      result, recipe: try AuditSources(plan, hashing: hashes).recipe, notMeasured: notMeasured(plan), warnings: warnings
-    )
+      result, recipe: try AuditSources(plan, hashes: hashes ? known : nil).recipe, notMeasured: notMeasured(plan),
+      warnings: warnings)
     if let earlier {
       if let reason = report.difference(from: earlier) { throw AuditError(.otherAudit(reason: reason), path: against!) }
       report.compare(with: earlier)
     }
-    try destination?.write(report, result)
-    try common.show(report, text: report.text(width: Console.width, page: destination?.page))
-    return report.passed ? .done : .failed
-  }
-
-  private func plan() throws -> AuditPlan {
-    let checkpoint = try Checkpoint(path: base)
-    let sides = try [before, after].map { try AuditSide($0.map(\.input), base: checkpoint) }
-    let model = weightsOnly ? nil : try PictureModel(checkpoint)
-    var limits = AuditLimits()
-    for argument in limit { limits[argument.measure] = argument.limit }
-    return AuditPlan(
-      before: sides[0], after: sides[1], scenes: try model.map { try scenes.scenes($0, size: (size, "--size")) } ?? [],
-      rendering: try model.map { try scenes.rendering($0, threads: common.threads) }, limits: limits,
-      threads: common.threads)
+    return (report, result)
   }
 
   private func notMeasured(_ plan: AuditPlan) -> [String] {
@@ -117,7 +155,7 @@ struct AuditCommand: LatheCommand {
 extension AuditReport {
   /// Reads the report of an earlier audit.
   ///
-  /// - Throws: `SafetensorsError.missing`, `AuditFileError`.
+  /// - Throws: `SafetensorsError.missing`, or `AuditError` for a file that is something else.
   fileprivate init(path: String) throws {
     let bytes = try MappedFile(path: path).bytes
     do {

@@ -1,0 +1,85 @@
+import Reports
+
+/// Why many audits could not be begun, or why a row of them could not be made.
+struct AuditBatchError: Error, CustomStringConvertible {
+  enum Kind {
+    // Of the table
+    case notText
+    case noHeader
+    case quotes(row: Int)
+    case openQuote(row: Int)
+    case controlCharacter(row: Int)
+    case fieldCount(row: Int, expected: Int, found: Int)
+    case unknownColumn(String)
+    case repeatedColumn(String)
+    case noColumn(String)
+    case noRows
+    // Of a row
+    case noName(row: Int)
+    case name(String, row: Int, reason: String)
+    case repeatedName(String, row: Int, first: Int)
+    case nothing(column: String, row: Int, name: String)
+    case entry(String, column: String, row: Int, name: String)
+    case noBase(row: Int, name: String)
+    // Of folders
+    case noPairs(folder: String)
+    /// The output has something of that name which no such run wrote.
+    case foreign
+    case busy
+  }
+
+  let kind: Kind
+  let path: String
+
+  init(_ kind: Kind, path: String) {
+    self.kind = kind
+    self.path = path
+  }
+
+  var description: String { "\(path): \(message)" }
+
+  private var message: String {
+    switch kind {
+    case .notText: "manifest: expected UTF-8 text, found other bytes; hint: save it as CSV UTF-8"
+    case .noHeader: "header: expected \(AuditManifest.columnList), found nothing"
+    case .quotes(let row):
+      "row \(row): expected quotes around a whole field and doubled inside of it, found others; hint: \"a \"\"b\"\" c\""
+    case .openQuote(let row): "row \(row): expected the end of a quoted field, found the end of the file"
+    case .controlCharacter(let row):
+      "row \(row): expected names and paths on one line, found a control character or an end of line"
+    case .fieldCount(let row, let expected, let found):
+      "row \(row): expected \(expected) fields as in the header, found \(found)"
+    case .unknownColumn(let name):
+      "header: \(name): expected only the columns \(AuditManifest.columnList), found another; hint: columns are "
+        + "separated by commas"
+    case .repeatedColumn(let name): "header: \(name): expected one such column, found two"
+    case .noColumn(let name): "header: expected a column \(name), found none"
+    case .noRows: "manifest: expected at least one row, found none"
+    case .noName(let row): "row \(row): name: expected one, found nothing"
+    case .name(let name, let row, let reason):
+      "row \(row): name: expected the name of a folder, found \(name.debugDescription): \(reason)"
+    case .repeatedName(let name, let row, let first):
+      "row \(row): name: expected one that no other row has, found \(name.debugDescription) as in row \(first); hint: "
+        + "small and capital letters are the same in a folder's name on some systems"
+    case .nothing(let column, let row, let name):
+      "row \(row), \(name): \(column): expected FILE@STRENGTH, found nothing; hint: several are separated by one ;"
+    case .entry(let entry, let column, let row, let name):
+      "row \(row), \(name): \(column): expected FILE@STRENGTH, found \(entry.debugDescription)"
+    case .noBase(let row, let name):
+      "row \(row), \(name): base: expected a checkpoint, found nothing; hint: lathe audit BASE --manifest … has one for "
+        + "all rows"
+    case .noPairs(let folder): "expected a folder \(folder) with files, found none"
+    case .foreign:
+      "expected no such folder or the report of an earlier run, found another; hint: --force replaces reports"
+    case .busy: "another run works on this shard; hint: --shard divides the rows among several"
+    }
+  }
+
+  var exitCode: Int32 {
+    switch kind {
+    case .noPairs: 66
+    case .foreign, .busy: 73
+    default: 65
+    }
+  }
+}

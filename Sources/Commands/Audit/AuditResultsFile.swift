@@ -1,0 +1,35 @@
+import Foundation
+import Reports
+import Safetensors
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+/// A table that grows by a line with each audit. Only one run writes it, and begins it anew from what is already known.
+final class AuditResultsFile {
+  private let path: String
+  private let descriptor: Int32
+
+  /// - Throws: `SafetensorsError.notWritable`.
+  init(_ path: String, beginningWith rows: [AuditBatchReport.Row]) throws {
+    self.path = path
+    try writeSideFile(AuditBatchReport.csvText(rows), to: path, overwriting: true)
+    descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
+    guard descriptor >= 0 else { throw SafetensorsError(.notWritable(reason: AuditBatchFolder.reason), path: path) }
+  }
+
+  /// Adds a line, and waits until it is on the disk.
+  ///
+  /// - Throws: `SafetensorsError.system`.
+  func append(_ row: AuditBatchReport.Row) throws {
+    let bytes = Array((row.csvLine + "\n").utf8)
+    guard write(descriptor, bytes, bytes.count) == bytes.count, fsync(descriptor) == 0 else {
+      throw SafetensorsError(.system(operation: "write", reason: AuditBatchFolder.reason), path: path)
+    }
+  }
+
+  deinit { close(descriptor) }
+}

@@ -1,0 +1,17 @@
+import Foundation
+import Reports
+
+/// What is known of a row that was audited: what it said, and of what. Each has a file of its own.
+struct AuditRowRecord: JSONReport, Decodable {
+  static let schema = "lathe.audit-row/1"
+
+  var inputs: AuditRowInputs
+  var row: AuditBatchReport.Row
+  /// Of `report.json`, 64 digits; `nil` for a row that could not be audited.
+  @Explicit var reportHash: String?
+
+  init(inputs: AuditRowInputs, row: AuditBatchReport.Row, reportHash: String?) {
+    (self.inputs, self.row) = (inputs, row)
+    self.reportHash = reportHash
+  }
+}
