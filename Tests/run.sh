@@ -18,4 +18,13 @@ LATHE="$(swift build "${flags[@]}" --show-bin-path)/lathe"
 export LATHE
 swift test "${flags[@]}" --skip-build
 
+# The page of a real audit, in a browser; and many audits, by the schedulers that people have.
+reports=$(mktemp -d "${TMPDIR:-/tmp}/lathe-reports.XXXXXX")
+trap 'rm -rf "$reports"' EXIT
+"$LATHE" audit Examples/Toybox/model --before Examples/Toybox/adapters/lumi.safetensors@0.8 Examples/Toybox/adapters/sketch.safetensors@0.4 \
+  --after Examples/Toybox/adapters/lumi.safetensors@0.8 Examples/Toybox/adapters/sketch.safetensors@0.38 \
+  --prompts Examples/Toybox/prompts.txt --steps 4 --quiet -o "$reports/audit" >"$reports/verdict"
+bash Tests/page.sh "$reports/audit/report.html"
+bash Tests/batch.sh "$LATHE"
+
 bash Tests/training.sh "$LATHE"

@@ -114,8 +114,7 @@ import Testing
       return Set(checks(run).filter { $0.value["pass"] as? Bool == false }.keys)
     }
     #expect(try failed(["\(sketch)@0.8"]) == ["weights.scale"])
-    #expect(
-      try failed([sketch, Toybox.adapter("glitter")]).isSuperset(of: ["weights.relative_error", "keys.added"]) == false)
+    #expect(try failed([sketch, Toybox.adapter("glitter")]).contains("weights.relative_error"))
     let broken = try BrokenCopies(of: sketch, in: folder)
     #expect(try failed([broken.lackingTargets]).contains("keys.lost"))
     #expect(try failed([broken.withStrangers]).contains("keys.unplaced"))
@@ -183,14 +182,15 @@ import Testing
 
   @Test("the report is one folder, complete: page, tables, pictures, and the numbers that standard output has")
   func contents() throws {
-    let run = try audit("\(Toybox.adapter("sketch"))@0.9", ["-o", folder.file("out"), "--json"], pictures: true)
+    let run = try audit("\(Toybox.adapter("sketch"))@0.97", ["-o", folder.file("out"), "--json"], pictures: true)
     #expect(run.status == 0, "\(run.errors)")
+    // A processor with bf16 has another harmless change.
+    let found = try Set(files("out").filter { !$0.hasPrefix("pictures/null-2") })
     #expect(
-      try files("out")
-        == [
-          "report.html", "report.json", "report.md", "checks.csv", "targets.csv", "pictures.csv", "pictures",
-          "pictures/01-before.png", "pictures/01-after.png", "pictures/01-difference.png", "pictures/null-1-01.png",
-        ].union(try files("out").filter { $0.hasPrefix("pictures/null-2") }))
+      found == [
+        "report.html", "report.json", "report.md", "checks.csv", "targets.csv", "pictures.csv", "pictures",
+        "pictures/01-before.png", "pictures/01-after.png", "pictures/01-difference.png", "pictures/null-1-01.png",
+      ])
     let json = try String(contentsOfFile: folder.file("out/report.json"), encoding: .utf8)
     #expect(json == run.output)
     let page = try String(contentsOfFile: folder.file("out/report.html"), encoding: .utf8)
@@ -228,8 +228,9 @@ import Testing
     let pictures = try audit("\(sketch)@0.98", ["--against", report], pictures: true)
     #expect(
       pictures.status == 65 && pictures.errors.contains("prompts: expected those of that report"), "\(pictures.errors)")
+    let fixture = try RenderFixture()
     let base = try Tool.run([
-      "audit", RenderFixture.sd1, "--before", try RenderFixture().adapter(), "--after", RenderFixture.sd1,
+      "audit", RenderFixture.sd1, "--before", try fixture.adapter(), "--after", RenderFixture.sd1,
       "--weights-only",
       "--quiet", "--against", report,
     ])
@@ -251,5 +252,67 @@ private struct BrokenCopies {
     try writeTensors(tensors.all + tensors.renamed(from: "down_blocks_1", to: "down_blocks_9"), to: withStrangers)
     notFinite = folder.file("broken.safetensors")
     try writeTensors(tensors.withNaN, to: notFinite)
+  }
+}
+
+/// `resize --until`: the smallest file that is good enough, by the audit's own measures.
+@Suite(.serialized) struct ResizeUntilTests {
+  let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private func resize(_ arguments: [String], output: String = "small.safetensors") throws -> Tool.Run {
+    try Tool.run(
+      ["resize", Toybox.adapter("sepia-r64"), "-o", folder.file(output), "--quiet", "--json"] + arguments)
+  }
+
+  @Test("the file keeps its limit as the audit measures it, every try is told, and none is left behind")
+  func probe() throws {
+    let prompt = ["--prompt", "a red robot on the beach"]
+    let run = try resize(["--until", "effect<=0.05", "--base", Toybox.model] + prompt)
+    #expect(run.status == 0, "\(run.errors)")
+    let until = try #require(run.json["until"] as? [String: Any])
+    let tries = try #require(until["tries"] as? [[String: Any]])
+    let passing = tries.filter { $0["passes"] as? Bool == true }.compactMap { $0["bytes"] as? Int }
+    let failing = tries.filter { $0["passes"] as? Bool == false }.compactMap { $0["bytes"] as? Int }
+    #expect(tries.count >= 8 && passing.count + failing.count == tries.count)
+    // The smallest that passed was written, and none that was larger failed.
+    #expect(run.json["bytes"] as? Int == passing.min() && (failing.max() ?? 0) < passing.min()!)
+    let audit = try Tool.run(
+      [
+        "audit", Toybox.model, "--before", Toybox.adapter("sepia-r64"), "--after", folder.file("small.safetensors"),
+        "--json", "--quiet", "--strengths", "1", "--steps", "1", "--limit", "probe.effect_error=0.05",
+      ] + prompt)
+    let checks = audit.json["checks"] as? [[String: Any]] ?? []
+    #expect(checks.first { $0["name"] as? String == "probe.effect_error" }?["pass"] as? Bool == true)
+    #expect(try folder.names == ["small.safetensors"])
+    let temporary = try FileManager.default.contentsOfDirectory(atPath: FileManager.default.temporaryDirectory.path)
+    #expect(!temporary.contains { $0.contains("-try-") })
+  }
+
+  @Test("pictures can be the measure")
+  func pictures() throws {
+    let run = try resize([
+      "--until", "ssim >= 0.99", "--base", Toybox.model, "--prompt", "a cat", "--strengths", "1", "--steps", "4",
+    ])
+    #expect(run.status == 0, "\(run.errors)")
+    #expect((run.json["until"] as? [String: Any])?["measure"] as? String == "pictures.ssim")
+  }
+
+  @Test("what cannot be kept, is misspelled or lacks its base is refused, and writes nothing")
+  func refusals() throws {
+    for (arguments, status, message) in [
+      (["--until", "probe<=1e-9", "--base", Toybox.model], 65, "expected the whole adapter to keep the limit"),
+      (["--until", "probe>=0.1", "--base", Toybox.model], 64, ""),
+      (["--until", "beauty>=1", "--base", Toybox.model], 64, ""),
+      (["--until", "probe<=0.1"], 64, "expected --base"),
+      (["--until", "ssim>=0.9", "--base", Toybox.model], 64, "expected --prompts"),
+      (["--until", "probe<=0.1", "--base", Toybox.model, "--rank", "4"], 64, "expected no other rule"),
+      (["--rank", "4", "--base", Toybox.model], 64, "expected --until"),
+    ] as [([String], Int32, String)] {
+      let run = try resize(arguments)
+      #expect(run.status == status && (message.isEmpty || run.errors.contains(message)), "\(arguments): \(run.errors)")
+      #expect(try folder.names.isEmpty)
+    }
   }
 }

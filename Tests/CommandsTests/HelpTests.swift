@@ -6,7 +6,7 @@ import Testing
 /// `RECORD_SNAPSHOTS=1` writes the present texts and fails, so that recording cannot pass for testing.
 @Suite struct HelpTests {
   static let subcommands = [
-    "", "inspect", "spectrum", "compare", "check", "resize", "merge", "bake", "unbake", "extract", "render",
+    "", "inspect", "spectrum", "compare", "check", "resize", "merge", "bake", "unbake", "extract", "render", "audit",
   ]
 
   @Test("the help text is the recorded one", arguments: subcommands)
