@@ -106,8 +106,11 @@ public struct WeightComparison: Sendable {
 
     public var relativeError: Double { difference == 0 ? 0 : (difference / energyBefore).squareRoot() }
     public var baseRelativeError: Double { difference == 0 ? 0 : (difference / baseEnergy).squareRoot() }
-    /// ⟨D, D'⟩ ÷ ‖D‖²: the strength at which D stands in D'.
-    public var scale: Double { inner / energyBefore }
+    /// The strength at which D stands in D'. What was cut off does not count (‖D'‖² ÷ ⟨D, D'⟩ is 1 for every truncation), nor
+    /// does noise that came with it (⟨D, D'⟩ ÷ ‖D‖²). 0 where D' is.
+    public var scale: Double {
+      energyAfter == 0 ? 0 : energyAfter <= energyBefore ? energyAfter / inner : inner / energyBefore
+    }
     /// ⟨D, D'⟩ ÷ ‖D‖‖D'‖; `nil` where one is zero.
     public var cosine: Double? {
       energyBefore > 0 && energyAfter > 0 ? inner / (energyBefore * energyAfter).squareRoot() : nil

@@ -146,7 +146,7 @@ public struct AuditReport: JSONReport, Decodable {
   public struct Weights: Codable, Sendable {
     public var relativeError: Double
     public var baseRelativeError: Double
-    /// ⟨D, D'⟩ ÷ ‖D‖²: the strength at which D stands in D'.
+    /// The strength at which D stands in D'; neither what was cut off nor noise counts.
     public var scale: Double
     @Explicit public var cosine: Double?
     /// The relative error that rounding the adapted weights to f16 makes.

@@ -60,7 +60,7 @@ enum AuditWords {
   static func advice(_ check: AuditCheck) -> String {
     guard !check.passes else { return "" }
     return switch check.measure {
-    case .weightError: "Keep more: a larger --size, or a smaller --max-error."
+    case .weightError: "Keep more: a larger --size, a smaller --max-error, or a number format of more digits."
     case .worstBlock: "Keep more there: --weigh per-target spares weak targets."
     case .baseError: "Keep more, or store the weights in f16 or f32."
     case .scale: "Look at alpha and rank (lathe inspect), or use another strength."
@@ -100,7 +100,7 @@ enum AuditWords {
           + "\(Numbers.percent(total.baseRelativeError)) of their size, \(Numbers.short(total.relativeError)) times the "
           + "adapters' effect. Store f16, or bake with --rounding shaped, or keep the base's scales.")
     }
-    if failed.contains(.scale) {
+    if failed.contains(.scale), reasons.isEmpty {
       reasons.append("The effect stands there at \(Numbers.short(total.scale)) times its strength.")
     }
     if failed.contains(.unplaced) { reasons.append("Targets have no place in the base; lathe check names them.") }
