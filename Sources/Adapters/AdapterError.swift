@@ -91,7 +91,7 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
   private var message: String {
     switch kind {
     case .unsupported(let algorithm):
-      "algorithm: expected LoRA factors, found \(algorithm.rawValue); this version does not work on it yet"
+      "algorithm: expected one that this version works on, found \(algorithm.rawValue)"
     case .refusedConfiguration(let field): "adapter_config.json: \(field): no delta can be computed with this setting"
     case .missingFactor(let expected): "factors: expected \(expected), found none; hint: the file is incomplete"
     case .factorShape(let expected, let found): "shape: expected \(expected), found \(found)"

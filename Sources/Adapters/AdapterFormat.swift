@@ -14,7 +14,7 @@ public enum AdapterFormat: String, Sendable, CaseIterable {
   case xlabs
 }
 
-/// How an adapter changes a target. Only `lora` can be worked on so far; the others are recognised by name.
+/// How an adapter changes a target. LoRA, LoHa, LoKr and full differences are worked on; the others are recognised by name.
 public enum Algorithm: String, Sendable {
   case lora, dora, loha, lokr, glora, full, norm, oft, boft, ia3
   case tlora = "t-lora"

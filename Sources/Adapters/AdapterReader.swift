@@ -97,7 +97,11 @@ struct AdapterReader {
     var targets: [Target] = [], unsupported: [UnsupportedTarget] = []
     for module in moduleOrder {
       let parts = modules[module]!
-      if let algorithm = otherAlgorithm(of: parts, configs: configs) {
+      let algorithm = otherAlgorithm(of: parts, configs: configs)
+      if let algorithm, configs.isEmpty, isComposed(algorithm, parts) {
+        let key = TargetSpelling.key(of: module, format: format)
+        if let target = composedTarget(module, parts, as: algorithm, key: key) { targets.append(target) }
+      } else if let algorithm {
         unsupported.append(describe(module, parts, as: algorithm, format: format))
         problems.append(AdapterProblem(.unsupported(algorithm), target: module))
       } else {
@@ -279,6 +283,58 @@ struct AdapterReader {
     }
     if let outer = columns("lokr_w1", "lokr_w1_b"), let inner = columns("lokr_w2", "lokr_w2_b") { return outer * inner }
     return columns("hada_w1_b", "lora_down.weight", "lora_A.weight", "diff", "b2.weight") ?? 0
+  }
+
+  /// Whether the delta can be put together from the parts: nothing beside them changes it, or the bias.
+  private func isComposed(
+    _ algorithm: Algorithm, _ parts: [(role: Role, name: String, tensor: Tensor)]
+  ) -> Bool {
+    guard [.loha, .lokr, .full].contains(algorithm) else { return false }
+    return parts.allSatisfy { part in
+      switch part.role {
+      case .alpha: true
+      case .other(algorithm): algorithm != .full || part.name.hasSuffix(".diff") && part.tensor.shape.rank >= 2
+      default: false
+      }
+    }
+  }
+
+  private mutating func composedTarget(
+    _ module: String, _ parts: [(role: Role, name: String, tensor: Tensor)], as algorithm: Algorithm, key: TargetKey
+  ) -> Target? {
+    func report(_ kind: AdapterProblem.Kind) -> Target? {
+      problems.append(AdapterProblem(kind, target: module))
+      return nil
+    }
+    var stored: [(label: String, tensor: Tensor)] = [], alpha: Double?
+    for part in parts {
+      guard part.role != .alpha else {
+        guard let value = part.tensor.scalar else { return report(.alphaNotScalar(found: part.tensor.shape)) }
+        alpha = value
+        continue
+      }
+      guard part.tensor.dtype.isReadable else { return report(.unreadable(part.tensor.dtype)) }
+      stored.append((part.name.dropping(prefix: module + "."), part.tensor))
+    }
+    let composed: ComposedTarget
+    do {
+      composed = try ComposedTarget(
+        algorithm, Dictionary(stored.map { ($0.label, $0.tensor) }, uniquingKeysWith: { a, _ in a }),
+        kernel: key.usualKernel)
+    } catch { return report(error.kind) }
+    var scale = 1.0
+    if composed.usesAlpha, let alpha {
+      guard alpha.isFinite else { return report(.alphaNotFinite(found: alpha)) }
+      if alpha == 0 { problems.append(AdapterProblem(.alphaZero, target: module)) }
+      scale = alpha / Double(composed.rank)
+    }
+    return Target(
+      name: module, key: key, kind: composed.factors.down.shape.rank > 2 ? .conv : .linear, up: composed.factors.up,
+      down: composed.factors.down, mid: nil,
+      names: .init(
+        up: module + ".lora_up.weight", down: module + ".lora_down.weight", alpha: module + ".alpha"),
+      alpha: composed.usesAlpha ? alpha : nil, scale: scale, isTransposed: false, algorithm: algorithm,
+      storedRank: composed.rank, stored: stored)
   }
 
   private mutating func target(

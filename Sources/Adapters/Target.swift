@@ -28,12 +28,18 @@ public struct Target: Sendable {
 
   /// The target as the file spells it: tensor names less their suffixes.
   public let name: String
+  /// How the file stores the change. Of all but LoRA `up` and `down` are put together from what is stored, whenever they are
+  /// asked for (`ComposedFactors`); their product is the same delta.
+  public let algorithm: Algorithm
+  /// The tensors of the file that the delta is made of, with what they are called in messages.
+  public let stored: [(label: String, tensor: Tensor)]
   /// The same target under any dialect.
   public let key: TargetKey
   public let kind: Kind
   public let up: Tensor
   public let down: Tensor
   public let mid: Tensor?
+  /// In the file; of other algorithms than LoRA what a LoRA would be called.
   public let names: TensorNames
   /// The alpha that scales this target, from a tensor or a configuration; `nil` when there is none.
   public let alpha: Double?
@@ -44,12 +50,19 @@ public struct Target: Sendable {
 
   package init(
     name: String, key: TargetKey, kind: Kind, up: Tensor, down: Tensor, mid: Tensor?, names: TensorNames,
-    alpha: Double?, scale: Double, isTransposed: Bool
+    alpha: Double?, scale: Double, isTransposed: Bool, algorithm: Algorithm = .lora, storedRank: Int? = nil,
+    stored: [(label: String, tensor: Tensor)]? = nil
   ) {
     (self.name, self.key, self.kind) = (name, key, kind)
     (self.up, self.down, self.mid) = (up, down, mid)
     (self.names, self.alpha, self.scale, self.isTransposed) = (names, alpha, scale, isTransposed)
+    self.algorithm = algorithm
+    self.storedRank = storedRank ?? up.shape[1]
+    self.stored = stored ?? [("up", up), ("down", down)] + (mid.map { [("mid", $0)] } ?? [])
   }
+
+  /// The rank as the file's own algorithm counts it: alpha belongs to it. For full differences the smaller side.
+  public let storedRank: Int
 
   /// The number of components: rows of `up` seen as matrix columns.
   public var rank: Int { up.shape[1] }
@@ -70,7 +83,7 @@ public struct Target: Sendable {
     isTransposed ? Shape([inputs, rows]) : Shape([rows, inputs] + kernel)
   }
 
-  public var dtype: DType { up.dtype.canonicalRank >= down.dtype.canonicalRank ? up.dtype : down.dtype }
+  public var dtype: DType { stored.map(\.tensor.dtype).max { $0.canonicalRank < $1.canonicalRank }! }
 
   /// The module's name in the base with dots, where the file's spelling still has them.
   public var dottedPath: String? {
@@ -78,10 +91,10 @@ public struct Target: Sendable {
   }
 
   /// Bytes of the factors.
-  public var byteCount: Int { up.bytes.count + down.bytes.count + (mid?.bytes.count ?? 0) }
+  public var byteCount: Int { stored.reduce(0) { $0 + $1.tensor.bytes.count } }
 
   /// Parameters of the factors.
-  public var parameterCount: Int { up.elementCount + down.elementCount + (mid?.elementCount ?? 0) }
+  public var parameterCount: Int { stored.reduce(0) { $0 + $1.tensor.elementCount } }
 }
 
 /// A target whose algorithm Lathe knows by name but cannot work on yet.

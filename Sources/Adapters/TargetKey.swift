@@ -18,6 +18,17 @@ public struct TargetKey: Hashable, Sendable, Comparable, CustomStringConvertible
   /// The path in the block names of single-file Stable Diffusion checkpoints, where it has one.
   public var ldmPath: String? { UNetNames.ldmPath(ofDiffusers: path) }
 
+  /// The kernel of a UNet's convolution, as its name tells: what stores matrices flat has no other word of it. Empty for all
+  /// other weights.
+  var usualKernel: [Int] {
+    guard component == .denoiser else { return [] }
+    let names = [
+      "_conv1", "_conv2", "_conv", "conv_in", "conv_out", "_in_layers_2", "_out_layers_3", "_op", "input_blocks_0_0",
+      "out_2",
+    ]
+    return names.contains { path.hasSuffix($0) } ? [3, 3] : []
+  }
+
   /// The part of the network, for totals: `down_blocks.1`, `mid_block`, `double_blocks.7`, `text encoder 1`.
   public var block: String {
     switch component {

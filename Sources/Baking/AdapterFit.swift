@@ -143,9 +143,13 @@ extension Target {
   fileprivate func matches(_ shape: Shape, isTransposed: Bool, isPart: Bool) -> Bool {
     let extents = shape.extents
     if isTransposed { return extents == [inputs, rows] }
-    guard extents.count >= 2, extents[1] == inputs, columns == extents.dropFirst().reduce(1, *) else { return false }
+    let isFlat = algorithm != .lora && kernel.isEmpty
+    guard extents.count >= 2, extents[1] == inputs || isFlat, columns == extents.dropFirst().reduce(1, *) else {
+      return false
+    }
     // A kernel of one point is none: 1 × 1 convolutions and linear targets are alike.
-    let hasSameKernel = kernel.allSatisfy { $0 == 1 } || Array(extents.dropFirst(2)) == kernel
+    // What stores convolutions flat has the same numbers in the same order.
+    let hasSameKernel = kernel.allSatisfy { $0 == 1 } || Array(extents.dropFirst(2)) == kernel || isFlat
     return hasSameKernel && (isPart ? extents[0] >= rows : extents[0] == rows)
   }
 }

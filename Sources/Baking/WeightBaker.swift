@@ -145,10 +145,7 @@ struct WeightBaker {
   private func notFinite(_ index: Int, count: Int, _ dtype: DType) -> any Error {
     let weight = plan.base.weights[index]
     for addition in plan.weights.additions[index] ?? [] {
-      for (factor, tensor) in [
-        ("up", addition.target.up), ("down", addition.target.down), ("mid", addition.target.mid),
-      ]
-      where tensor?.doubles().contains(where: { !$0.isFinite }) == true {
+      for (factor, tensor) in addition.target.stored where tensor.doubles().contains(where: { !$0.isFinite }) {
         return BakingError(
           .notFinite(
             weight: weight.entry.name, count: count, dtype: dtype.rawValue,

@@ -64,7 +64,7 @@ struct OutputMetadata {
       set("ss_network_dim", commonRank.map(String.init) ?? "Dynamic")
       if let alpha { set("ss_network_alpha", alpha == alpha.rounded() ? String(Int(alpha)) : String(alpha)) }
     }
-    if format == .kohya, !has("ss_network_module") { set("ss_network_module", "networks.lora") }
+    if format == .kohya, !has("ss_network_module") || plan.leavesFamily { set("ss_network_module", "networks.lora") }
     if format == .kohya || has("sshs_model_hash") {
       set("sshs_model_hash", dataHash ?? Self.unknownHash)
       set("sshs_legacy_hash", legacyHash ?? String(Self.unknownHash.prefix(8)))
@@ -88,7 +88,8 @@ struct OutputMetadata {
       "sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256", "ss_network_dim", "ss_network_alpha",
       "lora_adapter_metadata",
     ]
-    .contains(key) || key.hasPrefix("lathe.") || (format == .cloneofsimo && key.hasSuffix(":rank"))
+    .contains(key) || (plan.leavesFamily && ["ss_network_module", "ss_network_args"].contains(key))
+      || key.hasPrefix("lathe.") || (format == .cloneofsimo && key.hasSuffix(":rank"))
       || (recipe.operation == .merge && ["modelspec.title", "ss_output_name", "name"].contains(key))
   }
 

@@ -19,6 +19,9 @@ public struct RefactorPlan: Sendable {
   /// Tensors that the output leaves out, because the user allowed it.
   public let skipped: [String]
 
+  /// Whether targets of other algorithms become LoRA.
+  var leavesFamily: Bool { adapters.contains { adapter in adapter.targets.contains { $0.algorithm != .lora } } }
+
   /// Whether the output is a folder with a configuration rather than one file.
   public var writesFolder: Bool {
     format == .peft && (recipe.operation == .merge || adapters.contains { $0.configuration != nil })
@@ -50,6 +53,15 @@ public struct RefactorPlan: Sendable {
           ? [
             "\(adapter.path): its names are of the oldest diffusers style, which current diffusers skips; the output has today's names"
           ] : [])
+        + Self.conversions(adapter)
+    }
+  }
+
+  /// What becomes LoRA, for the user to know.
+  private static func conversions(_ adapter: Adapter) -> [String] {
+    let counts = Dictionary(grouping: adapter.targets.map(\.algorithm), by: \.self).mapValues(\.count)
+    return counts.filter { $0.key != .lora }.sorted { $0.key.rawValue < $1.key.rawValue }.map {
+      "\(adapter.path): \($0.value) targets of \($0.key.rawValue) become LoRA, which needs more bytes for the same energy"
     }
   }
 

@@ -69,7 +69,8 @@ public struct InspectReport: JSONReport {
     targets =
       adapter.targets.enumerated().map { index, target in
         TargetRow(
-          name: target.name, kind: target.kind.rawValue, shape: target.shape.extents, rank: target.rank,
+          name: target.name, kind: target.algorithm == .lora ? target.kind.rawValue : target.algorithm.rawValue,
+          shape: target.shape.extents, rank: target.storedRank,
           alpha: target.alpha,
           scale: target.scale, dtype: target.dtype.rawValue, norm: norms?[index] ?? nil)
       }

@@ -87,8 +87,8 @@ public struct DeltaSum: Sendable {
   private func explained(_ error: LinearAlgebraError) -> any Error {
     guard error.kind == .notFinite else { return error }
     for term in terms {
-      for (factor, tensor) in [("up", term.target.up), ("down", term.target.down), ("mid", term.target.mid)] {
-        let count = tensor?.doubles().count { !$0.isFinite } ?? 0
+      for (factor, tensor) in term.target.stored {
+        let count = tensor.doubles().count { !$0.isFinite }
         guard count > 0 else { continue }
         return AdapterError(
           .problem(AdapterProblem(.notFinite(factor: factor, count: count), target: term.target.name)), path: term.file)

@@ -1,9 +1,17 @@
-/// A range of immutable memory that keeps its owner alive: a mapped file, or memory of our own.
+/// A range of immutable memory that keeps its owner alive: a mapped file, or memory of our own; or what is computed anew
+/// whenever it is asked for, and takes no memory meanwhile.
 public struct Bytes: @unchecked Sendable {
   // Sendable: the memory is never written after this value exists, and `owner` is only held, never called.
   private let owner: AnyObject
   private let base: UnsafeRawBufferPointer
   private let reader: (any DirectReading)?
+  private let computed: Computed?
+
+  /// A recipe for memory.
+  private struct Computed {
+    let count: Int
+    let make: @Sendable () -> Bytes
+  }
 
   /// A view of `buffer`, which must stay valid and unchanged as long as `owner` lives.
   ///
@@ -12,6 +20,13 @@ public struct Bytes: @unchecked Sendable {
     self.owner = owner
     self.reader = reader
     base = buffer
+    computed = nil
+  }
+
+  /// What `make` returns, asked anew each time: always the same `count` bytes.
+  public init(count: Int, computedBy make: @escaping @Sendable () -> Bytes) {
+    (owner, reader, base) = (Nothing.one, nil, UnsafeRawBufferPointer(start: nil, count: 0))
+    computed = Computed(count: count, make: make)
   }
 
   /// A copy of `elements`' memory.
@@ -28,16 +43,22 @@ public struct Bytes: @unchecked Sendable {
     self.init(UnsafeRawBufferPointer(block.buffer), keeping: block)
   }
 
-  public var count: Int { base.count }
+  public var count: Int { computed?.count ?? base.count }
 
   /// The part from `range.lowerBound` up to `range.upperBound`, sharing the same owner.
   public subscript(range: Range<Int>) -> Bytes {
-    precondition(range.lowerBound >= 0 && range.upperBound <= base.count, "byte range outside the memory")
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "byte range outside the memory")
+    if let computed { return Bytes(count: range.count) { computed.make()[range] } }
     return Bytes(UnsafeRawBufferPointer(rebasing: base[range]), keeping: owner, reader: reader)
   }
 
   public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
-    try withExtendedLifetime(owner) { try body(base) }
+    if let computed {
+      let bytes = computed.make()
+      precondition(bytes.count == computed.count, "\(bytes.count) bytes computed of \(computed.count)")
+      return try bytes.withUnsafeBytes(body)
+    }
+    return try withExtendedLifetime(owner) { try body(base) }
   }
 
   /// A copy of a few bytes. From a mapped file it costs one read instead of mapping pages, which is twenty times as
@@ -54,6 +75,9 @@ public struct Bytes: @unchecked Sendable {
   /// Says that the memory is not needed for now. Pages of a mapped file then stop to count as this process's memory; the
   /// bytes stay what they are.
   public func forget() { reader?.forget(base) }
+
+  /// The owner of memory that is not there.
+  private final class Nothing: Sendable { static let one = Nothing() }
 
   private final class Block {
     let buffer: UnsafeMutableRawBufferPointer

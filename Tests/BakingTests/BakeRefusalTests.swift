@@ -62,9 +62,9 @@ import Testing
       (
         [good],
         [
-          filler("lora_unet_d.hada_w1_a", [2, 2]), filler("lora_unet_d.hada_w1_b", [2, 2]),
-          filler("lora_unet_d.hada_w2_a", [2, 2]), filler("lora_unet_d.hada_w2_b", [2, 2]),
-        ], "this version cannot apply loha", "lora_unet_d"
+          filler("lora_unet_d.a1.weight", [2, 2]), filler("lora_unet_d.a2.weight", [2, 2]),
+          filler("lora_unet_d.b1.weight", [2, 2]), filler("lora_unet_d.b2.weight", [2, 2]),
+        ], "this version cannot apply glora", "lora_unet_d"
       ),
     ]
     for (changes, others, reason, target) in cases {

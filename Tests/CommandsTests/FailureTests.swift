@@ -73,8 +73,8 @@ import Testing
       name: "an output that exists", arguments: ["resize", "STYLE", "-o", "STYLE", "--rank", "1"], status: 73,
       message: "lathe: error: STYLE: exists already; hint: --force overwrites it\n"),
     Case(
-      name: "another algorithm", arguments: ["resize", "GOLDENS/kohya_lokr.safetensors", "-o", "OUT", "--rank", "1"],
-      status: 65, message: ": algorithm: expected LoRA factors, found lokr; this version does not work on it yet\n"),
+      name: "another algorithm", arguments: ["resize", "GOLDENS/kohya_boft.safetensors", "-o", "OUT", "--rank", "1"],
+      status: 65, message: ": algorithm: expected one that this version works on, found boft\n"),
     Case(
       name: "one adapter to compare", arguments: ["compare", "STYLE"], status: 64,
       message: "expected two adapters, found 1\n"),
