@@ -95,7 +95,7 @@ picture lumi "the owl at growing strengths" $model $adapters/lumi.safetensors --
   --prompt "a lumi owl in a meadow" --prompt "a lumi owl with a yellow crown waving in the snow"
 
 text '## Styles, one at a time'
-for style in sketch popart glitter neon blueprint sepia-r64; do
+for style in sketch popart glitter neon blueprint sepia-r64 fireflies; do
   file=$adapters/$style.safetensors
   [ -e "$file" ] || file=$adapters/$style
   picture "$style" "$style at growing strengths" $model "$file" --sweep 0,0.3,0.5,0.8,1 \
