@@ -1,0 +1,147 @@
+extension AuditReport {
+  /// How alike two pictures are.
+  public struct Likeness: Codable, Sendable {
+    /// 90 and more: no difference is seen; 70: hardly; 50: clearly.
+    public var ssimulacra2: Double
+    public var msSsim: Double
+    public var ssim: Double
+    /// In dB; infinite for equal pictures.
+    public var psnr: Double
+    /// In levels of 255.
+    public var greatestDifference: Int
+    /// The share of pixels that differ at all.
+    public var differingShare: Double
+
+    public init(
+      ssimulacra2: Double, msSsim: Double, ssim: Double, psnr: Double, greatestDifference: Int, differingShare: Double
+    ) {
+      (self.ssimulacra2, self.msSsim, self.ssim, self.psnr) = (ssimulacra2, msSsim, ssim, psnr)
+      (self.greatestDifference, self.differingShare) = (greatestDifference, differingShare)
+    }
+  }
+
+  /// A picture before and after.
+  public struct Picture: Codable, Sendable {
+    public var prompt: String
+    @Explicit public var negative: String?
+    public var seed: UInt64
+    public var strength: Double
+    /// Paths beside the report: `pictures/01-before.png`.
+    public var before: String
+    public var after: String
+    /// A heat map of the difference.
+    public var difference: String
+    public var likeness: Likeness
+    /// `within noise`, `visible but small` or `different`.
+    public var verdict: String
+
+    public init(
+      prompt: String, negative: String?, seed: UInt64, strength: Double, before: String, after: String,
+      difference: String, likeness: Likeness, verdict: String
+    ) {
+      (self.prompt, self.seed, self.strength) = (prompt, seed, strength)
+      (self.before, self.after, self.difference) = (before, after, difference)
+      (self.likeness, self.verdict) = (likeness, verdict)
+      self.negative = negative
+    }
+  }
+
+  /// A harmless change, made to see how much difference is none.
+  public struct Null: Codable, Sendable {
+    public struct Row: Codable, Sendable {
+      public var prompt: String
+      public var seed: UInt64
+      public var strength: Double
+      public var picture: String
+      public var likeness: Likeness
+
+      public init(prompt: String, seed: UInt64, strength: Double, picture: String, likeness: Likeness) {
+        (self.prompt, self.seed, self.strength, self.picture) = (prompt, seed, strength, picture)
+        self.likeness = likeness
+      }
+    }
+
+    /// `f16 weights`
+    public var name: String
+    /// One sentence.
+    public var meaning: String
+    public var rows: [Row]
+
+    public init(name: String, meaning: String, rows: [Row]) {
+      (self.name, self.meaning, self.rows) = (name, meaning, rows)
+    }
+  }
+
+  /// What it takes to use the base alone, with what was before, and with what came after.
+  public struct Cost: Codable, Sendable {
+    /// `base alone`, `before`, `after`
+    public var name: String
+    public var adapters: Int
+    /// Of the adapters' files, or of the checkpoint that stands in the base's place.
+    public var fileBytes: Int
+    /// Of the factors that a client keeps in memory beside the model, as they are stored.
+    public var factorBytes: Int
+    /// For reading all weights with the adapters added.
+    public var loadSeconds: Double
+    /// Measured in this run; `nil` when no pictures were made. Adapters are added to the weights here, so it does not
+    /// grow with their number.
+    @Explicit public var secondsPerStep: Double?
+    /// Multiplications in the factors ÷ multiplications in the weights they change: what clients that keep adapters apart
+    /// compute more in those layers.
+    public var extraArithmetic: Double
+
+    public init(
+      name: String, adapters: Int, fileBytes: Int, factorBytes: Int, loadSeconds: Double, secondsPerStep: Double?,
+      extraArithmetic: Double
+    ) {
+      (self.name, self.adapters, self.fileBytes, self.factorBytes) = (name, adapters, fileBytes, factorBytes)
+      (self.loadSeconds, self.extraArithmetic) = (loadSeconds, extraArithmetic)
+      self.secondsPerStep = secondsPerStep
+    }
+  }
+
+  /// The singular values of a block's targets together, largest first.
+  public struct BlockSpectrum: Codable, Sendable {
+    public var block: String
+    public var before: [Double]
+    public var after: [Double]
+
+    public init(block: String, before: [Double], after: [Double]) {
+      (self.block, self.before, self.after) = (block, before, after)
+    }
+  }
+
+  /// File size against relative error: the best that a resize of what was before can do.
+  public struct Curve: Codable, Sendable {
+    public struct Point: Codable, Sendable {
+      public var bytes: Int
+      public var relativeError: Double
+
+      public init(bytes: Int, relativeError: Double) { (self.bytes, self.relativeError) = (bytes, relativeError) }
+    }
+
+    public var points: [Point]
+    public var before: Point
+    public var after: Point
+
+    public init(points: [Point], before: Point, after: Point) {
+      (self.points, self.before, self.after) = (points, before, after)
+    }
+  }
+
+  /// How one adapter of a stack disturbs another.
+  public struct CrossTalk: Codable, Sendable {
+    public var source: String
+    public var target: String
+    @Explicit public var cosine: Double?
+    /// How strongly the source writes to the outputs that the target writes to; 0.3 and more is much.
+    public var output: Double
+    /// How strongly the source answers the inputs that the target listens to.
+    public var input: Double
+
+    public init(source: String, target: String, cosine: Double?, output: Double, input: Double) {
+      (self.source, self.target, self.output, self.input) = (source, target, output, input)
+      self.cosine = cosine
+    }
+  }
+}

@@ -1,0 +1,78 @@
+extension AuditReport {
+  /// Errors of one weight, or of a block of them. With D what is added to the base before, D' after, W the base.
+  public struct WeightRow: Codable, Sendable {
+    public var name: String
+    public var block: String
+    public var shape: [Int]
+    /// ‖D − D'‖ ÷ ‖D‖. Infinite where nothing was added before.
+    public var relativeError: Double
+    /// ‖D − D'‖ ÷ ‖W‖
+    public var baseRelativeError: Double
+    /// ‖D‖, ‖D'‖, ‖D − D'‖
+    public var normBefore: Double
+    public var normAfter: Double
+    public var difference: Double
+
+    public init(
+      name: String, block: String, shape: [Int], relativeError: Double, baseRelativeError: Double, normBefore: Double,
+      normAfter: Double, difference: Double
+    ) {
+      (self.name, self.block, self.shape) = (name, block, shape)
+      (self.relativeError, self.baseRelativeError) = (relativeError, baseRelativeError)
+      (self.normBefore, self.normAfter, self.difference) = (normBefore, normAfter, difference)
+    }
+  }
+
+  public struct Weights: Codable, Sendable {
+    public var relativeError: Double
+    public var baseRelativeError: Double
+    /// The strength at which D stands in D'; neither what was cut off nor noise counts.
+    public var scale: Double
+    @Explicit public var cosine: Double?
+    /// The relative error that rounding the adapted weights to f16 makes.
+    public var null: Double
+    public var blocks: [WeightRow]
+    /// The changed weights, in the base's order.
+    public var targets: [WeightRow]
+
+    public init(
+      relativeError: Double, baseRelativeError: Double, scale: Double, cosine: Double?, null: Double,
+      blocks: [WeightRow], targets: [WeightRow]
+    ) {
+      (self.relativeError, self.baseRelativeError, self.scale) = (relativeError, baseRelativeError, scale)
+      (self.null, self.blocks, self.targets) = (null, blocks, targets)
+      self.cosine = cosine
+    }
+  }
+
+  /// What the UNet predicts, before and after.
+  public struct Probe: Codable, Sendable {
+    public struct Row: Codable, Sendable {
+      public var prompt: String
+      /// 0 to 999, large for much noise.
+      public var time: Double
+      /// ‖ε − ε'‖ ÷ ‖ε‖
+      public var relativeError: Double
+      /// ‖ε − ε'‖ ÷ ‖ε − ε_base‖
+      public var effectError: Double
+      /// The relative error of a change that everybody accepts.
+      public var null: Double
+
+      public init(prompt: String, time: Double, relativeError: Double, effectError: Double, null: Double) {
+        (self.prompt, self.time, self.relativeError) = (prompt, time, relativeError)
+        (self.effectError, self.null) = (effectError, null)
+      }
+    }
+
+    public var size: String
+    public var relativeError: Double
+    public var effectError: Double
+    public var null: Double
+    public var rows: [Row]
+
+    public init(size: String, relativeError: Double, effectError: Double, null: Double, rows: [Row]) {
+      (self.size, self.relativeError, self.effectError) = (size, relativeError, effectError)
+      (self.null, self.rows) = (null, rows)
+    }
+  }
+}
