@@ -19,8 +19,11 @@ let rooms: [Room] = [
   Room(name: "LinearAlgebra", dependencies: ["Tensors", "CArithmetic", "COpenBLAS"]),
   // Hall
   Room(name: "Safetensors", dependencies: ["Tensors", "CXxHash", .product(name: "Crypto", package: "swift-crypto")]),
-  Room(name: "TorchPickles", dependencies: ["Tensors", "CZip"]),
-  Room(name: "Checkpoints", dependencies: ["Tensors", "Safetensors"], resources: [.embedInCode("Names")]),
+  Room(name: "TorchPickles", dependencies: ["Tensors", "Safetensors", "CZip"]),
+  Room(name: "GGUF", dependencies: ["Tensors", "Safetensors", "CArithmetic"]),
+  Room(
+    name: "Checkpoints", dependencies: ["Tensors", "Safetensors", "TorchPickles", "GGUF"],
+    resources: [.embedInCode("Names")]),
   Room(name: "Images", dependencies: ["Tensors", "CPNG"]),
   // Workshop
   Room(name: "Adapters", dependencies: ["Tensors", "Safetensors", "TorchPickles", "Checkpoints"]),

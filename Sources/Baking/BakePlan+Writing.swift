@@ -22,6 +22,7 @@ extension BakePlan {
 
   /// Fails early, before any work, when the output could not be written after it.
   public func checkDestination(_ output: String, undo: String?, overwriting: Bool) throws {
+    try checkNames(output, undo: undo)
     if base.isFolder {
       try StagedFolder.checkDestination(output)
     } else {
@@ -37,6 +38,20 @@ extension BakePlan {
     }
     try DiskSpace.require(byteCount, for: output)
   }
+
+  /// Refuses a name of another container than the output will be, and an undo file that could not keep its word.
+  private func checkNames(_ output: String, undo: String?) throws(BakingError) {
+    if !base.isFolder, let ending = Self.otherEndings.first(where: output.lowercased().hasSuffix) {
+      throw BakingError(.outputName(ending: ending), path: output)
+    }
+    // Only the bytes of a safetensors file follow from its header and its weights.
+    if let undo, let file = base.files.first(where: { $0.contents.safetensors == nil }) {
+      throw BakingError(.noUndo(base: file.contents.path, kind: file.contents.kind), path: undo)
+    }
+  }
+
+  /// Endings of files that are no safetensors.
+  private static let otherEndings = [".ckpt", ".pt", ".pth", ".bin", ".gguf"]
 
   /// A path as the system resolves it, for a file that need not exist.
   private static func place(of path: String) -> String {
@@ -61,7 +76,7 @@ extension BakePlan {
     let adapterHashes = InBackground { try self.fits.map { try AdapterHashes.contentHash(of: $0.adapter) } }
     let place = try CheckpointOutput(output, isFolder: base.isFolder, overwriting: overwriting)
     let writers = try base.files.enumerated().map { index, file in
-      try place.writer(for: file.relativePath, layout: layout(ofFile: index))
+      try place.writer(for: Self.outputPath(of: file.relativePath), layout: layout(ofFile: index))
     }
 
     // Work goes through the files in order, so that reading, hashing and writing follow each other through the disk.
@@ -96,7 +111,7 @@ extension BakePlan {
     let changed = try changedCompanions()
     for companion in base.companions {
       if let text = changed.first(where: { $0.path == companion })?.new {
-        try place.write(Bytes(copying: Array(text.utf8)), to: companion)
+        try place.write(Bytes(copying: Array(text.utf8)), to: Self.outputPath(of: companion))
       } else {
         try place.copy(companion, fromFolder: base.folder)
       }
@@ -105,7 +120,7 @@ extension BakePlan {
     try undoWriter?.commit()
     try place.commit { for writer in writers { try writer.commit() } }
     let files = zip(base.files, writers).map {
-      BakeResult.File(path: place.finalPath(of: $0.relativePath), bytes: $1.layout.fileCount)
+      BakeResult.File(path: place.finalPath(of: Self.outputPath(of: $0.relativePath)), bytes: $1.layout.fileCount)
     }
     return result(
       survivals, output: output, files: files, bytes: files.reduce(0) { $0 + $1.bytes },
@@ -141,6 +156,7 @@ extension BakePlan {
   // MARK: Files
 
   private func layout(ofFile file: Int) -> SafetensorsLayout {
+    let isAlike = base.files[file].contents.safetensors != nil
     let own = base.weights.indices.filter { base.weights[$0].file == file && outputs[$0] != nil }.sorted {
       base.weights[$0].entry.range.lowerBound < base.weights[$1].entry.range.lowerBound
     }
@@ -148,7 +164,8 @@ extension BakePlan {
       SafetensorsLayout.Item(
         name: base.weights[index].entry.name, dtype: outputs[index]!, shape: base.weights[index].entry.shape)
     }
-    return SafetensorsLayout(inOrder: items, metadata: metadata(ofFile: file, baseHash: nil, adapterHashes: nil))
+    let metadata = metadata(ofFile: file, baseHash: nil, adapterHashes: nil)
+    return isAlike ? SafetensorsLayout(inOrder: items, metadata: metadata) : SafetensorsLayout(items, metadata: metadata)
   }
 
   /// The base's own metadata without hashes of what changed, and the recipe.
@@ -156,6 +173,8 @@ extension BakePlan {
     ofFile file: Int, baseHash: String?, adapterHashes: [String]?
   ) -> [(key: String, value: String)] {
     var entries = base.files[file].contents.metadata.filter { !Self.isStale($0.key) }
+    // transformers opens no file that does not say so.
+    if base.files[file].contents.safetensors == nil { entries.insert(("format", "pt"), at: 0) }
     if entries.contains(where: { $0.key == "modelspec.sai_model_spec" }) {
       let names = [base.path] + recipe.inputs.map(\.path)
       entries.removeAll { $0.key == "modelspec.merged_from" }
@@ -227,7 +246,7 @@ private final class ReadingPosition: Sendable {
   }
 }
 
-extension SafetensorsFile {
+extension WeightFile {
   fileprivate func isSameFile(as other: String) -> Bool {
     func identity(_ path: String) -> [UInt64]? {
       var status = stat()

@@ -89,7 +89,11 @@ public struct BakePlan: Sendable {
         let factors = (recipe.rounding == .shaped ? 28 : 12) * rank * (rows + columns)
         return factors + 20 * max(1 << 18, 64 * columns)
       }.max() ?? 0
-    return 40_000_000 + threads * max(largest, 16 << 20)
+    // Tensors that cannot be used where they lie in the file.
+    let copied = base.weights.lazy.filter { base.files[$0.file].contents.isCopied($0.entry) }.map {
+      $0.entry.shape.elementCount * $0.entry.dtype.bits / 8
+    }
+    return 40_000_000 + threads * (max(largest, 16 << 20) + (copied.max() ?? 0))
   }
 
   /// Averages kept for training are not what is used, so they stay as they are.

@@ -8,6 +8,8 @@ public struct BakingError: Error, CustomStringConvertible {
     case format(weight: String, dtype: String)
     case baseIsOutput
     case undoIsOutput
+    case outputName(ending: String)
+    case noUndo(base: String, kind: String)
     case undo(reason: String)
     case otherBake(weight: String, expected: String, found: String)
     case notRestored(file: String, expected: String, found: String)
@@ -36,6 +38,11 @@ public struct BakingError: Error, CustomStringConvertible {
       "\(weight): dtype: expected F32, F16, BF16 or F8, found \(dtype); hint: convert the base first"
     case .baseIsOutput: "is the base itself; hint: give the output another name"
     case .undoIsOutput: "is the output itself; hint: give the undo file another name"
+    case .outputName(let ending):
+      "expected a name for safetensors, which is what comes out, found \(ending); hint: end it in .safetensors"
+    case .noUndo(let base, let kind):
+      "--undo: expected a base of safetensors, found \(kind), \(base), which could not be restored bit for bit; hint: keep "
+        + "the base, or bake with every adapter at strength 0 first, which makes safetensors of it, and bake into that"
     case .undo(let reason): "expected an undo file of lathe bake, \(reason)"
     case .otherBake(let weight, let expected, let found):
       "\(weight): expected \(expected) as the undo file says, found \(found); hint: this is not the checkpoint it belongs to"

@@ -1,4 +1,3 @@
-public import Safetensors
 public import Tensors
 
 /// A base checkpoint: a model's weights in one file, in several shards, or in the folders of a pipeline.
@@ -7,7 +6,7 @@ public import Tensors
 public struct Checkpoint: Sendable {
   /// A file with weights.
   public struct File: Sendable {
-    public let contents: SafetensorsFile
+    public let contents: WeightFile
     /// Its place in the folder; the file's own name for a checkpoint of one file.
     public let relativePath: String
   }
@@ -16,7 +15,7 @@ public struct Checkpoint: Sendable {
   public struct Weight: Sendable {
     /// Index into `files`.
     public let file: Int
-    public let entry: SafetensorsFile.Entry
+    public let entry: WeightFile.Entry
     public let component: Component
     /// The name inside the component, without the prefix of a single file.
     public let name: String
@@ -65,9 +64,12 @@ public struct Checkpoint: Sendable {
 
   public func weights(of component: Component) -> [Weight] { weights.filter { $0.component == component } }
 
-  /// Opens the checkpoint at `path`: a safetensors file, an index of shards, or a folder.
+  /// Whether there is a folder at `path`.
+  public static func isFolder(_ path: String) -> Bool { CheckpointFolder.isFolder(path) }
+
+  /// Opens the checkpoint at `path`: a file of weights (`WeightFile`), an index of shards, or a folder.
   ///
-  /// - Throws: `SafetensorsError` or `CheckpointError`.
+  /// - Throws: `CheckpointError`, or the error of a file's room.
   public init(path: String) throws {
     let source = try CheckpointFolder.isFolder(path) ? CheckpointFolder(path: path) : CheckpointFolder(file: path)
     var weights: [Weight] = []
