@@ -37,7 +37,7 @@ let rooms: [Room] = [
   Room(
     name: "Baking",
     dependencies: [
-      "Tensors", "LinearAlgebra", "Safetensors", "Checkpoints", "Adapters", "Spectra", "Merging", "CZstd",
+      "Tensors", "LinearAlgebra", "Safetensors", "GGUF", "Checkpoints", "Adapters", "Spectra", "Merging", "CZstd",
     ]),
   // Workshop, the engine's wing: no word of adapters in it
   Room(name: "Prompts"),

@@ -11,7 +11,8 @@ extension BakePlan {
       zip(base.weights, outputs).contains(where: { $0.entry.dtype != $1 })
         || base.files.contains(where: { $0.contents.safetensors == nil })
     else { return [] }
-    return try base.companions.filter { $0.contains(".safetensors.index.") || $0.contains(".bin.index.") }.compactMap { path in
+    return try base.companions.filter { $0.contains(".safetensors.index.") || $0.contains(".bin.index.") }.compactMap {
+      path in
       let bytes = try MappedFile(path: "\(base.folder)/\(path)").bytes
       let text = bytes.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
       guard let old = JSONValue(parsing: text)?.object, let new = index(old, at: path), new != old else { return nil }

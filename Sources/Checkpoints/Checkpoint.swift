@@ -98,6 +98,13 @@ public struct Checkpoint: Sendable {
     warnings = source.warnings
     model = source.languageModel
     guard !weights.isEmpty else { throw CheckpointError(.notACheckpoint(reason: "found no tensors"), path: path) }
+    if files.contains(where: { $0.contents.gguf != nil }), weights.contains(where: { Self.isOfLlama($0.entry.name) }) {
+      throw CheckpointError(
+        .notACheckpoint(
+          reason:
+            "found a language model under llama.cpp's names, which no adapter uses; hint: use what it was made from"),
+        path: path)
+    }
     namespaces = Self.namespaces(weights, family)
     flat = namespaces.mapValues { Self.flattened($0) }
     if let (tensor, scheme) = quantisation {
@@ -203,6 +210,11 @@ public struct Checkpoint: Sendable {
       }
     }
     return nil
+  }
+
+  /// `blk.0.attn_q.weight`, `enc.blk.0.attn_q.weight`
+  private static func isOfLlama(_ name: String) -> Bool {
+    ["blk.0.", "enc.blk.0.", "dec.blk.0."].contains(where: name.hasPrefix)
   }
 
   private static let quantisedSuffixes = [

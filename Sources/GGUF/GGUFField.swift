@@ -69,7 +69,10 @@ public struct GGUFField: Sendable {
     let count = try cursor.count(of: "elements of an array", size: size)
     if type == 8 || type == 9 {
       for _ in 0..<count {
-        if type == 8 { try cursor.skip(try cursor.count(of: "bytes of a text", size: 1)) } else {
+        if type == 8 {
+          let length = try cursor.count(of: "bytes of a text", size: 1)
+          try cursor.skip(length)
+        } else {
           _ = try array(&cursor, depth: depth + 1)
         }
       }

@@ -1,4 +1,3 @@
-import CArithmetic
 public import Safetensors
 public import Tensors
 
@@ -72,10 +71,7 @@ public struct GGUFFile: Sendable {
     return Tensor(
       dtype: .f32, shape: entry.shape,
       bytes: Bytes(count: 4 * count) { target in
-        guard count > 0 else { return }
-        stored.withUnsafeBytes {
-          lathe_q8_0_to_f32($0.baseAddress!, target.bindMemory(to: Float.self).baseAddress!, count / 32)
-        }
+        stored.withUnsafeBytes { Q8Blocks.widen($0, into: target.bindMemory(to: Float.self)) }
       })
   }
 }

@@ -33,7 +33,7 @@ public enum GGUFFormat: UInt32, Sendable, CaseIterable {
   public var isQuantised: Bool { self == .q8_0 }
 
   /// How many elements a row is cut into at a time; rows are whole blocks.
-  public var blockSize: Int { self == .q8_0 ? 32 : 1 }
+  public var blockSize: Int { self == .q8_0 ? Q8Blocks.elements : 1 }
 
   /// ggml's name.
   public var name: String { "\(self)".uppercased() }
@@ -42,7 +42,7 @@ public enum GGUFFormat: UInt32, Sendable, CaseIterable {
   ///
   /// - Precondition: `elements` are whole blocks.
   public func byteCount(_ elements: Int) -> Int {
-    self == .q8_0 ? elements / 32 * 34 : elements * dtype.bits / 8
+    self == .q8_0 ? elements / Q8Blocks.elements * Q8Blocks.bytes : elements * (dtype.bits / 8)
   }
 
   /// The format in which plain tensors of a number format are stored; `nil` where there is none.

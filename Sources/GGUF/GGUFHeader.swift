@@ -66,7 +66,8 @@ struct GGUFHeader {
     guard let field = fields.first(where: { $0.key == key }) else { return 32 }
     guard case .unsigned(let value) = field.value, value.nonzeroBitCount == 1, value <= largestAlignment else {
       throw GGUFError(
-        .field(key: key, reason: "expected a power of two up to \(largestAlignment), found \(field.text ?? "an array")"),
+        .field(
+          key: key, reason: "expected a power of two up to \(largestAlignment), found \(field.text ?? "an array")"),
         path: path)
     }
     return Int(value)
@@ -75,7 +76,9 @@ struct GGUFHeader {
   private static func listing(_ cursor: inout GGUFCursor, path: String) throws(GGUFError) -> Listing {
     let name = try cursor.text("a tensor's name"), rank = try cursor.integer(UInt32.self)
     func fault(_ reason: String) -> GGUFError { GGUFError(.tensor(name: name, reason: reason), path: path) }
-    guard rank <= mostDimensions else { throw fault("shape: expected at most \(mostDimensions) extents, found \(rank)") }
+    guard rank <= mostDimensions else {
+      throw fault("shape: expected at most \(mostDimensions) extents, found \(rank)")
+    }
     var extents: [Int] = []
     for _ in 0..<rank {
       let extent = try cursor.integer(UInt64.self)
@@ -87,7 +90,7 @@ struct GGUFHeader {
       throw GGUFError(
         .format(tensor: name, found: GGUFFormat.otherName(number) ?? "the unknown number \(number)"), path: path)
     }
-    guard let count = Shape.elementCount(of: extents), count < Int.max / 8 else {
+    guard let count = Shape.elementCount(of: extents), count < Int.max / 16 else {
       throw fault("shape: the number of elements is too large")
     }
     guard (extents.first ?? 1) % format.blockSize == 0 else {
@@ -110,7 +113,7 @@ struct GGUFHeader {
       }
       let stored = Shape(listing.extents.reversed()), size = listing.format.byteCount(stored.elementCount)
       guard listing.offset <= fileCount, case let begin = start + Int(listing.offset), size <= fileCount - begin else {
-        let (end, overflow) = listing.offset.addingReportingOverflow(UInt64(start + size))
+        let (end, overflow) = listing.offset.addingReportingOverflow(UInt64(start) + UInt64(size))
         throw GGUFError(
           .cutOff(tensor: name, expected: overflow ? .max : Int(clamping: end), found: fileCount), path: path)
       }

@@ -31,7 +31,8 @@ struct LegacyPickle {
       place += result.count
       return result
     }
-    guard bytes.count >= place, bytes[0..<place].withUnsafeBytes({ $0.dropFirst(2).elementsEqual(Self.magic.dropFirst(2)) })
+    guard bytes.count >= place,
+      bytes[0..<place].withUnsafeBytes({ $0.dropFirst(2).elementsEqual(Self.magic.dropFirst(2)) })
     else { throw TorchPickleError(.legacy(reason: "expected torch's number at the beginning"), path: path) }
     guard case .int(Self.version) = try next().value else {
       throw TorchPickleError(.legacy(reason: "expected version \(Self.version)"), path: path)

@@ -23,8 +23,9 @@ public struct TorchPickleError: Error, CustomStringConvertible {
     "\(path): "
       + {
         switch kind {
-        case .notAnArchive(let reason): "expected a torch zip archive: \(reason)"
-        case .legacy(let reason): "expected a file of torch before 1.6: \(reason)"
+        case .notAnArchive(let reason):
+          "expected a torch zip archive: \(reason); hint: if the download stopped early, fetch it again"
+        case .legacy(let reason): "the format of torch before 1.6: \(reason)"
         case .missingEntry(let name): "archive: expected an entry \(name), found none"
         case .entry(let name, let reason): "archive: \(name): \(reason)"
         case .tooLarge(let entry, let bytes): "archive: \(entry): \(bytes) bytes are too many"

@@ -66,7 +66,9 @@ struct LegacyStorages: TorchStorages {
     path = file.path
     var place = start
     for key in keys {
-      func fault(_ reason: String) -> TorchPickleError { TorchPickleError(.entry(name: key, reason: reason), path: file.path) }
+      func fault(_ reason: String) -> TorchPickleError {
+        TorchPickleError(.entry(name: key, reason: reason), path: file.path)
+      }
       guard let size = elementSizes[key] else { throw fault("expected a storage that the pickle speaks of") }
       guard file.count - place >= 8 else { throw fault("expected a number of elements, found the end of the file") }
       let count = file.bytes[place..<place + 8].withUnsafeBytes {

@@ -61,7 +61,8 @@ final class ZipArchive {
       }
     }
     guard count == Int(status.size) else {
-      throw TorchPickleError(.entry(name: name, reason: "expected \(status.size) bytes, found \(count)"), path: file.path)
+      throw TorchPickleError(
+        .entry(name: name, reason: "expected \(status.size) bytes, found \(count)"), path: file.path)
     }
     return bytes
   }

@@ -149,15 +149,15 @@ import TorchPickles
     }
     #expect(
       try message([0x50, 0x4b, 3, 4] + .init(repeating: 0, count: 60))
-        == "expected a torch zip archive: Not a zip archive")
+        == "expected a torch zip archive: Not a zip archive; hint: if the download stopped early, fetch it again")
     let beginning: [UInt8] = [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19]
     #expect(
       try message(beginning + [0x2f])
-        == "expected a file of torch before 1.6: expected torch's number at the beginning")
+        == "the format of torch before 1.6: expected torch's number at the beginning")
     #expect(try message(beginning + [0x2e]) == "pickle: the program ends too early at byte 15")
     #expect(
       try message(beginning + [0x2e] + Pickle.start + Pickle.int(1002) + Pickle.stop)
-        == "expected a file of torch before 1.6: expected version 1001")
+        == "the format of torch before 1.6: expected version 1001")
   }
 
   @Test("a dictionary that contains itself is no trouble")
