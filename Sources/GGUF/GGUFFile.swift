@@ -68,6 +68,8 @@ public struct GGUFFile: Sendable {
     let stored = storedBytes(entry)
     guard entry.format == .q8_0 else { return Tensor(dtype: entry.format.dtype, shape: entry.shape, bytes: stored) }
     let count = entry.shape.elementCount
+    // The numbers are what is used from now on.
+    defer { stored.forget() }
     return Tensor(
       dtype: .f32, shape: entry.shape,
       bytes: Bytes(count: 4 * count) { target in

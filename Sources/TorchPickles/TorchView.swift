@@ -71,6 +71,8 @@ public struct TorchView: Sendable {
   public var tensor: Tensor {
     guard shape.elementCount > 0, !isContiguous else { return Tensor(dtype: dtype, shape: shape, bytes: bytes) }
     let size = dtype.bits / 8
+    // The copy is what is used from now on.
+    defer { bytes.forget() }
     return Tensor(
       dtype: dtype, shape: shape,
       bytes: Bytes(count: shape.elementCount * size) { target in
