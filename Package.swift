@@ -19,8 +19,11 @@ let rooms: [Room] = [
   Room(name: "LinearAlgebra", dependencies: ["Tensors", "CArithmetic", "COpenBLAS"]),
   // Hall
   Room(name: "Safetensors", dependencies: ["Tensors", "CXxHash", .product(name: "Crypto", package: "swift-crypto")]),
-  Room(name: "TorchPickles", dependencies: ["Tensors", "CZip"]),
-  Room(name: "Checkpoints", dependencies: ["Tensors", "Safetensors"], resources: [.embedInCode("Names")]),
+  Room(name: "TorchPickles", dependencies: ["Tensors", "Safetensors", "CZip"]),
+  Room(name: "GGUF", dependencies: ["Tensors", "Safetensors", "CArithmetic"]),
+  Room(
+    name: "Checkpoints", dependencies: ["Tensors", "Safetensors", "TorchPickles", "GGUF"],
+    resources: [.embedInCode("Names")]),
   Room(name: "Images", dependencies: ["Tensors", "CPNG"]),
   // Workshop
   Room(name: "Adapters", dependencies: ["Tensors", "Safetensors", "TorchPickles", "Checkpoints"]),
@@ -34,7 +37,7 @@ let rooms: [Room] = [
   Room(
     name: "Baking",
     dependencies: [
-      "Tensors", "LinearAlgebra", "Safetensors", "Checkpoints", "Adapters", "Spectra", "Merging", "CZstd",
+      "Tensors", "LinearAlgebra", "Safetensors", "GGUF", "Checkpoints", "Adapters", "Spectra", "Merging", "CZstd",
     ]),
   // Workshop, the engine's wing: no word of adapters in it
   Room(name: "Prompts"),

@@ -25,13 +25,13 @@ struct StateDict {
       byteCount = safetensors.byteCount
       return
     }
-    let pickle = try TorchPickle(path: path, beginning: beginning)
+    let pickle = try TorchPickle(file)
     byteCount = file.count
     switch pickle.contents {
-    case .dictionary(let tensors): self.tensors = tensors
+    case .dictionary(let views): tensors = views.map { ($0.name, $0.view.tensor) }
     case .list(let list):
       // cloneofsimo's list: up, down, up, down, … of the UNet, in the order of its modules.
-      tensors = list.enumerated().map { ("unet:\($0 / 2):\($0 % 2 == 0 ? "up" : "down")", $1) }
+      tensors = list.enumerated().map { ("unet:\($0 / 2):\($0 % 2 == 0 ? "up" : "down")", $1.tensor) }
     }
   }
 }

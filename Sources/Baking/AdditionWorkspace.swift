@@ -7,5 +7,7 @@ final class AdditionWorkspace {
   let factors = FactorWorkspace()
   let output = ReusableMemory<UInt8>(), predicted = ReusableMemory<UInt8>()
   let base = ReusableMemory<Float>(), delta = ReusableMemory<Float>(), other = ReusableMemory<Float>()
+  /// A whole weight's sums, where they become blocks.
+  let sums = ReusableMemory<Float>()
   let baked = ReusableMemory<Float>(), negative = ReusableMemory<Float>()
 }

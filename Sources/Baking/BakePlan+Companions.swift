@@ -7,13 +7,29 @@ extension BakePlan {
   /// The companions whose text changes, by path: indices of shards, when the output does without some tensors or stores
   /// them in another format.
   func changedCompanions() throws -> [(path: String, old: Bytes, new: String)] {
-    guard zip(base.weights, outputs).contains(where: { $0.entry.dtype != $1 }) else { return [] }
-    return try base.companions.filter { $0.contains(".safetensors.index.") }.compactMap { path in
+    guard
+      zip(base.weights, outputs).contains(where: { $0.entry.dtype != $1 })
+        || base.files.contains(where: { $0.contents.safetensors == nil })
+    else { return [] }
+    return try base.companions.filter { $0.contains(".safetensors.index.") || $0.contains(".bin.index.") }.compactMap {
+      path in
       let bytes = try MappedFile(path: "\(base.folder)/\(path)").bytes
       let text = bytes.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
       guard let old = JSONValue(parsing: text)?.object, let new = index(old, at: path), new != old else { return nil }
       return (path, bytes, JSONValue.object(new).text + "\n")
     }
+  }
+
+  /// What a file of the base's folder is called in the output, which is safetensors:
+  /// `text_encoder/pytorch_model.bin` becomes `text_encoder/model.safetensors`.
+  static func outputPath(of path: String) -> String {
+    let slash = path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex
+    var name = String(path[slash...])
+    guard name.hasSuffix(".bin") || name.contains(".bin.index.") else { return path }
+    if name.hasPrefix("pytorch_model") { name = name.dropping(prefix: "pytorch_") }
+    name = name.replacing(".bin.index.", with: ".safetensors.index.")
+    if name.hasSuffix(".bin") { name = name.dropping(suffix: ".bin") + ".safetensors" }
+    return path[..<slash] + name
   }
 
   /// An index of shards as the output has it.
@@ -30,7 +46,8 @@ extension BakePlan {
       bytes += weight.entry.shape.elementCount * dtype.bits / 8
     }
     var result = fields
-    result["weight_map"] = .object(map.filter { !dropped.contains($0.key) })
+    result["weight_map"] = .object(
+      map.filter { !dropped.contains($0.key) }.mapValues { $0.string.map { .string(Self.outputPath(of: $0)) } ?? $0 })
     if var metadata = fields["metadata"]?.object, metadata["total_size"] != nil {
       metadata["total_size"] = .int(bytes)
       result["metadata"] = .object(metadata)

@@ -1,6 +1,7 @@
 import Adapters
 import Checkpoints
 import Foundation
+import GGUF
 import LinearAlgebra
 import Merging
 import Safetensors
@@ -22,6 +23,7 @@ extension BakePlan {
 
   /// Fails early, before any work, when the output could not be written after it.
   public func checkDestination(_ output: String, undo: String?, overwriting: Bool) throws {
+    try checkNames(output, undo: undo)
     if base.isFolder {
       try StagedFolder.checkDestination(output)
     } else {
@@ -37,6 +39,21 @@ extension BakePlan {
     }
     try DiskSpace.require(byteCount, for: output)
   }
+
+  /// Refuses a name of another container than the output will be, and an undo file that could not keep its word.
+  private func checkNames(_ output: String, undo: String?) throws(BakingError) {
+    let own = recipe.container == .gguf ? ".gguf" : ".safetensors", endings = Self.endings.filter { $0 != own }
+    if !base.isFolder, let ending = endings.first(where: output.lowercased().hasSuffix) {
+      throw BakingError(.outputName(ending: ending, container: recipe.container), path: output)
+    }
+    // Only the bytes of a safetensors file follow from its header and its weights.
+    if let undo, let file = base.files.first(where: { $0.contents.safetensors == nil }) {
+      throw BakingError(.noUndo(base: file.contents.path, kind: file.contents.kind), path: undo)
+    }
+  }
+
+  /// Endings that say what is in a file.
+  private static let endings = [".safetensors", ".gguf", ".ckpt", ".pt", ".pth", ".bin"]
 
   /// A path as the system resolves it, for a file that need not exist.
   private static func place(of path: String) -> String {
@@ -61,7 +78,7 @@ extension BakePlan {
     let adapterHashes = InBackground { try self.fits.map { try AdapterHashes.contentHash(of: $0.adapter) } }
     let place = try CheckpointOutput(output, isFolder: base.isFolder, overwriting: overwriting)
     let writers = try base.files.enumerated().map { index, file in
-      try place.writer(for: file.relativePath, layout: layout(ofFile: index))
+      try place.writer(for: Self.outputPath(of: file.relativePath), layout: layout(ofFile: index))
     }
 
     // Work goes through the files in order, so that reading, hashing and writing follow each other through the disk.
@@ -90,13 +107,13 @@ extension BakePlan {
 
     let hashes = try baseHashes.value(), ownHashes = try adapterHashes.value()
     for (index, writer) in writers.enumerated() {
-      try writer.seal { _ in metadata(ofFile: index, baseHash: hashes[index], adapterHashes: ownHashes) }
+      try writer.seal { metadata(ofFile: index, baseHash: hashes[index], adapterHashes: ownHashes) }
     }
     let undoWriter = try undo.map { try recorder!.write(to: $0, overwriting: overwriting, hashes: hashes) }
     let changed = try changedCompanions()
     for companion in base.companions {
       if let text = changed.first(where: { $0.path == companion })?.new {
-        try place.write(Bytes(copying: Array(text.utf8)), to: companion)
+        try place.write(Bytes(copying: Array(text.utf8)), to: Self.outputPath(of: companion))
       } else {
         try place.copy(companion, fromFolder: base.folder)
       }
@@ -105,7 +122,7 @@ extension BakePlan {
     try undoWriter?.commit()
     try place.commit { for writer in writers { try writer.commit() } }
     let files = zip(base.files, writers).map {
-      BakeResult.File(path: place.finalPath(of: $0.relativePath), bytes: $1.layout.fileCount)
+      BakeResult.File(path: place.finalPath(of: Self.outputPath(of: $0.relativePath)), bytes: $1.fileCount)
     }
     return result(
       survivals, output: output, files: files, bytes: files.reduce(0) { $0 + $1.bytes },
@@ -140,7 +157,17 @@ extension BakePlan {
 
   // MARK: Files
 
-  private func layout(ofFile file: Int) -> SafetensorsLayout {
+  private func layout(ofFile file: Int) -> CheckpointLayout {
+    if let formats, let model = base.files[file].contents.gguf {
+      let items = zip(model.entries, formats).map {
+        GGUFLayout.Item(name: $0.name, format: $1, shape: $0.storedShape)
+      }
+      return .gguf(
+        GGUFLayout(
+          items, like: model, keeping: { !Self.isStale($0) },
+          texts: metadata(ofFile: file, baseHash: nil, adapterHashes: nil)))
+    }
+    let isAlike = base.files[file].contents.safetensors != nil
     let own = base.weights.indices.filter { base.weights[$0].file == file && outputs[$0] != nil }.sorted {
       base.weights[$0].entry.range.lowerBound < base.weights[$1].entry.range.lowerBound
     }
@@ -148,14 +175,19 @@ extension BakePlan {
       SafetensorsLayout.Item(
         name: base.weights[index].entry.name, dtype: outputs[index]!, shape: base.weights[index].entry.shape)
     }
-    return SafetensorsLayout(inOrder: items, metadata: metadata(ofFile: file, baseHash: nil, adapterHashes: nil))
+    let metadata = metadata(ofFile: file, baseHash: nil, adapterHashes: nil)
+    return .safetensors(
+      isAlike ? SafetensorsLayout(inOrder: items, metadata: metadata) : SafetensorsLayout(items, metadata: metadata))
   }
 
   /// The base's own metadata without hashes of what changed, and the recipe.
   private func metadata(
     ofFile file: Int, baseHash: String?, adapterHashes: [String]?
   ) -> [(key: String, value: String)] {
-    var entries = base.files[file].contents.metadata.filter { !Self.isStale($0.key) }
+    // A GGUF file keeps its own metadata as it stands.
+    var entries = formats == nil ? base.files[file].contents.metadata.filter { !Self.isStale($0.key) } : []
+    // transformers opens no file that does not say so.
+    if formats == nil, base.files[file].contents.safetensors == nil { entries.insert(("format", "pt"), at: 0) }
     if entries.contains(where: { $0.key == "modelspec.sai_model_spec" }) {
       let names = [base.path] + recipe.inputs.map(\.path)
       entries.removeAll { $0.key == "modelspec.merged_from" }
@@ -186,7 +218,7 @@ extension BakePlan {
       ]),
     ]
     if recipe.rounding == .stochastic { fields["seed"] = .string(String(recipe.seed)) }
-    if let dtype = recipe.dtype { fields["dtype"] = .string(dtype.rawValue) }
+    if let dtype = recipe.quantises ? "Q8_0" : recipe.dtype?.rawValue { fields["dtype"] = .string(dtype) }
     return JSONValue.object(fields).compactText
   }
 }
@@ -227,7 +259,7 @@ private final class ReadingPosition: Sendable {
   }
 }
 
-extension SafetensorsFile {
+extension WeightFile {
   fileprivate func isSameFile(as other: String) -> Bool {
     func identity(_ path: String) -> [UInt64]? {
       var status = stat()

@@ -1,5 +1,6 @@
 import Adapters
 public import Checkpoints
+import GGUF
 import Merging
 import Safetensors
 import Tensors
@@ -18,6 +19,9 @@ public struct BakePlan: Sendable {
   let weights: AdaptedWeights
   /// What each of the base's tensors becomes; `nil` for one that the output does without.
   let outputs: [DType?]
+  /// How an output of GGUF stores each of the base's tensors; `nil` for one of safetensors. Quantised ones are F32 in
+  /// `outputs`.
+  let formats: [GGUFFormat]?
   /// The changed 8-bit weights that have a scale, by the index of the scale's tensor.
   let scaledWeights: [Int: Int]
 
@@ -26,6 +30,7 @@ public struct BakePlan: Sendable {
   /// - Throws: an error of a file's room, or `BakingError` for what does not fit.
   public init(_ recipe: BakeRecipe) throws {
     let base = try Checkpoint(path: recipe.base)
+    formats = try Self.formats(base, recipe)
     let adapters = try recipe.inputs.map { try Adapter(path: $0.path) }
     for adapter in adapters {
       try adapter.requireWorkable(allowingUnknown: recipe.allowsUnknown, allowingUnsupported: recipe.allowsUnmatched)
@@ -40,7 +45,7 @@ public struct BakePlan: Sendable {
     self.fits = fits
     self.skipped = skipped + adapters.flatMap { adapter in adapter.unknown.map { "\(adapter.path): \($0)" } }
     weights = AdaptedWeights(base: base, adapters: Array(zip(fits, recipe.inputs)))
-    let outputs = base.weights.indices.map { Self.output($0, base, recipe.dtype) }
+    let outputs: [DType?] = formats?.map(\.dtype) ?? base.weights.indices.map { Self.output($0, base, recipe.dtype) }
     self.outputs = outputs
     scaledWeights = Self.scaledWeights(base, changed: weights.additions.keys, outputs)
     warnings =
@@ -48,12 +53,15 @@ public struct BakePlan: Sendable {
       + adapters.flatMap { adapter in
         AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
       } + fits.flatMap { fit in fit.notes.map { "\(fit.adapter.path): \($0)" } }
-      + Self.averages(base)
+      + Self.averages(base) + Self.widenings(base, recipe)
       + base.duplicates.map { "\($0): left out, it holds the same weights again without the change" }
     for index in weights.additions.keys {
       let weight = base.weights[index]
       guard SumRounding(weight.entry.dtype) != nil else {
         throw BakingError(.format(weight: weight.entry.name, dtype: weight.entry.dtype.rawValue), path: base.path)
+      }
+      if formats?[index].isQuantised == true, recipe.rounding != .nearest {
+        throw BakingError(.quantisedRounding(weight: weight.entry.name, recipe.rounding), path: base.path)
       }
     }
   }
@@ -74,7 +82,10 @@ public struct BakePlan: Sendable {
 
   /// Bytes of all weight files of the output, without the headers' few kilobytes.
   public var byteCount: Int {
-    zip(base.weights, outputs).reduce(0) { sum, pair in
+    if let formats {
+      return zip(base.weights, formats).reduce(0) { $0 + $1.1.byteCount($1.0.entry.shape.elementCount) }
+    }
+    return zip(base.weights, outputs).reduce(0) { sum, pair in
       sum + (pair.1.map { pair.0.entry.shape.elementCount * $0.bits / 8 } ?? 0)
     }
   }
@@ -89,7 +100,15 @@ public struct BakePlan: Sendable {
         let factors = (recipe.rounding == .shaped ? 28 : 12) * rank * (rows + columns)
         return factors + 20 * max(1 << 18, 64 * columns)
       }.max() ?? 0
-    return 40_000_000 + threads * max(largest, 16 << 20)
+    // Tensors that cannot be used where they lie in the file.
+    let copied = base.weights.lazy.filter { base.files[$0.file].contents.isCopied($0.entry) }.map {
+      $0.entry.shape.elementCount * $0.entry.dtype.bits / 8
+    }
+    // Sums that become blocks are collected whole.
+    let quantised = zip(base.weights, formats ?? []).lazy.filter(\.1.isQuantised).map {
+      $0.0.entry.shape.elementCount * 6
+    }
+    return 40_000_000 + threads * (max(largest, 16 << 20) + (copied.max() ?? 0) + (quantised.max() ?? 0))
   }
 
   /// Averages kept for training are not what is used, so they stay as they are.

@@ -3,11 +3,20 @@ public import Tensors
 
 /// What a bake is to do.
 public struct BakeRecipe: Sendable {
+  public enum Container: Sendable {
+    case safetensors
+    case gguf
+  }
+
   /// A checkpoint's file or folder.
   public var base: String
   public var inputs: [AdapterInput]
   /// The number format of the result; every weight's own when `nil`.
   public var dtype: DType?
+  /// What the output is. GGUF comes only of a base of GGUF, whose other contents it keeps.
+  public var container = Container.safetensors
+  /// Whether matrices and kernels whose rows are whole blocks are stored as Q8_0; for GGUF.
+  public var quantises = false
   public var rounding: Rounding
   /// For stochastic rounding.
   public var seed: UInt64

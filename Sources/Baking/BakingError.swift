@@ -1,3 +1,5 @@
+public import Tensors
+
 /// Why adapters could not be baked into a checkpoint, or a bake not be undone.
 public struct BakingError: Error, CustomStringConvertible {
   public enum Kind: Sendable {
@@ -8,6 +10,12 @@ public struct BakingError: Error, CustomStringConvertible {
     case format(weight: String, dtype: String)
     case baseIsOutput
     case undoIsOutput
+    case outputName(ending: String, container: BakeRecipe.Container)
+    case needsGGUF(kind: String)
+    case needsGGUFOutput
+    case formatOfGGUF(DType)
+    case quantisedRounding(weight: String, Rounding)
+    case noUndo(base: String, kind: String)
     case undo(reason: String)
     case otherBake(weight: String, expected: String, found: String)
     case notRestored(file: String, expected: String, found: String)
@@ -36,6 +44,19 @@ public struct BakingError: Error, CustomStringConvertible {
       "\(weight): dtype: expected F32, F16, BF16 or F8, found \(dtype); hint: convert the base first"
     case .baseIsOutput: "is the base itself; hint: give the output another name"
     case .undoIsOutput: "is the output itself; hint: give the undo file another name"
+    case .outputName(let ending, let container):
+      "expected a name for \(container == .gguf ? "GGUF" : "safetensors"), which is what comes out, found \(ending); hint: "
+        + "end it in \(container == .gguf ? ".gguf" : ".safetensors")"
+    case .needsGGUF(let kind):
+      "base: expected a GGUF file for an output of GGUF, found \(kind); hint: end the output's name in .safetensors"
+    case .needsGGUFOutput: "--dtype q8_0: expected an output of GGUF, found safetensors; hint: end its name in .gguf"
+    case .formatOfGGUF(let dtype):
+      "--dtype: expected f32, f16, bf16 or q8_0 for GGUF, found \(dtype.rawValue.lowercased())"
+    case .quantisedRounding(let weight, let rounding):
+      "\(weight): expected nearest rounding for Q8_0, found \(rounding.rawValue); hint: --dtype f16"
+    case .noUndo(let base, let kind):
+      "--undo: expected a base of safetensors, found \(kind), \(base), which could not be restored bit for bit; hint: keep "
+        + "the base, or bake with every adapter at strength 0 first, which makes safetensors of it, and bake into that"
     case .undo(let reason): "expected an undo file of lathe bake, \(reason)"
     case .otherBake(let weight, let expected, let found):
       "\(weight): expected \(expected) as the undo file says, found \(found); hint: this is not the checkpoint it belongs to"

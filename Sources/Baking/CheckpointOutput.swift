@@ -1,3 +1,4 @@
+import GGUF
 import Safetensors
 import Tensors
 
@@ -13,11 +14,13 @@ struct CheckpointOutput {
     folder = isFolder ? try StagedFolder(for: output) : nil
   }
 
-  func writer(for relativePath: String, layout: SafetensorsLayout) throws -> SafetensorsWriter {
-    guard let folder else {
-      return try SafetensorsWriter(layout: layout, destination: output, overwriting: overwriting)
+  func writer(for relativePath: String, layout: CheckpointLayout) throws -> any CheckpointWriter {
+    let destination = try folder?.place(for: relativePath) ?? output, overwriting = folder == nil && overwriting
+    switch layout {
+    case .safetensors(let layout):
+      return try SafetensorsWriter(layout: layout, destination: destination, overwriting: overwriting)
+    case .gguf(let layout): return try GGUFWriter(layout: layout, destination: destination, overwriting: overwriting)
     }
-    return try SafetensorsWriter(layout: layout, destination: folder.place(for: relativePath), overwriting: false)
   }
 
   /// A file that is written by hand.

@@ -57,6 +57,7 @@ final class UndoRecorder: Sendable {
   /// Writes the undo file under a temporary name; `commit` of the result gives it its own.
   ///
   /// - Parameter hashes: of each base file's data section.
+  /// - Precondition: the base's files are safetensors.
   func write(to path: String, overwriting: Bool, hashes: [String]) throws -> SafetensorsWriter {
     let streams = state.withLock { $0.streams }
     var tensors: [(name: String, tensor: Tensor)] = []
@@ -67,7 +68,7 @@ final class UndoRecorder: Sendable {
       add("gaps.\(index)", Bytes(copying: stream.gaps))
       add("values.\(index)", Bytes(copying: stream.values))
     }
-    let heads = try plan.base.files.map { try $0.contents.head }
+    let heads = try plan.base.files.map { try $0.contents.safetensors!.head }
     for (index, head) in heads.enumerated() {
       add("head.\(index)", Bytes(copying: Zstandard.compressed(head.withUnsafeBytes(Array.init))))
     }

@@ -17,20 +17,25 @@ struct WeightBaker {
     let weight = plan.base.weights[index]
     guard let dtype = plan.outputs[index] else { return nil }
     let isChanged = plan.weights.additions[index] != nil
-    if !isChanged, dtype == weight.entry.dtype {
+    if !isChanged, dtype == weight.entry.dtype, plan.keepsFormat(index) {
       // The scale of an 8-bit weight is written with the weight, which may change it.
       if !isChangedScale(index) { try copy(index) }
       return nil
     }
     guard write != nil || isChanged else { return nil }
-    return try add(index, as: dtype, in: workspace)
+    return plan.formats?[index].isQuantised == true
+      ? try addQuantised(index, in: workspace) : try add(index, as: dtype, in: workspace)
   }
 
   // MARK: Copies
 
   private func copy(_ index: Int) throws {
+    let weight = plan.base.weights[index]
+    try write(plan.storedBytes(index) ?? plan.base.tensor(weight).bytes, of: weight)
+  }
+
+  func write(_ bytes: Bytes, of weight: Checkpoint.Weight) throws {
     guard let write else { return }
-    let weight = plan.base.weights[index], bytes = plan.base.tensor(weight).bytes
     for start in stride(from: 0, to: bytes.count, by: Self.copyBytes) {
       let part = bytes[start..<min(start + Self.copyBytes, bytes.count)]
       try part.withUnsafeBytes { try write($0, weight, start) }
@@ -142,7 +147,7 @@ struct WeightBaker {
   // MARK: Faults
 
   /// Finds whether the base, a factor or the sum is to blame.
-  private func notFinite(_ index: Int, count: Int, _ dtype: DType) -> any Error {
+  func notFinite(_ index: Int, count: Int, _ dtype: DType) -> any Error {
     let weight = plan.base.weights[index]
     for addition in plan.weights.additions[index] ?? [] {
       for (factor, tensor) in addition.target.stored where tensor.doubles().contains(where: { !$0.isFinite }) {

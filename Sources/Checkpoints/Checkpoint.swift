@@ -1,4 +1,3 @@
-public import Safetensors
 public import Tensors
 
 /// A base checkpoint: a model's weights in one file, in several shards, or in the folders of a pipeline.
@@ -7,7 +6,7 @@ public import Tensors
 public struct Checkpoint: Sendable {
   /// A file with weights.
   public struct File: Sendable {
-    public let contents: SafetensorsFile
+    public let contents: WeightFile
     /// Its place in the folder; the file's own name for a checkpoint of one file.
     public let relativePath: String
   }
@@ -16,7 +15,7 @@ public struct Checkpoint: Sendable {
   public struct Weight: Sendable {
     /// Index into `files`.
     public let file: Int
-    public let entry: SafetensorsFile.Entry
+    public let entry: WeightFile.Entry
     public let component: Component
     /// The name inside the component, without the prefix of a single file.
     public let name: String
@@ -65,9 +64,12 @@ public struct Checkpoint: Sendable {
 
   public func weights(of component: Component) -> [Weight] { weights.filter { $0.component == component } }
 
-  /// Opens the checkpoint at `path`: a safetensors file, an index of shards, or a folder.
+  /// Whether there is a folder at `path`.
+  public static func isFolder(_ path: String) -> Bool { CheckpointFolder.isFolder(path) }
+
+  /// Opens the checkpoint at `path`: a file of weights (`WeightFile`), an index of shards, or a folder.
   ///
-  /// - Throws: `SafetensorsError` or `CheckpointError`.
+  /// - Throws: `CheckpointError`, or the error of a file's room.
   public init(path: String) throws {
     let source = try CheckpointFolder.isFolder(path) ? CheckpointFolder(path: path) : CheckpointFolder(file: path)
     var weights: [Weight] = []
@@ -96,6 +98,13 @@ public struct Checkpoint: Sendable {
     warnings = source.warnings
     model = source.languageModel
     guard !weights.isEmpty else { throw CheckpointError(.notACheckpoint(reason: "found no tensors"), path: path) }
+    if files.contains(where: { $0.contents.gguf != nil }), weights.contains(where: { Self.isOfLlama($0.entry.name) }) {
+      throw CheckpointError(
+        .notACheckpoint(
+          reason:
+            "found a language model under llama.cpp's names, which no adapter uses; hint: use what it was made from"),
+        path: path)
+    }
     namespaces = Self.namespaces(weights, family)
     flat = namespaces.mapValues { Self.flattened($0) }
     if let (tensor, scheme) = quantisation {
@@ -201,6 +210,11 @@ public struct Checkpoint: Sendable {
       }
     }
     return nil
+  }
+
+  /// `blk.0.attn_q.weight`, `enc.blk.0.attn_q.weight`
+  private static func isOfLlama(_ name: String) -> Bool {
+    ["blk.0.", "enc.blk.0.", "dec.blk.0."].contains(where: name.hasPrefix)
   }
 
   private static let quantisedSuffixes = [

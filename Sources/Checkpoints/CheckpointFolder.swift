@@ -1,5 +1,4 @@
 import FoundationEssentials
-import Safetensors
 import Tensors
 
 #if canImport(Glibc)
@@ -10,15 +9,16 @@ import Tensors
 
 /// The files of a base checkpoint: which hold its weights, and what else belongs to it.
 struct CheckpointFolder {
-  struct WeightFile {
-    let contents: SafetensorsFile
+  /// A file with weights.
+  struct Part {
+    let contents: WeightFile
     let relativePath: String
     /// The network in the file, where its folder tells.
     let component: Component?
   }
 
   let isFolder: Bool
-  private(set) var files: [WeightFile] = []
+  private(set) var files: [Part] = []
   private(set) var companions: [String] = []
   private(set) var duplicates: [String] = []
   private(set) var warnings: [String] = []
@@ -36,18 +36,18 @@ struct CheckpointFolder {
 
   // MARK: One file
 
-  /// - Throws: `CheckpointError` for a file that is only a part, `SafetensorsError`.
+  /// - Throws: `CheckpointError` for a file that is only a part, or the error of its room.
   init(file path: String) throws {
     let parts = path.split(separator: "/", omittingEmptySubsequences: false)
     let name = String(parts.last!)
     let folder = parts.count > 1 ? parts.dropLast().joined(separator: "/") : "."
-    if name.hasSuffix(".index.json") || name.includes(".safetensors.index.") {
+    if name.hasSuffix(".index.json") || Self.isIndex(name) {
       // An index stands for its shards.
       isFolder = true
       root = folder
       let shards = try Self.shards(index: name, in: folder, root: folder, warnings: &warnings)
       for (shard, contents) in shards {
-        files.append(WeightFile(contents: contents, relativePath: shard, component: nil))
+        files.append(Part(contents: contents, relativePath: shard, component: nil))
       }
       companions = [name]
       try readConfiguration(ofFolder: folder)
@@ -56,19 +56,40 @@ struct CheckpointFolder {
     isFolder = false
     root = folder
     if Self.isShard(name) { throw CheckpointError(.shard, path: path) }
-    files = [WeightFile(contents: try SafetensorsFile(path: path), relativePath: name, component: nil)]
+    files = [Part(contents: try WeightFile(path: path), relativePath: name, component: nil)]
     // A lone file may lie in its own folder with its configuration, as `model.safetensors` does.
-    if ["model.safetensors", "diffusion_pytorch_model.safetensors"].contains(name) {
+    if Self.isPlain(name) {
       try readConfiguration(ofFolder: folder)
     }
   }
 
   /// `model-00001-of-00005.safetensors`
   private static func isShard(_ name: String) -> Bool {
-    guard name.hasSuffix(".safetensors") else { return false }
-    let words = name.dropping(suffix: ".safetensors").split(separator: "-")
+    guard let ending = Naming.all.map(\.ending).first(where: name.hasSuffix) else { return false }
+    let words = name.dropping(suffix: ending).split(separator: "-")
     guard words.count >= 4, words[words.count - 2] == "of", let count = Int(words.last!) else { return false }
     return Int(words[words.count - 3]) != nil && count > 1
+  }
+
+  /// How weights of a container are called where loaders look for them.
+  private struct Naming {
+    let ending: String
+    let stems: [String]
+
+    static let all = [
+      Naming(ending: ".safetensors", stems: ["diffusion_pytorch_model", "model"]),
+      Naming(ending: ".bin", stems: ["diffusion_pytorch_model", "pytorch_model"]),
+    ]
+  }
+
+  /// `model.safetensors` and the like, in no precision of its own.
+  private static func isPlain(_ name: String) -> Bool {
+    Naming.all.contains { naming in naming.stems.contains { $0 + naming.ending == name } }
+  }
+
+  /// Whether this is a list of shards: `model.safetensors.index.json`, `model.safetensors.index.fp16.json`.
+  private static func isIndex(_ name: String) -> Bool {
+    Naming.all.contains { name.includes($0.ending + ".index.") }
   }
 
   // MARK: Folders
@@ -89,7 +110,7 @@ struct CheckpointFolder {
     }
     let folders = Self.components.filter { entry in all.contains { $0.hasPrefix(entry.folder + "/") } }
     var claimed: Set<String> = []
-    if folders.isEmpty || all.contains(where: { Self.stems.contains($0.dropping(suffix: ".safetensors")) }) {
+    if folders.isEmpty || all.contains(where: Self.isPlain) {
       try readConfiguration(ofFolder: root)
       try addWeights(in: "", component: nil, all: all, claimed: &claimed)
     } else {
@@ -101,11 +122,11 @@ struct CheckpointFolder {
       }
     }
     guard !files.isEmpty else {
-      let isTorch = all.contains { $0.hasSuffix(".bin") || $0.hasSuffix(".ckpt") || $0.hasSuffix(".pt") }
+      let isElsewhere = all.contains(where: Self.holdsWeights)
       throw CheckpointError(
         .notACheckpoint(
-          reason: isTorch
-            ? "found only torch pickles; hint: save it as safetensors first"
+          reason: isElsewhere
+            ? "found weights only under names that loaders do not look for; hint: give the file itself"
             : "found a folder without diffusion_pytorch_model.safetensors or model.safetensors"), path: root)
     }
     let networks = Set(folders.map { $0.folder + "/" })
@@ -120,44 +141,51 @@ struct CheckpointFolder {
     }
   }
 
-  private static let stems = ["diffusion_pytorch_model", "model"]
-
   private static func holdsWeights(_ name: String) -> Bool {
     [".safetensors", ".bin", ".ckpt", ".pt", ".pth", ".msgpack", ".h5", ".onnx", ".gguf"].contains {
       name.hasSuffix($0)
     }
-      || name.includes(".safetensors.index") || name.hasSuffix(".bin.index.json")
+      || isIndex(name)
   }
 
   /// Adds what a loader would read from a folder: an index, or else a file of one of the usual names.
   private mutating func addWeights(
     in folder: String, component: Component?, all: [String], claimed: inout Set<String>
   ) throws {
-    for stem in Self.stems {
-      let own = all.filter { $0.hasPrefix(folder + stem + ".") && !$0.dropFirst(folder.count).contains("/") }
-      let index =
-        own.first { $0 == "\(folder)\(stem).safetensors.index.json" }
-        ?? own.first { $0.includes(".safetensors.index.") && $0.hasSuffix(".json") }
-      let plain = own.first { $0 == "\(folder)\(stem).safetensors" }
-      let variant = own.first { $0.hasSuffix(".safetensors") }
-      let isIndexed = index.map { !$0.includes(".index.fp") || plain == nil } ?? false
-      if let index, isIndexed {
-        let name = index.dropping(prefix: folder)
-        claimed.insert(index)
-        companions.append(index)
-        let shards = try Self.shards(index: name, in: "\(root)/\(folder)", root: root, warnings: &warnings)
-        for (shard, contents) in shards where claimed.insert(folder + shard).inserted {
-          files.append(WeightFile(contents: contents, relativePath: folder + shard, component: component))
-        }
-        return
-      }
-      if let file = plain ?? variant {
-        claimed.insert(file)
-        let contents = try SafetensorsFile(path: "\(root)/\(file)")
-        files.append(WeightFile(contents: contents, relativePath: file, component: component))
-        return
+    for naming in Naming.all {
+      for stem in naming.stems {
+        let own = all.filter { $0.hasPrefix(folder + stem + ".") && !$0.dropFirst(folder.count).contains("/") }
+        if try addWeights(called: stem + naming.ending, of: own, in: folder, component, &claimed) { return }
       }
     }
+  }
+
+  /// - Returns: whether there were any.
+  private mutating func addWeights(
+    called name: String, of own: [String], in folder: String, _ component: Component?, _ claimed: inout Set<String>
+  ) throws -> Bool {
+    let ending = String(name[name.lastIndex(of: ".")!...])
+    let index =
+      own.first { $0 == "\(folder)\(name).index.json" }
+      ?? own.first { $0.includes("\(ending).index.") && $0.hasSuffix(".json") }
+    let plain = own.first { $0 == folder + name }
+    let variant = own.first { $0.hasSuffix(ending) }
+    let isIndexed = index.map { !$0.includes(".index.fp") || plain == nil } ?? false
+    if let index, isIndexed {
+      claimed.insert(index)
+      companions.append(index)
+      let shards = try Self.shards(
+        index: index.dropping(prefix: folder), in: "\(root)/\(folder)", root: root, warnings: &warnings)
+      for (shard, contents) in shards where claimed.insert(folder + shard).inserted {
+        files.append(Part(contents: contents, relativePath: folder + shard, component: component))
+      }
+      return true
+    }
+    guard let file = plain ?? variant else { return false }
+    claimed.insert(file)
+    let contents = try WeightFile(path: "\(root)/\(file)")
+    files.append(Part(contents: contents, relativePath: file, component: component))
+    return true
   }
 
   /// All regular files below a folder, sorted, as relative paths.
@@ -188,7 +216,7 @@ struct CheckpointFolder {
   /// The shards that an index lists, in order, after checking that all tensors are where it says.
   private static func shards(
     index: String, in folder: String, root: String, warnings: inout [String]
-  ) throws -> [(name: String, contents: SafetensorsFile)] {
+  ) throws -> [(name: String, contents: WeightFile)] {
     let folder = folder.hasSuffix("/") ? String(folder.dropLast()) : folder
     let path = "\(folder)/\(index)"
     guard let map = try object(path)?["weight_map"]?.object else {
@@ -211,7 +239,7 @@ struct CheckpointFolder {
       guard isInside(folder, shard) || isInside(root, shard) else {
         throw CheckpointError(.outsideFolder(shard), path: path)
       }
-      let contents = try SafetensorsFile(path: "\(folder)/\(shard)")
+      let contents = try WeightFile(path: "\(folder)/\(shard)")
       let names = Set(contents.entries.map(\.name))
       if let missing = places.filter({ $0.value == shard && !names.contains($0.key) }).keys.min() {
         throw CheckpointError(.missingTensor(name: missing, shard: shard), path: path)

@@ -8,8 +8,9 @@ struct Bake: LatheCommand {
   static let configuration = CommandConfiguration(
     abstract: "Bakes adapters into a base checkpoint: the weighted sum of all deltas, rounded once.",
     discussion: """
-      The base may be larger than memory, and of any layout: a single file, shards, or a folder. The output has the same
-      layout, names, order and number formats. The report says how much of the adapters' effect survives the rounding,
+      The base may be larger than memory, and of any layout: a single file, shards, or a folder; safetensors, a torch pickle
+      or GGUF. The output has the same layout, names, order and number formats. It is safetensors, or GGUF for a base of
+      GGUF where its name ends in .gguf. The report says how much of the adapters' effect survives the rounding,
       and --dry-run says it without writing. The same inputs give the same bytes on every machine.
 
       Examples:
@@ -32,8 +33,10 @@ struct Bake: LatheCommand {
   @Flag(help: "Replace files that exist. Folders are never replaced.")
   var force = false
 
-  @Option(help: ArgumentHelp("Store weights as f32, f16, bf16 or f8_e4m3 (default: as the base).", valueName: "format"))
-  var dtype: OutputDType?
+  @Option(
+    help: ArgumentHelp(
+      "Store weights as f32, f16, bf16 or f8_e4m3, or in GGUF as q8_0 (default: as the base).", valueName: "format"))
+  var dtype: BakeDType?
 
   @Option(help: "nearest; stochastic (exact on average); shaped (keeps small deltas audible in coarse formats).")
   var rounding: Rounding?
@@ -118,13 +121,24 @@ struct Bake: LatheCommand {
         result.inputs[index].blocks = weights.blocks
       }
     }
-    if let dtype { result.dtype = dtype.dtype }
+    if output?.lowercased().hasSuffix(".gguf") == true { result.container = .gguf }
+    if let dtype { (result.dtype, result.quantises) = (dtype.dtype, dtype == .q8_0) }
     if let rounding { result.rounding = rounding }
     if let seed { result.seed = seed }
     if allowUnmatched { result.allowsUnmatched = true }
     if allowUnknown { result.allowsUnknown = true }
     return result
   }
+}
+
+/// The number formats that checkpoints are written in.
+enum BakeDType: String, ExpressibleByArgument, CaseIterable {
+  case f32, f16, bf16
+  case f8e4m3 = "f8_e4m3"
+  case q8_0
+
+  /// `nil` for a quantisation.
+  var dtype: DType? { OutputDType(rawValue: rawValue)?.dtype }
 }
 
 /// `FILE=1,0,0.5,…` or `FILE=IN04:0.5,M00:0`.

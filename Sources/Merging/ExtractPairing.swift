@@ -1,5 +1,4 @@
 import Checkpoints
-import Safetensors
 import Tensors
 
 /// The weights of two checkpoints that belong together, whatever the layout and the dialect of each.
@@ -79,7 +78,7 @@ struct ExtractPairing {
   }
 
   /// Whether a tensor is no weight: positions, masks, constants.
-  private static func isAside(_ path: String, _ entry: SafetensorsFile.Entry) -> Bool {
+  private static func isAside(_ path: String, _ entry: WeightFile.Entry) -> Bool {
     switch entry.dtype {
     case .bool, .u8, .i8, .i16, .u16, .i32, .u32, .i64, .u64: return true
     default: break

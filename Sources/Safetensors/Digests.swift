@@ -1,14 +1,17 @@
 import CXxHash
 import Dispatch
 import Synchronization
-import Tensors
+package import Tensors
 
 /// A checksum of every part of the data section that was written so far, against faults on the way to the file. It is
 /// no defence against an adversary: XXH3 is ten times as fast as SHA-256, and whole checkpoints pass through it.
-final class Digests: Sendable {
+package final class Digests: Sendable {
   private let parts = Mutex<[(range: Range<Int>, digest: UInt64)]>([])
 
-  func record(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
+  package init() {}
+
+  /// Takes note of a part that was written at `offset` of the data.
+  package func record(_ bytes: UnsafeRawBufferPointer, at offset: Int) {
     let digest = Self.digest(bytes)
     parts.withLock { $0.append((offset..<offset + bytes.count, digest)) }
   }
@@ -17,20 +20,25 @@ final class Digests: Sendable {
 
   /// Compares what a file holds with what was handed over, on all cores.
   ///
+  /// - Parameters:
+  ///   - count: the bytes of the data section.
+  ///   - name: of the tensor that holds a byte of it.
   /// - Throws: `SafetensorsError.verification` for the first tensor, in file order, that differs or was not written
   ///   exactly once.
-  func verify(_ layout: SafetensorsLayout, in data: Bytes, path: String) throws(SafetensorsError) {
+  package func verify(
+    count: Int, in data: Bytes, path: String, name: (Int) -> String
+  ) throws(SafetensorsError) {
     let known = parts.withLock { $0 }.sorted { $0.range.lowerBound < $1.range.lowerBound }
     // Every byte must have been handed over exactly once.
     var end = 0
     for (range, _) in known {
       guard range.lowerBound == end else {
-        throw SafetensorsError(.verification(tensor: layout.name(at: min(end, range.lowerBound))), path: path)
+        throw SafetensorsError(.verification(tensor: name(min(end, range.lowerBound))), path: path)
       }
       end = range.upperBound
     }
-    guard end == layout.dataCount else {
-      throw SafetensorsError(.verification(tensor: layout.name(at: end)), path: path)
+    guard end == count else {
+      throw SafetensorsError(.verification(tensor: name(end)), path: path)
     }
     let firstFault = Mutex<Int?>(nil)
     DispatchQueue.concurrentPerform(iterations: known.count) { index in
@@ -40,13 +48,6 @@ final class Digests: Sendable {
       if !isEqual { firstFault.withLock { $0 = min($0 ?? index, index) } }
     }
     guard let index = firstFault.withLock({ $0 }) else { return }
-    throw SafetensorsError(.verification(tensor: layout.name(at: known[index].range.lowerBound)), path: path)
-  }
-}
-
-extension SafetensorsLayout {
-  /// The tensor that holds a byte of the data section.
-  fileprivate func name(at offset: Int) -> String {
-    places.first { $0.range.contains(offset) }?.item.name ?? "a tensor"
+    throw SafetensorsError(.verification(tensor: name(known[index].range.lowerBound)), path: path)
   }
 }

@@ -62,7 +62,9 @@ public final class SafetensorsWriter: Sendable {
         let outcome = Result { () throws(SafetensorsError) in try file.sync() }
         synced.withLock { $0 = outcome }
       } else if turn == 1 {
-        let outcome = Result { () throws(SafetensorsError) in try digests.verify(layout, in: data, path: file.path) }
+        let outcome = Result { () throws(SafetensorsError) in
+          try digests.verify(count: layout.dataCount, in: data, path: file.path, name: layout.name(at:))
+        }
         verdict.withLock { $0 = outcome }
       } else if let finalMetadata {
         let outcome = Result { try finalMetadata(data) }
@@ -79,6 +81,13 @@ public final class SafetensorsWriter: Sendable {
 
   /// Syncs the sealed file and gives it its name.
   public func commit() throws(SafetensorsError) { try file.commit() }
+}
+
+extension SafetensorsLayout {
+  /// The tensor that holds a byte of the data section.
+  fileprivate func name(at offset: Int) -> String {
+    places.first { $0.range.contains(offset) }?.item.name ?? "a tensor"
+  }
 }
 
 extension [UInt8] {

@@ -70,7 +70,7 @@ public final class TemporaryFile: @unchecked Sendable {
   }
 
   /// Waits until everything written so far is on the disk.
-  func sync() throws(SafetensorsError) {
+  package func sync() throws(SafetensorsError) {
     guard fsync(descriptor) == 0 else {
       throw SafetensorsError(.system(operation: "sync", reason: systemReason()), path: destination)
     }

@@ -3,30 +3,53 @@
 /// A pickle is a program. This machine builds tensors, lists and dictionaries; every other call yields an opaque value
 /// that is never executed, and names that could run a program make the whole file refused.
 struct PickleMachine {
+  /// What a program has made.
+  struct Outcome {
+    let value: PickleValue
+    /// The bytes of the program.
+    let count: Int
+    /// The classes of the storages that it spoke of, by key.
+    let storageTypes: [String: String]
+  }
+
   private let program: UnsafeRawBufferPointer
   private let path: String
   private let heap: PickleHeap
+  /// Where the program begins in its file, for messages.
+  private let start: Int
   private var position = 0
   private var stack: [Slot] = []
   private var memo: [Int: PickleValue] = [:]
+  private var storageTypes: [String: String] = [:]
+  private var pushCount = 0
+
+  /// A checkpoint has some ten values and containers for each of its tensors. A program of few bytes can ask for many
+  /// more, and each takes memory.
+  private static let valueLimit = 1 << 22
+  private static let containerLimit = 1 << 20
 
   private enum Slot {
     case mark
     case value(PickleValue)
   }
 
-  /// - Parameter heap: owns the containers of the result.
+  /// - Parameters:
+  ///   - program: begins with the pickle; what follows it is not looked at.
+  ///   - heap: owns the containers of the result.
+  ///   - start: where the program begins in its file, for messages.
   static func run(
-    _ program: UnsafeRawBufferPointer, path: String, heap: PickleHeap
-  ) throws(TorchPickleError) -> PickleValue {
-    var machine = PickleMachine(program: program, path: path, heap: heap)
-    return try machine.run()
+    _ program: UnsafeRawBufferPointer, path: String, heap: PickleHeap, startingAt start: Int = 0
+  ) throws(TorchPickleError) -> Outcome {
+    var machine = PickleMachine(program: program, path: path, heap: heap, start: start)
+    let value = try machine.run()
+    return Outcome(value: value, count: machine.position, storageTypes: machine.storageTypes)
   }
 
-  private init(program: UnsafeRawBufferPointer, path: String, heap: PickleHeap) {
+  private init(program: UnsafeRawBufferPointer, path: String, heap: PickleHeap, start: Int) {
     self.program = program
     self.path = path
     self.heap = heap
+    self.start = start
   }
 
   private mutating func run() throws(TorchPickleError) -> PickleValue {
@@ -34,11 +57,14 @@ struct PickleMachine {
     // copy, the stack of before the pop.
     while true {
       let opcode = try byte()
+      guard pushCount <= Self.valueLimit, heap.count <= Self.containerLimit else { throw fault("too many values") }
       switch opcode {
       case 0x80: _ = try byte()  // PROTO
       case 0x95: _ = try integer(8)  // FRAME
       case UInt8(ascii: "."): return try pop()
-      case UInt8(ascii: "("): stack.append(.mark)
+      case UInt8(ascii: "("):
+        stack.append(.mark)
+        pushCount += 1
       case UInt8(ascii: "0"): if stack.popLast() == nil { throw fault("the stack is empty") }
       case UInt8(ascii: "1"): _ = try popToMark()
       case UInt8(ascii: "N"): push(.none)
@@ -138,7 +164,16 @@ struct PickleMachine {
       guard items.count >= 4, case .storage(let storage) = items[0], case .int(let offset) = items[1],
         let extents = items[2].ints, let strides = items[3].ints
       else { throw fault("expected a storage, an offset, a size and strides for a tensor") }
-      return .tensor(.init(storage: storage, offset: offset, extents: extents, strides: strides))
+      return .tensor(
+        .init(storage: storage, offset: offset, extents: extents, strides: strides, elementType: storage.type))
+    case ("torch._utils", "_rebuild_tensor_v3"):
+      guard items.count >= 7, case .storage(let storage) = items[0], case .int(let offset) = items[1],
+        let extents = items[2].ints, let strides = items[3].ints, case .global("torch", let type) = items[6]
+      else { throw fault("expected a storage, an offset, a size, strides and a number format for a tensor") }
+      return .tensor(.init(storage: storage, offset: offset, extents: extents, strides: strides, elementType: type))
+    case ("torch._tensor", "_rebuild_from_type_v2"):
+      guard items.count >= 3, case .global("torch._utils", _) = items[0] else { return .opaque("call") }
+      return try call(items[0], items[2])
     case ("torch._utils", "_rebuild_parameter"):
       guard let data = items.first else { throw fault("expected a tensor for a parameter") }
       return data
@@ -151,17 +186,22 @@ struct PickleMachine {
     }
   }
 
-  private func storage(_ identity: PickleValue) throws(TorchPickleError) -> PickleValue {
+  private mutating func storage(_ identity: PickleValue) throws(TorchPickleError) -> PickleValue {
     guard case .tuple(let tuple) = identity, case let items = tuple.value, items.count >= 5,
       case .string("storage") = items[0], case .global(_, let type) = items[1], case .string(let key) = items[2],
       case .int(let count) = items[4], count >= 0
     else { throw fault("expected the name of a storage") }
+    if items.count > 5, case .tuple = items[5] { throw fault("a part of a storage, as torch before 0.4 wrote it") }
+    storageTypes[key] = type
     return .storage(.init(type: type, key: key, count: count))
   }
 
   // MARK: Stack
 
-  private mutating func push(_ value: PickleValue) { stack.append(.value(value)) }
+  private mutating func push(_ value: PickleValue) {
+    stack.append(.value(value))
+    pushCount += 1
+  }
 
   private mutating func pop() throws(TorchPickleError) -> PickleValue {
     guard case .value(let value)? = stack.popLast() else { throw fault("the stack is empty") }
@@ -249,6 +289,6 @@ struct PickleMachine {
   }
 
   private func fault(_ reason: String) -> TorchPickleError {
-    TorchPickleError(.pickle(reason: reason, offset: position), path: path)
+    TorchPickleError(.pickle(reason: reason, offset: start + position), path: path)
   }
 }

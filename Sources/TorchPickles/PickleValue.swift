@@ -34,6 +34,8 @@ indirect enum PickleValue {
     var offset: Int
     var extents: [Int]
     var strides: [Int]
+    /// torch's name of the number format: the storage's class, or what the tensor says of a storage without one.
+    var elementType: String
   }
 
   var ints: [Int]? {
@@ -52,6 +54,9 @@ final class PickleHeap {
   typealias Pairs = [(key: PickleValue, value: PickleValue)]
   private var sequences: [PickleValue.Reference<Items>] = []
   private var dictionaries: [PickleValue.Reference<Pairs>] = []
+
+  /// How many containers there are.
+  var count: Int { sequences.count + dictionaries.count }
 
   func tuple(_ items: Items) -> PickleValue { .tuple(sequence(items)) }
   func list() -> PickleValue { .list(sequence([])) }

@@ -2,7 +2,7 @@
 public struct TorchPickleError: Error, CustomStringConvertible {
   public enum Kind: Equatable, Sendable {
     case notAnArchive(reason: String)
-    case legacyFormat
+    case legacy(reason: String)
     case missingEntry(String)
     case entry(name: String, reason: String)
     case tooLarge(entry: String, bytes: UInt64)
@@ -23,9 +23,9 @@ public struct TorchPickleError: Error, CustomStringConvertible {
     "\(path): "
       + {
         switch kind {
-        case .notAnArchive(let reason): "expected a torch zip archive: \(reason)"
-        case .legacyFormat:
-          "expected a torch zip archive, found the format of torch before 1.6; hint: load and save it again with a newer torch"
+        case .notAnArchive(let reason):
+          "expected a torch zip archive: \(reason); hint: if the download stopped early, fetch it again"
+        case .legacy(let reason): "the format of torch before 1.6: \(reason)"
         case .missingEntry(let name): "archive: expected an entry \(name), found none"
         case .entry(let name, let reason): "archive: \(name): \(reason)"
         case .tooLarge(let entry, let bytes): "archive: \(entry): \(bytes) bytes are too many"

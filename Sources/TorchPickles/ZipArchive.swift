@@ -1,29 +1,26 @@
 import CZip
+import Safetensors
 import Tensors
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// The entries of a zip file, read through libzip.
 final class ZipArchive {
-  private let path: String
+  private let file: MappedFile
   private let handle: OpaquePointer
-  private let byteCount: UInt64
 
-  init(path: String) throws(TorchPickleError) {
-    var code: Int32 = 0
-    guard let handle = zip_open(path, ZIP_RDONLY, &code) else {
-      var error = zip_error_t()
-      zip_error_init_with_code(&error, code)
-      defer { zip_error_fini(&error) }
-      throw TorchPickleError(.notAnArchive(reason: String(cString: zip_error_strerror(&error))), path: path)
+  init(_ file: MappedFile) throws(TorchPickleError) {
+    self.file = file
+    var error = zip_error_t()
+    zip_error_init(&error)
+    defer { zip_error_fini(&error) }
+    // The archive reads the mapping, which this object keeps, so that everything comes from one and the same file.
+    let source = file.bytes.withUnsafeBytes {
+      zip_source_buffer_create($0.baseAddress, zip_uint64_t($0.count), 0, &error)
     }
-    var status = stat()
-    byteCount = stat(path, &status) == 0 ? UInt64(status.st_size) : 0
-    self.path = path
+    guard let source, let handle = zip_open_from_source(source, ZIP_RDONLY, &error) else {
+      let reason = String(cString: zip_error_strerror(&error))
+      zip_source_free(source)
+      throw TorchPickleError(.notAnArchive(reason: reason), path: file.path)
+    }
     self.handle = handle
   }
 
@@ -41,16 +38,18 @@ final class ZipArchive {
   func contents(of name: String, limit: UInt64) throws(TorchPickleError) -> Bytes {
     var status = zip_stat_t()
     zip_stat_init(&status)
-    guard zip_stat(handle, name, 0, &status) == 0 else { throw TorchPickleError(.missingEntry(name), path: path) }
+    guard zip_stat(handle, name, 0, &status) == 0 else {
+      throw TorchPickleError(.missingEntry(name), path: file.path)
+    }
     // What the directory claims must fit into the file: deflate packs at most 1032 bytes into one, storing packs none.
-    let packed = min(status.comp_size, byteCount)
+    let packed = min(status.comp_size, UInt64(file.count))
     let possible =
       status.comp_method == ZIP_CM_STORE ? packed : packed.multipliedReportingOverflow(by: 1032).partialValue
     guard status.size <= min(limit, possible) else {
-      throw TorchPickleError(.tooLarge(entry: name, bytes: status.size), path: path)
+      throw TorchPickleError(.tooLarge(entry: name, bytes: status.size), path: file.path)
     }
     guard let entry = zip_fopen(handle, name, 0) else {
-      throw TorchPickleError(.entry(name: name, reason: String(cString: zip_strerror(handle))), path: path)
+      throw TorchPickleError(.entry(name: name, reason: String(cString: zip_strerror(handle))), path: file.path)
     }
     defer { zip_fclose(entry) }
     var count = 0
@@ -62,7 +61,8 @@ final class ZipArchive {
       }
     }
     guard count == Int(status.size) else {
-      throw TorchPickleError(.entry(name: name, reason: "expected \(status.size) bytes, found \(count)"), path: path)
+      throw TorchPickleError(
+        .entry(name: name, reason: "expected \(status.size) bytes, found \(count)"), path: file.path)
     }
     return bytes
   }

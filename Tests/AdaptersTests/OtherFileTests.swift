@@ -99,13 +99,11 @@ import TorchPickles
     let folder = try TemporaryFolder()
     try folder.write(
       [0x80, 2, 0x8a, 10, 0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e], to: "old.pt")
-    #expect(
-      message(folder, "old.pt")
-        == "expected a torch zip archive, found the format of torch before 1.6; "
-        + "hint: load and save it again with a newer torch"
-    )
+    #expect(message(folder, "old.pt") == "pickle: the program ends too early at byte 15")
     try folder.write([0x50, 0x4b, 3, 4] + [UInt8](repeating: 0, count: 100), to: "broken.pt")
-    #expect(message(folder, "broken.pt") == "expected a torch zip archive: Not a zip archive")
+    #expect(
+      message(folder, "broken.pt")
+        == "expected a torch zip archive: Not a zip archive; hint: if the download stopped early, fetch it again")
   }
 
   @Test("numbered targets with shapes of any size are no trouble")

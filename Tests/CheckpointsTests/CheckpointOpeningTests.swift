@@ -155,8 +155,10 @@ import Testing
   @Test func foldersWithoutWeights() throws {
     let expected = "found a folder without diffusion_pytorch_model.safetensors or model.safetensors"
     expectRefusal(.notACheckpoint(reason: expected))
-    try folder.write("old", to: "pytorch_model.bin")
-    expectRefusal(.notACheckpoint(reason: "found only torch pickles; hint: save it as safetensors first"))
+    try folder.write("old", to: "sd-v1-4.ckpt")
+    expectRefusal(
+      .notACheckpoint(
+        reason: "found weights only under names that loaders do not look for; hint: give the file itself"))
   }
 
   // MARK: Number formats

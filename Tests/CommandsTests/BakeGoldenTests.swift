@@ -31,7 +31,7 @@ import Testing
     try #require(run.status == 0, "\(layout.rawValue): \(run.errors)")
     #expect((run.json["skipped"] as? [Any])?.isEmpty == true, "\(run.json["skipped"] ?? "no list of what was skipped")")
     let result = try Checkpoint(path: output)
-    let files = result.files.map { ($0.relativePath, $0.contents) }
+    let files = try result.files.map { ($0.relativePath, try #require($0.contents.safetensors)) }
     return Baked(
       layout: layout, base: try Checkpoint(path: base), result: result,
       weights: golden.weights(of: item.model, in: layout, files: files))

@@ -1,6 +1,5 @@
 import Checkpoints
 import Diffusion
-import Safetensors
 
 /// What `--vae` names: a full autoencoder, or a TAESD by its tensors.
 struct OtherAutoencoder {
@@ -9,8 +8,8 @@ struct OtherAutoencoder {
   let decoder: Renderer.Decoder
 
   init(path: String) throws {
-    let isFile = path.hasSuffix(".safetensors")
-    if isFile, LatentPreview.isDecoder(Set(try SafetensorsFile(path: path).entries.map(\.name))) {
+    let isFile = !Checkpoint.isFolder(path) && !path.hasSuffix(".json")
+    if isFile, LatentPreview.isDecoder(Set(try WeightFile(path: path).entries.map(\.name))) {
       (checkpoint, decoder) = (nil, .tiny(path: path))
     } else {
       let checkpoint = try Checkpoint(path: path)

@@ -1,6 +1,5 @@
 import Checkpoints
 public import Kernels
-import Safetensors
 import Tensors
 
 /// A small, quick decoder of latents (TAESD, by Ollin Boer Bohan): a twentieth of the full one's work, for previews.
@@ -15,25 +14,28 @@ public final class TinyDecoder {
   /// Blocks before each doubling of the size.
   private static let blocksPerLevel = 3
 
+  /// What may stand before the names of layers, and the number of the first: the author counts the soft limit at the
+  /// beginning as a layer, diffusers does not. stable-diffusion.cpp has the prefix of full autoencoders besides.
+  static let spellings: [(prefix: String, first: Int)] = [
+    ("decoder.layers.", 0), ("first_stage_model.decoder.", 1), ("decoder.", 1), ("", 1),
+  ]
+
   private let steps: [Step]
   private let backend: any Backend
 
   /// - Parameters:
-  ///   - path: a safetensors file with the decoder, under its author's names (`1.weight`, `3.conv.0.weight`, perhaps behind
+  ///   - path: a file with the decoder, under its author's names (`1.weight`, `3.conv.0.weight`, perhaps behind
   ///     `decoder.`) or diffusers' (`decoder.layers.0.weight`).
   ///   - size: of the latent pictures that it will mostly see.
-  /// - Throws: `SafetensorsError`, `DiffusionError`.
+  /// - Throws: `DiffusionError`, or the error of the file's room.
   public convenience init(path: String, backend: any Backend, expecting size: MapSize) throws {
-    try self.init(SafetensorsFile(path: path), backend: backend, expecting: size)
+    try self.init(WeightFile(path: path), backend: backend, expecting: size)
   }
 
-  init(_ file: SafetensorsFile, backend: any Backend, expecting size: MapSize) throws {
+  init(_ file: WeightFile, backend: any Backend, expecting size: MapSize) throws {
     self.backend = backend
-    // The author counts the soft limit at the beginning as a layer, diffusers does not.
-    let prefix =
-      file.index(of: "decoder.layers.0.weight") != nil
-      ? "decoder.layers." : file.index(of: "decoder.1.weight") != nil ? "decoder." : ""
-    let first = prefix == "decoder.layers." ? 0 : 1
+    let (prefix, first) =
+      Self.spellings.first { file.index(of: $0.prefix + "\($0.first).weight") != nil } ?? Self.spellings.last!
     func tensor(_ name: String, _ extents: [Int]) throws -> Tensor {
       guard let tensor = file[prefix + name] else {
         throw DiffusionError(

@@ -35,8 +35,8 @@ public final class LatentPreview {
     }
   }
 
-  /// Whether a safetensors file holds a decoder of this kind.
+  /// Whether a file whose tensors have these names holds a decoder of this kind.
   public static func isDecoder(_ names: Set<String>) -> Bool {
-    ["decoder.layers.0.weight", "decoder.1.weight", "1.weight"].contains { names.contains($0) }
+    TinyDecoder.spellings.contains { names.contains($0.prefix + "\($0.first).weight") }
   }
 }

@@ -1,0 +1,114 @@
+public import GGUF
+public import Safetensors
+public import Tensors
+import TorchPickles
+
+/// A file of named tensors, whatever its container: safetensors, a torch pickle, or GGUF.
+///
+/// The file is mapped, and its tensors are views of it wherever they are stored as they are used.
+public struct WeightFile: Sendable {
+  public enum Container: Sendable {
+    case safetensors(SafetensorsFile)
+    case torchPickle
+    case gguf(GGUFFile)
+  }
+
+  public struct Entry: Sendable {
+    public let name: String
+    /// Of what `tensor` gives. Quantised tensors are F32: the numbers that they stand for.
+    public let dtype: DType
+    public let shape: Shape
+    /// Where the tensor lies in `data`: the order in which a file is read fastest.
+    public let range: Range<Int>
+  }
+
+  public let path: String
+  public let container: Container
+  /// In the header's or the pickle's order.
+  public let entries: [Entry]
+  /// Text beside the tensors, in the file's order; pickles have none.
+  public let metadata: [(key: String, value: String)]
+  /// What content hashes cover: the data section of a safetensors file, all bytes of another.
+  public let data: Bytes
+  /// The size of the whole file in bytes.
+  public let byteCount: Int
+  private let indexOfName: [String: Int]
+  /// Of a pickle, in the order of `entries`.
+  private let views: [TorchView]
+
+  /// Opens a file, told apart by its first bytes.
+  ///
+  /// - Throws: `SafetensorsError`, `TorchPickleError` or `GGUFError`; `CheckpointError` for tensors without names.
+  public init(path: String) throws {
+    self.path = path
+    let file = try MappedFile(path: path), beginning = file.bytes.withUnsafeBytes { Array($0.prefix(16)) }
+    byteCount = file.count
+    if TorchPickle.recognises(beginning) {
+      guard case .dictionary(let items) = try TorchPickle(file).contents else {
+        throw CheckpointError(.notACheckpoint(reason: "found a list of tensors without names"), path: path)
+      }
+      container = .torchPickle
+      views = items.map(\.view)
+      entries = items.map {
+        Entry(name: $0.name, dtype: $0.view.dtype, shape: $0.view.shape, range: $0.view.place ?? 0..<0)
+      }
+      (metadata, data) = ([], file.bytes)
+    } else if GGUFFile.recognises(beginning) {
+      let contents = try GGUFFile(file)
+      container = .gguf(contents)
+      views = []
+      entries = contents.entries.map {
+        Entry(name: $0.name, dtype: $0.format.dtype, shape: $0.shape, range: $0.place)
+      }
+      (metadata, data) = (contents.texts, file.bytes)
+    } else {
+      let contents = try SafetensorsFile(path: path)
+      container = .safetensors(contents)
+      views = []
+      entries = contents.entries.map { Entry(name: $0.name, dtype: $0.dtype, shape: $0.shape, range: $0.range) }
+      (metadata, data) = (contents.metadata, contents.data)
+    }
+    indexOfName = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($1.name, $0) })
+  }
+
+  /// The tensor called `name`, or `nil`.
+  public subscript(name: String) -> Tensor? { indexOfName[name].map { tensor(entries[$0]) } }
+
+  /// The place of a tensor in `entries`, or `nil`.
+  public func index(of name: String) -> Int? { indexOfName[name] }
+
+  /// A tensor in C order: a view of the file where it is stored so, else a copy made now.
+  ///
+  /// - Precondition: the entry is one of this file's.
+  public func tensor(_ entry: Entry) -> Tensor {
+    switch container {
+    case .safetensors: Tensor(dtype: entry.dtype, shape: entry.shape, bytes: data[entry.range])
+    case .torchPickle: views[indexOfName[entry.name]!].tensor
+    case .gguf(let file): file.tensor(file.entries[indexOfName[entry.name]!])
+    }
+  }
+
+  /// Whether `tensor` takes memory of its own: for elements in another order, and for quantised ones.
+  public func isCopied(_ entry: Entry) -> Bool {
+    switch container {
+    case .safetensors: false
+    case .torchPickle: !views[indexOfName[entry.name]!].isContiguous
+    case .gguf(let file): file.entries[indexOfName[entry.name]!].format.isQuantised
+    }
+  }
+
+  /// The container's name in a sentence.
+  public var kind: String {
+    switch container {
+    case .safetensors: "a safetensors file"
+    case .torchPickle: "a torch pickle"
+    case .gguf: "a GGUF file"
+    }
+  }
+
+  /// The file as safetensors, where it is that.
+  public var safetensors: SafetensorsFile? { if case .safetensors(let file) = container { file } else { nil } }
+
+  /// The file as GGUF, where it is that.
+  public var gguf: GGUFFile? { if case .gguf(let file) = container { file } else { nil } }
+}

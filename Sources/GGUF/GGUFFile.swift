@@ -1,0 +1,79 @@
+public import Safetensors
+public import Tensors
+
+/// A GGUF file, mapped and validated: metadata, and tensors as what they stand for.
+///
+/// Versions 2 and 3, little-endian. Everything the header claims is checked once, on opening. Format:
+/// https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+public struct GGUFFile: Sendable {
+  public struct Entry: Sendable {
+    public let name: String
+    public let format: GGUFFormat
+    /// In C order, as everybody but ggml has it: the last extent is a row's. Of a tensor that was reshaped to fit into the
+    /// format, the shape that it had before.
+    public let shape: Shape
+    /// As the file has it, in C order too.
+    public let storedShape: Shape
+    /// The tensor's bytes, counted from the beginning of the file.
+    public let place: Range<Int>
+  }
+
+  public let path: String
+  public let version: UInt32
+  /// In the file's order. Text from strangers: show it, never run or trust it.
+  public let fields: [GGUFField]
+  /// In the header's order.
+  public let entries: [Entry]
+  /// What the places of tensors are multiples of.
+  public let alignment: Int
+  /// The whole file.
+  public let bytes: Bytes
+
+  /// Whether a file begins like this one does.
+  public static func recognises(_ beginning: [UInt8]) -> Bool { beginning.starts(with: "GGUF".utf8) }
+
+  /// The beginning of the keys under which reshaped tensors have the shape they had.
+  static let originalShape = "comfy.gguf.orig_shape."
+
+  /// - Throws: `GGUFError` naming the first fault.
+  public init(_ file: MappedFile) throws(GGUFError) {
+    let outcome = file.bytes.withUnsafeBytes { bytes in
+      Result { () throws(GGUFError) in try GGUFHeader(bytes, path: file.path) }
+    }
+    let header = try outcome.get()
+    path = file.path
+    bytes = file.bytes
+    (version, fields, alignment, entries) = (header.version, header.fields, header.alignment, header.entries)
+  }
+
+  /// The value of a metadata entry.
+  public subscript(key: String) -> GGUFField.Value? { fields.first { $0.key == key }?.value }
+
+  /// The metadata that speaks of the model rather than of this file, as text.
+  public var texts: [(key: String, value: String)] {
+    let ownKeys = ["general.alignment", "general.file_type", "general.quantization_version"]
+    return fields.compactMap { field in
+      guard !ownKeys.contains(field.key), let text = field.text else { return nil }
+      return (field.key, text)
+    }
+  }
+
+  /// The bytes of a tensor as they are stored.
+  public func storedBytes(_ entry: Entry) -> Bytes { bytes[entry.place] }
+
+  /// What a tensor stands for: a view of the file, or, where it is quantised, the numbers in single precision.
+  ///
+  /// Q8_0's numbers are products of a half and a byte, which single precision holds exactly.
+  public func tensor(_ entry: Entry) -> Tensor {
+    let stored = storedBytes(entry)
+    guard entry.format == .q8_0 else { return Tensor(dtype: entry.format.dtype, shape: entry.shape, bytes: stored) }
+    let count = entry.shape.elementCount
+    // The numbers are what is used from now on.
+    defer { stored.forget() }
+    return Tensor(
+      dtype: .f32, shape: entry.shape,
+      bytes: Bytes(count: 4 * count) { target in
+        stored.withUnsafeBytes { Q8Blocks.widen($0, into: target.bindMemory(to: Float.self)) }
+      })
+  }
+}
