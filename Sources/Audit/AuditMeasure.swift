@@ -6,7 +6,7 @@ public enum AuditMeasure: String, Sendable, CaseIterable {
   case worstBlock = "weights.worst_block"
   /// ‖D − D'‖ ÷ ‖W‖ over all changed weights.
   case baseError = "weights.base_relative_error"
-  /// |1 − c|, c being the strength at which D stands in D' (`WeightComparison.Total.scale`).
+  /// |1 − c|, c being the strength at which D stands in D' (`WeightComparison.Sums.scale`).
   case scale = "weights.scale"
   /// The share of D in weights that D' leaves alone.
   case lost = "keys.lost"

@@ -33,7 +33,7 @@ public struct AuditRendering: Sendable {
   /// - Returns: pictures in the order of the shots, and the mean time of a step.
   /// - Throws: what the engine throws.
   func pictures(
-    of shots: [AuditShot], with weights: (Double) -> some WeightSource,
+    of shots: [AuditShot], with weights: (Double) -> any WeightSource,
     progress: (_ strength: Double, Renderer.Progress) throws -> Void
   ) throws -> (images: [RGBImage], secondsPerStep: Double) {
     var images = [RGBImage?](repeating: nil, count: shots.count), seconds = 0.0
@@ -113,9 +113,9 @@ public struct AuditPictures: Sendable {
     secondsPerStep = (first.secondsPerStep, second.secondsPerStep)
     let places = shots.indices.filter { shots[$0].strength == shots[$0].scene.strengths.max() }
     self.nulls = try nulls.map { kind in
-      let images = try kind.pictures(of: places.map { shots[$0] }, with: before, rendering) {
-        try progress(.null(name: kind.rawValue), $1)
-      }
+      let images = try rendering.with(kind).pictures(
+        of: places.map { shots[$0] }, with: { kind.weights(of: before.scaled(by: $0)) }
+      ) { try progress(.null(name: kind.rawValue), $1) }.images
       return Null(
         kind: kind,
         rows: try zip(places, images).map { place, image in
@@ -127,38 +127,8 @@ public struct AuditPictures: Sendable {
 
   /// A measure over all pairs: the mean.
   static func mean(_ measure: AuditMeasure, of comparisons: [ImageComparison]) -> Double {
-    let values = comparisons.map { $0.value(of: measure) }, finite = values.filter(\.isFinite)
+    let values = comparisons.map { $0.value(of: measure) }, others = values.filter { $0 != .infinity }
     // The infinite ratio of equal pictures leaves the others' mean as it is, unless all are equal.
-    return finite.isEmpty ? values.first ?? .nan : finite.reduce(0, +) / Double(finite.count)
-  }
-}
-
-/// A change of the arithmetic that everybody accepts. (Another number of threads is none: it changes no bit.)
-public enum NullKind: String, Sendable, CaseIterable {
-  /// All weights rounded to the base's 16 bits, as a client loads them.
-  case roundedWeights = "weights of 16 bits"
-  /// The UNet's products computed in bf16.
-  case bfloatArithmetic = "arithmetic in bf16"
-
-  /// Those that differ from what is done anyway, on this processor.
-  public static func kinds(for precision: Precision) -> [NullKind] {
-    precision == .f32 && NativeBackend.precisions.contains(.bf16) ? allCases : [.roundedWeights]
-  }
-
-  fileprivate func pictures(
-    of shots: [AuditShot], with side: AuditSide, _ rendering: AuditRendering,
-    progress: (Double, Renderer.Progress) throws -> Void
-  ) throws -> [RGBImage] {
-    switch self {
-    case .roundedWeights:
-      let format = side.base.usualFormat
-      return try rendering.pictures(
-        of: shots, with: { RoundedWeights(source: side.scaled(by: $0), format: format) }, progress: progress
-      ).images
-    case .bfloatArithmetic:
-      var rendering = rendering
-      rendering.precision = .bf16
-      return try rendering.pictures(of: shots, with: side.scaled, progress: progress).images
-    }
+    return others.isEmpty ? values.first ?? .nan : others.reduce(0, +) / Double(others.count)
   }
 }

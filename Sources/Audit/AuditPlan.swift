@@ -98,20 +98,16 @@ public struct AuditPlan: Sendable {
 
   private func probe(_ rendering: AuditRendering, _ progress: (Progress) -> Void) throws -> NoiseError {
     func predictions(
-      _ name: String, _ weights: some WeightSource, precision: Precision? = nil
+      _ name: String, _ weights: some WeightSource, _ rendering: AuditRendering
     ) throws -> [[[Float]]] {
       progress(.probing(name))
-      return try rendering.probe(scenes, precision: precision).predictions(with: weights)
+      return try rendering.probe(scenes).predictions(with: weights)
     }
     return NoiseError(
-      rendering.probe(scenes), base: try predictions("the base", base),
-      before: try predictions("before", before), after: try predictions("after", after),
-      nulls: try NullKind.kinds(for: rendering.precision).map { kind in
-        switch kind {
-        case .roundedWeights:
-          try predictions(kind.rawValue, RoundedWeights(source: before, format: base.usualFormat))
-        case .bfloatArithmetic: try predictions(kind.rawValue, before, precision: .bf16)
-        }
+      rendering.probe(scenes), base: try predictions("the base", base, rendering),
+      before: try predictions("before", before, rendering), after: try predictions("after", after, rendering),
+      nulls: try NullKind.kinds(for: rendering.precision).map {
+        try predictions($0.rawValue, $0.weights(of: before), rendering.with($0))
       })
   }
 }

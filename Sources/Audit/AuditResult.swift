@@ -37,7 +37,7 @@ public struct AuditResult: Sendable {
       check(.weightError, total.relativeError, null: rounding, worst: weight?.name.path),
       check(
         .worstBlock, block?.total.relativeError ?? 0, null: blocks.map(\.total.roundingError).max(), worst: block?.name),
-      check(.baseError, total.baseRelativeError, null: (total.roundingEnergy / total.baseEnergy).squareRoot()),
+      check(.baseError, total.baseRelativeError, null: total.baseRoundingError),
       check(.scale, abs(1 - total.scale)),
       check(.lost, weights.lostShare, worst: weights.entries.filter { $0.energyAfter == 0 }.largest(\.energyBefore)),
       check(.added, weights.addedShare, worst: weights.entries.filter { $0.energyBefore == 0 }.largest(\.energyAfter)),

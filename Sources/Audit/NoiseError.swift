@@ -45,12 +45,12 @@ extension [NoiseError.Row] {
 extension AuditRendering {
   /// The question to the UNet: the first four prompts of the scenes; without any something general, which trigger words
   /// would do better.
-  func probe(_ scenes: [AuditScene], precision: Precision? = nil) -> NoiseProbe {
+  func probe(_ scenes: [AuditScene]) -> NoiseProbe {
     var prompts: [String] = []
     for scene in scenes where !prompts.contains(scene.prompt) { prompts.append(scene.prompt) }
     let side = min(model.usualSize, 256)
     return NoiseProbe(
       model, prompts: prompts.isEmpty ? ["a photo"] : Array(prompts.prefix(4)),
-      size: MapSize(height: side, width: side), precision: precision ?? self.precision, threads: threads)
+      size: MapSize(height: side, width: side), precision: precision, threads: threads)
   }
 }

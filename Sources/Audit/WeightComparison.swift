@@ -8,12 +8,9 @@ public import Tensors
 /// With W a weight of the base, D what is added to it before and D' after: sums over the elements, in double precision. D is
 /// the adapters' delta as the engine computes it, or what a checkpoint's weight has more than the base's.
 public struct WeightComparison: Sendable {
-  public struct Entry: Sendable {
-    public let name: WeightName
-    public let shape: Shape
-    /// The part of the network: `down_blocks.1`, `text encoder 1`.
-    public let block: String
-    /// ‖W‖²; 0 where neither side changes the weight.
+  /// Sums over the elements of a weight, or of several.
+  public struct Sums: Sendable {
+    /// ‖W‖².
     public internal(set) var baseEnergy = 0.0
     /// ‖D‖², ‖D'‖², ⟨D, D'⟩ and ‖D − D'‖².
     public internal(set) var energyBefore = 0.0
@@ -26,11 +23,50 @@ public struct WeightComparison: Sendable {
     public internal(set) var notFiniteBefore = 0
     public internal(set) var notFiniteAfter = 0
 
-    public var isChanged: Bool { baseEnergy > 0 || energyBefore > 0 || energyAfter > 0 || notFiniteAfter > 0 }
+    static func += (total: inout Sums, part: Sums) {
+      total.baseEnergy += part.baseEnergy
+      total.energyBefore += part.energyBefore
+      total.energyAfter += part.energyAfter
+      total.inner += part.inner
+      total.difference += part.difference
+      total.roundingEnergy += part.roundingEnergy
+      total.notFiniteBefore += part.notFiniteBefore
+      total.notFiniteAfter += part.notFiniteAfter
+    }
+
     /// ‖D − D'‖ ÷ ‖D‖; infinite where only D' is not zero.
     public var relativeError: Double { difference == 0 ? 0 : (difference / energyBefore).squareRoot() }
     /// ‖D − D'‖ ÷ ‖W‖
     public var baseRelativeError: Double { difference == 0 ? 0 : (difference / baseEnergy).squareRoot() }
+    /// The strength at which D stands in D'. What was cut off does not count (‖D'‖² ÷ ⟨D, D'⟩ is 1 for every truncation), nor
+    /// does noise that came with it (⟨D, D'⟩ ÷ ‖D‖²). 0 where D' is.
+    public var scale: Double {
+      energyAfter == 0 ? 0 : energyAfter <= energyBefore ? energyAfter / inner : inner / energyBefore
+    }
+    /// ⟨D, D'⟩ ÷ ‖D‖‖D'‖; `nil` where one is zero.
+    public var cosine: Double? {
+      energyBefore > 0 && energyAfter > 0 ? inner / (energyBefore * energyAfter).squareRoot() : nil
+    }
+    /// The relative error that rounding to 16 bits alone makes.
+    public var roundingError: Double { roundingEnergy == 0 ? 0 : (roundingEnergy / energyBefore).squareRoot() }
+    /// The same, relative to the base.
+    public var baseRoundingError: Double { roundingEnergy == 0 ? 0 : (roundingEnergy / baseEnergy).squareRoot() }
+  }
+
+  /// A weight with its sums, whose names it answers to.
+  @dynamicMemberLookup public struct Entry: Sendable {
+    public let name: WeightName
+    public let shape: Shape
+    /// The part of the network: `down_blocks.1`, `text encoder 1`.
+    public let block: String
+    /// All zero where neither side changes the weight.
+    public internal(set) var sums = Sums()
+
+    public subscript<Value>(dynamicMember member: KeyPath<Sums, Value>) -> Value { sums[keyPath: member] }
+
+    public var isChanged: Bool {
+      sums.baseEnergy > 0 || sums.energyBefore > 0 || sums.energyAfter > 0 || sums.notFiniteAfter > 0
+    }
   }
 
   /// The weights that a side changes, in the base's order.
@@ -70,62 +106,30 @@ public struct WeightComparison: Sendable {
     let new = try after.change(of: name, shape: shape, from: original)
     guard old != nil || new != nil else { return entry }
     let numbers = original.floats()
-    entry.add(numbers, old, new)
-    if let old, entry.notFiniteBefore == 0 {
+    entry.sums = .init(numbers, old, new)
+    if let old, entry.sums.notFiniteBefore == 0 {
       var survival = Survival()
       withUnsafeTemporaryAllocation(byteCount: 2 * numbers.count, alignment: 64) { target in
         rounding.roundNearest(
           base: numbers, delta: old, count: numbers.count, into: target.baseAddress!, counting: &survival)
       }
-      entry.roundingEnergy = survival.residualEnergy
+      entry.sums.roundingEnergy = survival.residualEnergy
     }
     return entry
   }
 
   // MARK: Totals
 
-  /// Sums over some weights.
-  public struct Total: Sendable {
-    public private(set) var baseEnergy = 0.0
-    public private(set) var energyBefore = 0.0
-    public private(set) var energyAfter = 0.0
-    public private(set) var inner = 0.0
-    public private(set) var difference = 0.0
-    public private(set) var roundingEnergy = 0.0
-
-    init(_ entries: some Sequence<Entry>) {
-      for entry in entries {
-        baseEnergy += entry.baseEnergy
-        energyBefore += entry.energyBefore
-        energyAfter += entry.energyAfter
-        inner += entry.inner
-        difference += entry.difference
-        roundingEnergy += entry.roundingEnergy
-      }
-    }
-
-    public var relativeError: Double { difference == 0 ? 0 : (difference / energyBefore).squareRoot() }
-    public var baseRelativeError: Double { difference == 0 ? 0 : (difference / baseEnergy).squareRoot() }
-    /// The strength at which D stands in D'. What was cut off does not count (‖D'‖² ÷ ⟨D, D'⟩ is 1 for every truncation), nor
-    /// does noise that came with it (⟨D, D'⟩ ÷ ‖D‖²). 0 where D' is.
-    public var scale: Double {
-      energyAfter == 0 ? 0 : energyAfter <= energyBefore ? energyAfter / inner : inner / energyBefore
-    }
-    /// ⟨D, D'⟩ ÷ ‖D‖‖D'‖; `nil` where one is zero.
-    public var cosine: Double? {
-      energyBefore > 0 && energyAfter > 0 ? inner / (energyBefore * energyAfter).squareRoot() : nil
-    }
-    /// The relative error that rounding to 16 bits alone makes.
-    public var roundingError: Double { roundingEnergy == 0 ? 0 : (roundingEnergy / energyBefore).squareRoot() }
-  }
-
-  public var total: Total { Total(entries) }
+  public var total: Sums { entries.lazy.map(\.sums).total }
 
   /// By block, in the order of the first weight.
-  public var blocks: [(name: String, total: Total)] {
-    var order: [String] = []
-    for entry in entries where !order.contains(entry.block) { order.append(entry.block) }
-    return order.map { name in (name, Total(entries.lazy.filter { $0.block == name })) }
+  public var blocks: [(name: String, total: Sums)] {
+    var order: [String] = [], sums: [String: Sums] = [:]
+    for entry in entries {
+      if sums[entry.block] == nil { order.append(entry.block) }
+      sums[entry.block, default: Sums()] += entry.sums
+    }
+    return order.map { ($0, sums[$0]!) }
   }
 
   /// √Σ‖D‖² over the weights that are changed before and not after, ÷ ‖D‖.
@@ -139,9 +143,13 @@ public struct WeightComparison: Sendable {
   private func share(_ energy: Double) -> Double { energy == 0 ? 0 : (energy / total.energyBefore).squareRoot() }
 }
 
-extension WeightComparison.Entry {
-  /// Sums over all elements; absent changes are zero.
-  fileprivate mutating func add(_ base: [Float], _ old: [Float]?, _ new: [Float]?) {
+extension Sequence<WeightComparison.Sums> {
+  fileprivate var total: WeightComparison.Sums { reduce(into: .init()) { $0 += $1 } }
+}
+
+extension WeightComparison.Sums {
+  /// Of one weight; absent changes are zero.
+  fileprivate init(_ base: [Float], _ old: [Float]?, _ new: [Float]?) {
     typealias Lanes = SIMD8<Double>
     var sums = (base: Lanes(), before: Lanes(), after: Lanes(), inner: Lanes(), difference: Lanes())
     var bad = (before: 0, after: 0)
