@@ -26,7 +26,8 @@ let rooms: [Room] = [
     resources: [.embedInCode("Names")]),
   Room(name: "Images", dependencies: ["Tensors", "CPNG"]),
   // Workshop
-  Room(name: "Adapters", dependencies: ["Tensors", "Safetensors", "TorchPickles", "Checkpoints"]),
+  Room(
+    name: "Adapters", dependencies: ["Tensors", "LinearAlgebra", "Safetensors", "TorchPickles", "Checkpoints"]),
   Room(name: "Spectra", dependencies: ["Tensors", "LinearAlgebra", "Checkpoints", "Adapters"]),
   Room(
     name: "Merging",

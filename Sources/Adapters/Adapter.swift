@@ -10,6 +10,8 @@ public struct Adapter: Sendable {
   public let family: Family
   /// In the file's order.
   public let targets: [Target]
+  /// Targets whose deltas depend on the base weight; `bound(to:)` gives them.
+  public let dependents: [DependentTarget]
   public let unsupported: [UnsupportedTarget]
   /// Tensors that are known not to be part of any target (bundled embeddings, say). Writers copy them.
   public let passedThrough: [(name: String, tensor: Tensor)]
@@ -30,7 +32,8 @@ public struct Adapter: Sendable {
 
   /// All parameters of all targets.
   public var parameterCount: Int {
-    targets.reduce(0) { $0 + $1.parameterCount } + unsupported.reduce(0) { $0 + $1.parameterCount }
+    targets.reduce(0) { $0 + $1.parameterCount } + dependents.reduce(0) { $0 + ($1.isOptional ? 0 : $1.parameterCount) }
+      + unsupported.reduce(0) { $0 + $1.parameterCount }
   }
 
   public subscript(metadata key: String) -> String? { metadata.last { $0.key == key }?.value }
@@ -40,13 +43,17 @@ public struct Adapter: Sendable {
   /// - Parameters:
   ///   - allowingUnknown: whether unknown tensors may be left out.
   ///   - allowingUnsupported: whether targets of algorithms that cannot be worked on may be left out.
+  ///   - allowingDependents: whether targets that have no delta without a base are all right.
   /// - Throws: `AdapterError` for the first fatal problem.
-  public func requireWorkable(allowingUnknown: Bool, allowingUnsupported: Bool = false) throws(AdapterError) {
+  public func requireWorkable(
+    allowingUnknown: Bool, allowingUnsupported: Bool = false, allowingDependents: Bool = false
+  ) throws(AdapterError) {
     for problem in problems where problem.isFatal {
       if allowingUnknown, problem.kind == .unknownTensor { continue }
       if allowingUnsupported, case .unsupported = problem.kind { continue }
+      if allowingDependents, problem.dependsOnBase { continue }
       throw AdapterError(.problem(problem), path: path)
     }
-    guard !targets.isEmpty else { throw AdapterError(.notAnAdapter(reason: "found no targets in it"), path: path) }
+    guard !targets.isEmpty || (allowingDependents && !dependents.isEmpty) else { throw AdapterError(.notAnAdapter(reason: "found no targets in it"), path: path) }
   }
 }

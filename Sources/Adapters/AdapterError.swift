@@ -29,6 +29,8 @@ public struct AdapterError: Error, CustomStringConvertible {
 public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
   public enum Kind: Sendable, Equatable {
     case unsupported(Algorithm)
+    case needsBase(Algorithm)
+    case notInBase(Algorithm, reason: String)
     case refusedConfiguration(field: String)
     case missingFactor(expected: String)
     case factorShape(expected: String, found: String)
@@ -61,7 +63,7 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
   /// Whether the file cannot be worked on as it is.
   public var isFatal: Bool {
     switch kind {
-    case .unsupported, .refusedConfiguration, .missingFactor, .factorShape, .unreadable, .unknownTensor,
+    case .unsupported, .needsBase, .notInBase, .refusedConfiguration, .missingFactor, .factorShape, .unreadable, .unknownTensor,
       .duplicateTarget,
       .alphaNotScalar, .alphaNotFinite, .notFinite:
       true
@@ -69,6 +71,14 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
       .staleHash,
       .dead, .oddHeader:
       false
+    }
+  }
+
+  /// Whether it is about a target whose delta depends on the base weight.
+  public var dependsOnBase: Bool {
+    switch kind {
+    case .needsBase, .notInBase: true
+    default: false
     }
   }
 
@@ -92,6 +102,10 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     switch kind {
     case .unsupported(let algorithm):
       "algorithm: expected one that this version works on, found \(algorithm.rawValue)"
+    case .needsBase(let algorithm):
+      "\(algorithm.rawValue) depends on the base weight: expected a base, found none; hint: give the checkpoint with --base"
+    case .notInBase(let algorithm, let reason):
+      "\(algorithm.rawValue) depends on the base weight: \(reason); hint: check that it is the right base"
     case .refusedConfiguration(let field): "adapter_config.json: \(field): no delta can be computed with this setting"
     case .missingFactor(let expected): "factors: expected \(expected), found none; hint: the file is incomplete"
     case .factorShape(let expected, let found): "shape: expected \(expected), found \(found)"

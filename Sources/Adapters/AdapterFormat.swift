@@ -14,14 +14,16 @@ public enum AdapterFormat: String, Sendable, CaseIterable {
   case xlabs
 }
 
-/// How an adapter changes a target. LoRA, LoHa, LoKr and full differences are worked on; the others are recognised by name.
+/// How an adapter changes a target. The last ones are only recognised.
 public enum Algorithm: String, Sendable {
   case lora, dora, loha, lokr, glora, full, norm, oft, boft, ia3
   case tlora = "t-lora"
   case adalora, vera, embedding, bias
+  case expertLora = "expert-lora"
+  case hra
   case sparseBias = "sparse-bias"
   case controlLora = "control-lora"
   case tokenAdapter = "trainable-tokens"
-  case expertLora = "expert-lora"
-  case fourierft, hra
+  case reshape = "reshape-weight"
+  case fourierft
 }

@@ -1,3 +1,4 @@
+import LinearAlgebra
 import Tensors
 
 /// Deltas of other algorithms than LoRA, written as a product up · down: exactly, because every entry of the factors is a
@@ -10,6 +11,8 @@ struct ComposedFactors {
   let up: Tensor
   /// components × inputs × kernel.
   let down: Tensor
+  /// The product, where one of the factors is the identity.
+  let whole: Tensor?
 
   /// A matrix with its kernel: rows × inputs × kernel, as doubles.
   struct Block {
@@ -55,16 +58,37 @@ struct ComposedFactors {
       precondition(kernel.isEmpty && inputs == other.rows, "blocks that do not fit")
       let (rows, inner, columns) = (rows, inputs, other.columns), left = values, right = other.values
       return Block(rows: rows, inputs: other.inputs, kernel: other.kernel) {
-        let (a, b) = (left(), right())
-        var product = [Double](repeating: 0, count: rows * columns)
-        for i in 0..<rows {
-          for k in 0..<inner where a[i * inner + k] != 0 {
-            let factor = a[i * inner + k]
-            for j in 0..<columns { product[i * columns + j] += factor * b[k * columns + j] }
-          }
-        }
-        return product
+        reproducibleProduct(left(), right(), rows: rows, rank: inner, columns: columns)
       }
+    }
+
+    /// The same size with other numbers.
+    func mapping(_ change: @escaping @Sendable ([Double]) -> [Double]) -> Block {
+      let values = values
+      return Block(rows: rows, inputs: inputs, kernel: kernel) { change(values()) }
+    }
+
+    /// The columns of both beside each other. Neither has a kernel.
+    func beside(_ other: Block) -> Block {
+      precondition(rows == other.rows && kernel.isEmpty && other.kernel.isEmpty, "blocks that do not fit")
+      let (rows, left, right) = (rows, inputs, other.inputs), first = values, second = other.values
+      return Block(rows: rows, inputs: left + right) {
+        let (a, b) = (first(), second())
+        var values: [Double] = []
+        values.reserveCapacity(a.count + b.count)
+        for row in 0..<rows {
+          values += a[row * left..<(row + 1) * left]
+          values += b[row * right..<(row + 1) * right]
+        }
+        return values
+      }
+    }
+
+    /// The rows of both below each other.
+    func above(_ other: Block) -> Block {
+      precondition(inputs == other.inputs && kernel == other.kernel, "blocks that do not fit")
+      let first = values, second = other.values
+      return Block(rows: rows + other.rows, inputs: inputs, kernel: kernel) { first() + second() }
     }
 
     fileprivate var tensor: Tensor {
@@ -79,12 +103,15 @@ struct ComposedFactors {
   struct Pair {
     let up: Block
     let down: Block
+    /// The product, where one of them is the identity.
+    let whole: Block?
 
     var rank: Int { up.inputs }
 
     /// A matrix of its own, as its product with the identity of its smaller side.
     init(whole: Block) {
       let columns = whole.columns
+      self.whole = whole
       guard whole.rows > columns else {
         (up, down) = (.identity(whole.rows), whole)
         return
@@ -96,14 +123,25 @@ struct ComposedFactors {
 
     init(up: Block, down: Block) {
       precondition(up.inputs == down.rows, "blocks that do not fit")
-      (self.up, self.down) = (up, down)
+      (self.up, self.down, whole) = (up, down, nil)
     }
   }
 
-  private init(_ pair: Pair) { (up, down) = (pair.up.tensor, pair.down.tensor) }
+  private init(_ pair: Pair) { (up, down, whole) = (pair.up.tensor, pair.down.tensor, pair.whole?.tensor) }
 
-  /// A stored difference of a whole weight (`diff`).
-  init(difference: Tensor) { self.init(Pair(whole: Block(difference))) }
+  /// up · down: rows × columns.
+  func product() -> [Double] {
+    whole?.doubles()
+      ?? reproducibleProduct(
+        up.doubles(), down.doubles(), rows: up.shape[0], rank: up.shape[1],
+        columns: down.elementCount / max(down.shape[0], 1))
+  }
+
+  /// A product whose factors are known.
+  init(up: Block, down: Block) { self.init(Pair(up: up, down: down)) }
+
+  /// A matrix of no known factors: a stored difference of a whole weight, say.
+  init(whole: Block) { self.init(Pair(whole: whole)) }
 
   /// LoHa: the elementwise product of two matrices of low rank.
   ///

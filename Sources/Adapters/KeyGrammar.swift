@@ -13,6 +13,8 @@ enum Role: Hashable {
 struct ParsedKey {
   var module: String
   var role: Role
+  /// What the tensor is called in its target, whatever the adapter's own name may stand in the middle.
+  var label: String
 }
 
 /// The spellings of tensor names in all dialects.
@@ -23,7 +25,7 @@ enum KeyGrammar {
   static func parse(_ key: String) -> ParsedKey? {
     if let parsed = parseCloneofsimo(key) ?? parseXLabs(key) { return parsed }
     for (suffix, role) in suffixes where key.hasSuffix(suffix) && key.utf8.count > suffix.utf8.count {
-      return ParsedKey(module: key.dropping(suffix: suffix), role: role)
+      return ParsedKey(module: key.dropping(suffix: suffix), role: role, label: String(suffix.dropFirst()))
     }
     return parseNamedAdapter(key)
   }
@@ -48,7 +50,8 @@ enum KeyGrammar {
     (.lokr, ["lokr_w1", "lokr_w1_a", "lokr_w1_b", "lokr_w2", "lokr_w2_a", "lokr_w2_b", "lokr_t1", "lokr_t2"]),
     (.glora, ["a1.weight", "a2.weight", "b1.weight", "b2.weight", "bm.weight"]),
     (.norm, ["w_norm", "b_norm"]),
-    (.full, ["diff", "diff_b", "set_weight", "reshape_weight", "row_offset"]),
+    (.full, ["diff", "diff_b", "set_weight"]),
+    (.reshape, ["reshape_weight", "row_offset"]),
     (.boft, ["boft_R", "boft_s"]),
     (.oft, ["oft_blocks", "oft_diag", "rescale", "oft_R.weight", "oft_R", "oft_R.scaled_oft", "oft_r", "oft_s"]),
     (.ia3, ["ia3_l", "on_input"]),
@@ -67,14 +70,14 @@ enum KeyGrammar {
     guard key.utf8.contains(UInt8(ascii: ":")) else { return nil }
     let parts = key.split(separator: ":", omittingEmptySubsequences: false)
     guard parts.count == 3, Int(parts[1]) != nil, parts[2] == "up" || parts[2] == "down" else { return nil }
-    return ParsedKey(module: "\(parts[0]):\(parts[1])", role: parts[2] == "up" ? .up : .down)
+    return ParsedKey(module: "\(parts[0]):\(parts[1])", role: parts[2] == "up" ? .up : .down, label: String(parts[2]))
   }
 
   /// `double_blocks.0.processor.qkv_lora1.down.weight`: the `_lora1` belongs to the module's name.
   private static func parseXLabs(_ key: String) -> ParsedKey? {
     guard key.includes(".processor.qkv_lora") || key.includes(".processor.proj_lora") else { return nil }
     for (suffix, role) in [(".down.weight", Role.down), (".up.weight", .up)] where key.hasSuffix(suffix) {
-      return ParsedKey(module: key.dropping(suffix: suffix), role: role)
+      return ParsedKey(module: key.dropping(suffix: suffix), role: role, label: String(suffix.dropFirst()))
     }
     return nil
   }
@@ -84,7 +87,9 @@ enum KeyGrammar {
   private static func parseNamedAdapter(_ key: String) -> ParsedKey? {
     let parts = key.split(separator: ".", omittingEmptySubsequences: false)
     if parts.count >= 3, parts[parts.count - 2] == "oft_blocks", Int(parts.last!) != nil {
-      return ParsedKey(module: parts.dropLast(2).joined(separator: "."), role: .other(.oft))
+      return ParsedKey(
+        module: parts.dropLast(2).joined(separator: "."), role: .other(.oft),
+        label: parts.suffix(2).joined(separator: "."))
     }
     let named: [Substring: Role] = [
       "lora_A": .down, "lora_B": .up, "lora_magnitude_vector": .other(.dora), "lora_embedding_A": .other(.embedding),
@@ -94,7 +99,8 @@ enum KeyGrammar {
     for back in [3, 2] where parts.count > back {
       guard back == 2 || parts.last == "weight", let role = named[parts[parts.count - back]] else { continue }
       if back == 2, parts.last == "weight" || parts.last == "bias" { continue }
-      return ParsedKey(module: parts.dropLast(back).joined(separator: "."), role: role)
+      return ParsedKey(
+        module: parts.dropLast(back).joined(separator: "."), role: role, label: String(parts[parts.count - back]))
     }
     return nil
   }

@@ -18,11 +18,11 @@ struct PEFTConfig {
 
   var type: String { fields["peft_type"]?.string ?? "LORA" }
   var isFanInFanOut: Bool { fields["fan_in_fan_out"]?.bool ?? false }
-  private var usesRankStabilisation: Bool { fields["use_rslora"]?.bool ?? false }
+  var usesRankStabilisation: Bool { fields["use_rslora"]?.bool ?? false }
 
   /// α for a module; `nil` when the configuration has none.
   func alpha(of module: String) -> Double? {
-    alphas.value(for: module) ?? fields["lora_alpha"]?.double
+    alphas.value(for: module) ?? (fields["lora_alpha"] ?? fields["alpha"])?.double
   }
 
   /// The rank that the configuration gives a module.
@@ -36,22 +36,49 @@ struct PEFTConfig {
     return usesRankStabilisation ? alpha / Double(rank).squareRoot() : alpha / Double(rank)
   }
 
-  /// What makes the file more than a plain LoRA, as an algorithm and the field that says so.
-  var unsupported: (algorithm: Algorithm, field: String)? {
+  /// The algorithm of all targets, where it is not a LoRA's; `nil` for types that Lathe does not know.
+  var algorithm: Algorithm? {
     let types: [String: Algorithm] = [
-      "LOHA": .loha, "LOKR": .lokr, "ADALORA": .adalora, "IA3": .ia3, "OFT": .oft, "BOFT": .boft, "VERA": .vera,
-      "FOURIERFT": .fourierft, "HRA": .hra,
+      "LORA": .lora, "LOHA": .loha, "LOKR": .lokr, "ADALORA": .adalora, "IA3": .ia3, "OFT": .oft, "BOFT": .boft,
+      "VERA": .vera, "HRA": .hra, "LN_TUNING": .full, "FOURIERFT": .fourierft,
     ]
-    if let algorithm = types[type] { return (algorithm, "peft_type \(type)") }
-    if isSet("use_dora") { return (.dora, "use_dora") }
-    if isSet("trainable_token_indices") { return (.tokenAdapter, "trainable_token_indices") }
-    if isSet("target_parameters") { return (.expertLora, "target_parameters") }
-    return nil
+    return isSet("target_parameters") && type == "LORA" ? .expertLora : types[type]
   }
+
+  /// A setting that makes the file more than what its tensors say, where it is one that Lathe cannot honour.
+  var unsupported: Algorithm? { isSet("trainable_token_indices") ? .tokenAdapter : nil }
+
+  /// Whether lengths were trained beside the factors (DoRA).
+  var isDecomposed: Bool { fields["use_dora"]?.bool ?? false }
+
+  // MARK: Rotations, reflections, factors
+
+  /// OFT: whether rotations are a series rather than a quotient. Files of before the setting are read so by PEFT too.
+  var usesSeries: Bool { fields["use_cayley_neumann"]?.bool ?? true }
+  var seriesTerms: Int { fields["num_cayley_neumann_terms"]?.double.flatMap { Int(exactly: $0) } ?? 5 }
+  /// OFT: what bounds each block, where it is bound.
+  var rotationLimit: Double? { fields["coft"]?.bool == true ? fields["eps"]?.double ?? 6e-5 : nil }
+  /// OFT: whether one block is used for all of the inputs.
+  var sharesBlocks: Bool { fields["block_share"]?.bool ?? false }
+  /// HRA: whether directions are made orthogonal.
+  var orthogonalises: Bool { fields["apply_GS"]?.bool ?? false }
+
+  /// (IA)³: whether a module's inputs are multiplied, rather than its outputs.
+  func isFeedForward(_ module: String) -> Bool {
+    switch fields["feedforward_modules"] {
+    case .array(let names): names.contains { $0.string.map { module == $0 || module.hasSuffix("." + $0) } ?? false }
+    case .string(let pattern): (try? Regex(pattern).wholeMatch(in: module)) != nil
+    default: false
+    }
+  }
+
+  /// The parameters inside modules that targets are for, as the configuration spells them.
+  var targetParameters: [String] { fields["target_parameters"]?.array?.compactMap(\.string) ?? [] }
 
   /// A field that no formula for a delta can honour.
   var refusal: String? {
-    ["layer_replication", "use_qalora", "alora_invocation_tokens", "arrow_config", "megatron_config"].first(
+    guard algorithm != nil else { return "peft_type \(type)" }
+    return ["layer_replication", "use_qalora", "alora_invocation_tokens", "arrow_config", "megatron_config"].first(
       where: isSet)
   }
 

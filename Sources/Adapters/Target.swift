@@ -1,3 +1,4 @@
+import LinearAlgebra
 public import Tensors
 
 /// One base weight that an adapter changes, with the factors of the change.
@@ -12,6 +13,8 @@ public struct Target: Sendable {
     case conv
     /// down (r, in), mid (r, r, k…) and up (out, r): a convolution in Tucker form.
     case tucker
+    /// The delta of a bias or of a norm's weight, as `up` (n, 1) beside a `down` that is 1.
+    case vector
   }
 
   /// The tensors' names in the file.
@@ -39,6 +42,8 @@ public struct Target: Sendable {
   public let up: Tensor
   public let down: Tensor
   public let mid: Tensor?
+  /// The product of the factors, where one of them is the identity: a delta of which no factors are known.
+  public let whole: Tensor?
   /// In the file; of other algorithms than LoRA what a LoRA would be called.
   public let names: TensorNames
   /// The alpha that scales this target, from a tensor or a configuration; `nil` when there is none.
@@ -49,12 +54,12 @@ public struct Target: Sendable {
   public let isTransposed: Bool
 
   package init(
-    name: String, key: TargetKey, kind: Kind, up: Tensor, down: Tensor, mid: Tensor?, names: TensorNames,
-    alpha: Double?, scale: Double, isTransposed: Bool, algorithm: Algorithm = .lora, storedRank: Int? = nil,
-    stored: [(label: String, tensor: Tensor)]? = nil
+    name: String, key: TargetKey, kind: Kind, up: Tensor, down: Tensor, mid: Tensor?, whole: Tensor? = nil,
+    names: TensorNames, alpha: Double?, scale: Double, isTransposed: Bool, algorithm: Algorithm = .lora,
+    storedRank: Int? = nil, stored: [(label: String, tensor: Tensor)]? = nil
   ) {
     (self.name, self.key, self.kind) = (name, key, kind)
-    (self.up, self.down, self.mid) = (up, down, mid)
+    (self.up, self.down, self.mid, self.whole) = (up, down, mid, whole)
     (self.names, self.alpha, self.scale, self.isTransposed) = (names, alpha, scale, isTransposed)
     self.algorithm = algorithm
     self.storedRank = storedRank ?? up.shape[1]
@@ -80,7 +85,8 @@ public struct Target: Sendable {
 
   /// The shape of the delta, as the base weight has it.
   public var shape: Shape {
-    isTransposed ? Shape([inputs, rows]) : Shape([rows, inputs] + kernel)
+    if kind == .vector { return [rows] }
+    return isTransposed ? Shape([inputs, rows]) : Shape([rows, inputs] + kernel)
   }
 
   public var dtype: DType { stored.map(\.tensor.dtype).max { $0.canonicalRank < $1.canonicalRank }! }
@@ -90,6 +96,32 @@ public struct Target: Sendable {
     name.contains(".") ? TargetSpelling.dottedPath(of: name).path : nil
   }
 
+  /// The delta with its scale: rows × columns.
+  func product() -> [Double] {
+    let unscaled =
+      whole?.doubles()
+      ?? reproducibleProduct(up.doubles(), plainDown(), rows: rows, rank: rank, columns: columns)
+    return unscaled.map { $0 * scale }
+  }
+
+  /// The down factor with a Tucker core multiplied in: rank × columns.
+  private func plainDown() -> [Double] {
+    var values = [Double](repeating: 0, count: rank * columns)
+    values.withUnsafeMutableBufferPointer { copyDown(to: $0) }
+    return values
+  }
+
+  /// Writes the down factor, with a Tucker core multiplied in, to `place`: rank × columns.
+  ///
+  /// Of a core it is down'[p, i, k] = Σ_q mid[p, q, k] · down[q, i]: the plain convolution with the same delta, exactly.
+  package func copyDown(to place: UnsafeMutableBufferPointer<Double>) {
+    guard let mid else {
+      down.copyDoubles(to: place)
+      return
+    }
+    TuckerCore(mid).multiply(down.doubles(), inputs: inputs, into: place)
+  }
+
   /// Bytes of the factors.
   public var byteCount: Int { stored.reduce(0) { $0 + $1.tensor.bytes.count } }
 
@@ -97,7 +129,7 @@ public struct Target: Sendable {
   public var parameterCount: Int { stored.reduce(0) { $0 + $1.tensor.elementCount } }
 }
 
-/// A target whose algorithm Lathe knows by name but cannot work on yet.
+/// A target whose algorithm Lathe knows by name but cannot work on.
 public struct UnsupportedTarget: Sendable {
   public let name: String
   public let key: TargetKey

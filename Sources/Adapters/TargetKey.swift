@@ -3,17 +3,29 @@ public import Checkpoints
 /// The identity of a target that all dialects share: which network it is in, and its module's name with dots written
 /// as underscores (kohya's names have lost the dots, so no other spelling can be common to all).
 public struct TargetKey: Hashable, Sendable, Comparable, CustomStringConvertible {
-  public let component: Component
-  public let path: String
-
-  public init(_ component: Component, _ path: String) {
-    self.component = component
-    self.path = path
+  /// Which of the module's parameters it is.
+  public enum Parameter: Int, Sendable {
+    /// The weight; or what has the module's name itself, where the base has no module of that name.
+    case weight
+    case bias
   }
 
-  public static func < (a: TargetKey, b: TargetKey) -> Bool { (a.component, a.path) < (b.component, b.path) }
+  public let component: Component
+  public let path: String
+  public let parameter: Parameter
 
-  public var description: String { "\(component.rawValue).\(path)" }
+  public init(_ component: Component, _ path: String, _ parameter: Parameter = .weight) {
+    (self.component, self.path, self.parameter) = (component, path, parameter)
+  }
+
+  public static func < (a: TargetKey, b: TargetKey) -> Bool {
+    (a.component, a.path, a.parameter.rawValue) < (b.component, b.path, b.parameter.rawValue)
+  }
+
+  public var description: String { "\(component.rawValue).\(path)\(parameter == .bias ? ".bias" : "")" }
+
+  /// The same module's bias.
+  var bias: TargetKey { TargetKey(component, path, .bias) }
 
   /// The path in the block names of single-file Stable Diffusion checkpoints, where it has one.
   public var ldmPath: String? { UNetNames.ldmPath(ofDiffusers: path) }

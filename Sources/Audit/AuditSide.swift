@@ -25,7 +25,7 @@ public struct AuditSide: Sendable {
     for input in inputs {
       switch try Opened(input.path) {
       case .adapter(let adapter):
-        try adapter.requireWorkable(allowingUnknown: true)
+        try adapter.requireWorkable(allowingUnknown: true, allowingDependents: true)
         adapters.append((adapter, input))
       case .checkpoint(let opened):
         guard checkpoint == nil else {
@@ -40,7 +40,7 @@ public struct AuditSide: Sendable {
     }
     let own = checkpoint ?? base
     (self.base, self.checkpoint, self.inputs) = (base, checkpoint, adapters.map(\.1))
-    fits = adapters.map { AdapterFit($0.0, on: own) }
+    fits = try adapters.map { try AdapterFit($0.0, on: own) }
     for fit in fits where fit.fittingCount == 0 {
       if let sentence = fit.familyMismatch {
         throw AuditError(.wrongFamily(sentence: sentence), path: fit.adapter.path)
@@ -137,7 +137,7 @@ private enum Opened {
   ///   adapter.
   init(_ path: String) throws {
     let adapter = Result { try Adapter(path: path) }
-    if case .success(let adapter) = adapter, !(adapter.targets.isEmpty && adapter.unsupported.isEmpty) {
+    if case .success(let adapter) = adapter, !(adapter.targets.isEmpty && adapter.dependents.isEmpty && adapter.unsupported.isEmpty) {
       self = .adapter(adapter)
       return
     }

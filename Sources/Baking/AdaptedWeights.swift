@@ -1,4 +1,4 @@
-import Adapters
+public import Adapters
 public import Checkpoints
 import LinearAlgebra
 public import Merging
@@ -23,18 +23,52 @@ public struct AdaptedWeights: Sendable {
   /// What is added to each stored weight, by its index.
   let additions: [Int: [Addition]]
 
-  /// - Parameter fits: each adapter's match with `base`, and how strongly it is used. Targets that do not fit are left out.
-  public init(base: Checkpoint, adapters: [(fit: AdapterFit, input: AdapterInput)]) {
+  /// - Parameters:
+  ///   - adapters: each adapter's match with `base`, and how strongly it is used. Targets that do not fit are left out.
+  ///     Changes that depend on a weight are those of the weight as the adapters before have left it.
+  ///   - rule: how strengths enter those.
+  public init(
+    base: Checkpoint, adapters: [(fit: AdapterFit, input: AdapterInput)], rule: StrengthRule = .linear
+  ) {
     var additions: [Int: [Addition]] = [:]
     for (fit, input) in adapters {
+      // The same target's delta wherever it goes.
+      var dependents: [Int: Target] = [:]
+      let before = AdaptedWeights(base: base, additions: additions)
       for placement in fit.placements {
-        let target = fit.adapter.targets[placement.target], strength = input.strength(for: target.key)
+        let strength = input.strength(for: fit.adapter.targets[placement.target].key)
         guard strength != 0 else { continue }
+        var target = fit.adapter.targets[placement.target]
+        if let origin = fit.origins[placement.target] {
+          target =
+            dependents[placement.target]
+            ?? before.target(origin, changing: fit.placements(of: placement.target), strength: strength, rule: rule)
+          dependents[placement.target] = target
+        }
         additions[placement.stored, default: []].append(
           Addition(target: target, file: fit.adapter.path, strength: strength, placement: placement))
       }
     }
     self.init(base: base, additions: additions)
+  }
+
+  /// A target whose delta depends on these weights.
+  private func target(
+    _ origin: BoundTarget, changing placements: [AdapterFit.Placement], strength: Double, rule: StrengthRule
+  ) -> Target {
+    let isPristine = placements.allSatisfy { additions[$0.stored] == nil }
+    let numbers = isPristine ? base.storedNumbers : storedNumbers
+    return origin.target(numbers: numbers, strength: strength, rule: rule)
+  }
+
+  private var storedNumbers: StoredNumbers {
+    { index in
+      // Binding has looked whether the weight can be read.
+      guard let tensor = try? adapted(index, in: AdditionWorkspace()) else {
+        preconditionFailure("a weight that was not bound before")
+      }
+      return tensor
+    }
   }
 
   init(base: Checkpoint, additions: [Int: [Addition]]) {

@@ -18,17 +18,21 @@ public struct AdapterFit: Sendable {
   public struct Entry: Sendable {
     /// As the adapter spells it.
     public let target: String
+    public let key: TargetKey
     public let finding: Finding
     /// The checkpoint's names of the weights that it changes.
     public let weights: [String]
   }
 
+  /// With the deltas of targets that depend on the base.
   public let adapter: Adapter
   public let base: Checkpoint
-  /// In the adapter's order; then targets of unsupported algorithms.
+  /// In the adapter's order; then targets without a delta.
   public let entries: [Entry]
   /// What goes where, for the targets that fit.
   let placements: [Placement]
+  /// What targets that depend on the base were made of, by their index in the adapter's targets.
+  let origins: [Int: BoundTarget]
   /// Notes for the user about targets that fit.
   public let notes: [String]
 
@@ -57,37 +61,52 @@ public struct AdapterFit: Sendable {
     return "this is \(adapter.family.withArticle) adapter; the checkpoint is \(base.family.rawValue)"
   }
 
-  public init(_ adapter: Adapter, on base: Checkpoint) {
+  /// - Throws: `CheckpointError` for a base weight whose numbers are needed and cannot be read.
+  public init(_ adapter: Adapter, on base: Checkpoint) throws {
+    let bound = try adapter.bound(to: base), adapter = bound.adapter
     var entries: [Entry] = [], placements: [Placement] = [], notes: [String] = []
     for (index, target) in adapter.targets.enumerated() {
       let (finding, own, note) = Self.match(target, index: index, base)
       placements += own
       if let note, !notes.contains(note) { notes.append(note) }
       entries.append(
-        Entry(target: target.name, finding: finding, weights: own.map { base.weights[$0.stored].entry.name }.unique))
+        Entry(
+          target: target.name, key: target.key, finding: finding,
+          weights: own.map { base.weights[$0.stored].entry.name }.unique))
+    }
+    for (target, misfit) in bound.misfits {
+      let finding: Finding =
+        switch misfit {
+        case .missing: .missing(reason: Self.reason(target.key, base))
+        case .shape(let expected, let found): .shape(expected: expected, found: found)
+        }
+      entries.append(Entry(target: target.name, key: target.key, finding: finding, weights: []))
     }
     for target in adapter.unsupported {
-      entries.append(Entry(target: target.name, finding: .unsupported(target.algorithm), weights: []))
+      entries.append(Entry(target: target.name, key: target.key, finding: .unsupported(target.algorithm), weights: []))
     }
-    (self.adapter, self.base) = (adapter, base)
+    (self.adapter, self.base, origins) = (adapter, base, bound.origins)
     (self.entries, self.placements) = Self.withoutOverlaps(entries, placements, adapter)
     self.notes = notes
   }
+
+  /// Where a target's rows go.
+  func placements(of target: Int) -> [Placement] { placements.filter { $0.target == target } }
 
   // MARK: One target
 
   private static func match(
     _ target: Target, index: Int, _ base: Checkpoint
   ) -> (Finding, [Placement], note: String?) {
-    var path = target.key.path
+    var key = target.key
     // XLabs changes only the first rows of this weight.
-    let isPart = path.hasSuffix("_qkv_rows")
-    if isPart { path = path.dropping(suffix: "_qkv_rows") }
-    guard let weight = base.weight(flatName: path + "_weight", in: target.key.component) else {
+    let isPart = key.path.hasSuffix("_qkv_rows")
+    if isPart { key = TargetKey(key.component, key.path.dropping(suffix: "_qkv_rows"), key.parameter) }
+    guard let (weight, flatName) = base.weight(for: key) else {
       return (.missing(reason: reason(target.key, base)), [], nil)
     }
     // What the model is says more than the adapter's configuration, which PEFT corrects too when the two disagree.
-    let orientations = [base.storesTransposed(module: path), target.isTransposed].compactMap { $0 }
+    let orientations = [base.storesTransposed(module: key.path), target.isTransposed].compactMap { $0 }
     guard
       let isTransposed = orientations.first(where: { target.matches(weight.shape, isTransposed: $0, isPart: isPart) })
     else { return (.shape(expected: "\(weight.shape)", found: "\(target.shape)"), [], nil) }
@@ -99,7 +118,7 @@ public struct AdapterFit: Sendable {
         stored: piece.stored, storedRows: piece.isTransposed ? piece.storedRows : first..<first + own.count,
         target: index, deltaRows: own, swapsHalves: piece.swapsHalves, isTransposed: piece.isTransposed != isTransposed)
     }
-    return (.fits, placements, base.tieNote(flatName: path + "_weight", in: target.key.component))
+    return (.fits, placements, base.tieNote(flatName: flatName, in: target.key.component))
   }
 
   private static func reason(_ key: TargetKey, _ base: Checkpoint) -> String {
@@ -128,7 +147,7 @@ public struct AdapterFit: Sendable {
     var entries = entries
     for (loser, winner) in dropped {
       entries[loser] = Entry(
-        target: entries[loser].target, finding: .overlapping(with: adapter.targets[winner].name), weights: [])
+        target: entries[loser].target, key: entries[loser].key, finding: .overlapping(with: adapter.targets[winner].name), weights: [])
     }
     return (entries, placements.filter { dropped[$0.target] == nil })
   }
@@ -142,6 +161,9 @@ extension Target {
   ///   - isPart: whether the delta is one of the weight's first rows only.
   fileprivate func matches(_ shape: Shape, isTransposed: Bool, isPart: Bool) -> Bool {
     let extents = shape.extents
+    if kind == .vector { return extents == [rows] }
+    // Tables of embeddings are stored one way round whatever the model does with its matrices.
+    if algorithm == .embedding, !isTransposed { return false }
     if isTransposed { return extents == [inputs, rows] }
     let isFlat = algorithm != .lora && kernel.isEmpty
     guard extents.count >= 2, extents[1] == inputs || isFlat, columns == extents.dropFirst().reduce(1, *) else {

@@ -33,9 +33,9 @@ public struct BakePlan: Sendable {
     formats = try Self.formats(base, recipe)
     let adapters = try recipe.inputs.map { try Adapter(path: $0.path) }
     for adapter in adapters {
-      try adapter.requireWorkable(allowingUnknown: recipe.allowsUnknown, allowingUnsupported: recipe.allowsUnmatched)
+      try adapter.requireWorkable(allowingUnknown: recipe.allowsUnknown, allowingUnsupported: recipe.allowsUnmatched, allowingDependents: true)
     }
-    let fits = adapters.map { AdapterFit($0, on: base) }
+    let fits = try adapters.map { try AdapterFit($0, on: base) }
     var skipped: [String] = []
     for (fit, input) in zip(fits, recipe.inputs) {
       skipped += try Self.leftOut(fit, input, allowing: recipe.allowsUnmatched)
@@ -44,7 +44,7 @@ public struct BakePlan: Sendable {
     self.base = base
     self.fits = fits
     self.skipped = skipped + adapters.flatMap { adapter in adapter.unknown.map { "\(adapter.path): \($0)" } }
-    weights = AdaptedWeights(base: base, adapters: Array(zip(fits, recipe.inputs)))
+    weights = AdaptedWeights(base: base, adapters: Array(zip(fits, recipe.inputs)), rule: recipe.rule)
     let outputs: [DType?] = formats?.map(\.dtype) ?? base.weights.indices.map { Self.output($0, base, recipe.dtype) }
     self.outputs = outputs
     scaledWeights = Self.scaledWeights(base, changed: weights.additions.keys, outputs)
@@ -127,8 +127,7 @@ public struct BakePlan: Sendable {
   ) throws(BakingError) -> [String] {
     let path = fit.adapter.path
     // A part of an adapter that is used at strength 0 is left out by the user's own word.
-    let keys = fit.adapter.targets.map(\.key) + fit.adapter.unsupported.map(\.key)
-    let misfits = zip(fit.entries, keys).filter { $0.0.finding != .fits && input.strength(for: $0.1) != 0 }.map(\.0)
+    let misfits = fit.entries.filter { $0.finding != .fits && input.strength(for: $0.key) != 0 }
     if !isAllowed, let first = misfits.first {
       if let sentence = fit.familyMismatch { throw BakingError(.wrongFamily(sentence: sentence), path: path) }
       throw BakingError(

@@ -1,3 +1,4 @@
+public import Adapters
 public import Merging
 public import Tensors
 
@@ -18,6 +19,8 @@ public struct BakeRecipe: Sendable {
   /// Whether matrices and kernels whose rows are whole blocks are stored as Q8_0; for GGUF.
   public var quantises = false
   public var rounding: Rounding
+  /// How strengths enter changes that depend on the weight.
+  public var rule = StrengthRule.linear
   /// For stochastic rounding.
   public var seed: UInt64
   /// Leaves out what the base has no place for.

@@ -65,3 +65,21 @@ MULTIVERSIONED void lathe_product(const float *up, const float *down, size_t row
     }
   }
 }
+
+MULTIVERSIONED void lathe_product_double(const double *up, const double *down, size_t rows, size_t rank, size_t columns,
+                                         double *out) {
+  enum { SPAN = 512 };
+  memset(out, 0, rows * columns * sizeof *out);
+  // Spans of columns, so that a row of sums stays in the nearest cache while all of `down`'s rows pass.
+  for (size_t first = 0; first < columns; first += SPAN) {
+    size_t width = columns - first < SPAN ? columns - first : SPAN;
+    for (size_t i = 0; i < rows; i++) {
+      double *sums = out + i * columns + first;
+      for (size_t k = 0; k < rank; k++) {
+        double factor = up[i * rank + k];
+        const double *right = down + k * columns + first;
+        for (size_t j = 0; j < width; j++) sums[j] = __builtin_fma(factor, right[j], sums[j]);
+      }
+    }
+  }
+}

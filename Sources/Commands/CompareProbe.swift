@@ -35,7 +35,7 @@ struct CompareProbe {
   /// - Returns: also whether every target had its place in the base.
   func report(_ inputs: [AdapterInput], _ adapters: [Adapter], base path: String) throws -> (NoiseProbeReport, Bool) {
     let base = try Checkpoint(path: path), model = try PictureModel(base), probe = probe(model)
-    let fits = adapters.map { AdapterFit($0, on: base) }
+    let fits = try adapters.map { try AdapterFit($0, on: base) }
     for (fit, input) in zip(fits, inputs) {
       guard fit.fittingCount > 0 else {
         throw DiffusionError(

@@ -28,3 +28,18 @@ public struct FloatProduct: Sendable {
     }
   }
 }
+
+/// The product of two row-major matrices in double precision, m × r and r × n: with the same bits on every machine, as
+/// `FloatProduct` has.
+public func reproducibleProduct(_ up: [Double], _ down: [Double], rows: Int, rank: Int, columns: Int) -> [Double] {
+  precondition(up.count == rows * rank && down.count == rank * columns, "factors for \(rows) × \(rank) × \(columns)")
+  return [Double](unsafeUninitializedCapacity: rows * columns) { target, count in
+    up.withUnsafeBufferPointer { up in
+      down.withUnsafeBufferPointer { down in
+        guard rows * columns > 0 else { return }
+        lathe_product_double(up.baseAddress, down.baseAddress, rows, rank, columns, target.baseAddress!)
+      }
+    }
+    count = rows * columns
+  }
+}

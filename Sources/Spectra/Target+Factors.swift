@@ -24,27 +24,6 @@ extension Target {
   func loadDown(into workspace: FactorWorkspace, rows range: Range<Int>, columns: Int) {
     let place = UnsafeMutableBufferPointer(
       rebasing: workspace.down[range.lowerBound * columns..<range.upperBound * columns])
-    guard let mid else {
-      down.copyDoubles(to: place)
-      return
-    }
-    expandTucker(mid, into: place)
-  }
-
-  /// down'[p, i, k] = Σ_q mid[p, q, k] · down[q, i]: the plain convolution with the same delta, exactly.
-  private func expandTucker(_ mid: Tensor, into place: UnsafeMutableBufferPointer<Double>) {
-    let kernelSize = kernel.reduce(1, *), inner = mid.shape[1]
-    let core = mid.doubles(), narrow = down.doubles()
-    place.update(repeating: 0)
-    for p in 0..<mid.shape[0] {
-      for q in 0..<inner {
-        for i in 0..<inputs {
-          let factor = narrow[q * inputs + i]
-          for k in 0..<kernelSize {
-            place[(p * inputs + i) * kernelSize + k] += core[(p * inner + q) * kernelSize + k] * factor
-          }
-        }
-      }
-    }
+    copyDown(to: place)
   }
 }

@@ -1,0 +1,150 @@
+public import Checkpoints
+package import Tensors
+
+/// An adapter whose every target has a delta, as far as a base has the weights for it.
+public struct BoundAdapter: Sendable {
+  /// Its targets are those that the file holds, then those that the base gave deltas to.
+  public let adapter: Adapter
+  /// What the latter were made of, by their index in the adapter's targets.
+  package let origins: [Int: BoundTarget]
+  /// Targets that the base has no weight for, and why.
+  public let misfits: [(target: DependentTarget, misfit: Misfit)]
+
+  public enum Misfit: Sendable {
+    case missing
+    case shape(expected: String, found: String)
+  }
+}
+
+/// The numbers of a base's stored weight, by its index: those of the base, or with changes that come before.
+package typealias StoredNumbers = @Sendable (_ stored: Int) -> Tensor
+
+extension Adapter {
+  /// Computes, when asked for, the deltas of targets that depend on `base`: DoRA, GLoRA, OFT, (IA)³ and others.
+  ///
+  /// Nothing is read but the scales of 8-bit weights.
+  ///
+  /// - Throws: `CheckpointError` for weights whose numbers cannot be read.
+  public func bound(to base: Checkpoint) throws -> BoundAdapter {
+    var targets = targets, origins: [Int: BoundTarget] = [:]
+    var misfits: [(target: DependentTarget, misfit: BoundAdapter.Misfit)] = []
+    var problems = problems.filter { !$0.dependsOnBase }
+    for dependent in dependents {
+      switch try dependent.fit(on: base) {
+      case .success(let place):
+        let origin = BoundTarget(target: dependent, place: place)
+        origins[targets.count] = origin
+        targets.append(origin.target(numbers: base.storedNumbers, strength: 1, rule: .linear))
+      case .failure(let fault):
+        guard !(dependent.isOptional && fault.isMissing) else { continue }
+        misfits.append((dependent, fault.misfit))
+        problems.append(
+          AdapterProblem(.notInBase(dependent.algorithm, reason: fault.reason), target: dependent.name))
+      }
+    }
+    let adapter = Adapter(
+      path: path, format: format, family: family, targets: targets, dependents: [], unsupported: unsupported,
+      passedThrough: passedThrough, unknown: unknown, metadata: metadata, configuration: configuration,
+      problems: problems, byteCount: byteCount, tensorFile: tensorFile, data: data)
+    return BoundAdapter(adapter: adapter, origins: origins, misfits: misfits)
+  }
+}
+
+extension Checkpoint {
+  /// The weight that a target changes, under any dialect.
+  package func weight(for key: TargetKey) -> (weight: NamedWeight, flatName: String)? {
+    let names = key.parameter == .bias ? [key.path + "_bias"] : [key.path + "_weight", key.path]
+    return names.lazy.compactMap { name in self.weight(flatName: name, in: key.component).map { ($0, name) } }.first
+  }
+
+  /// The numbers of stored weights, as the base has them.
+  ///
+  /// - Precondition: the scales of the weights that are asked for can be read.
+  package var storedNumbers: StoredNumbers {
+    { index in
+      guard let tensor = try? scaledTensor(weights[index]) else { preconditionFailure("scales that were not checked") }
+      return tensor
+    }
+  }
+}
+
+/// Where a dependent target's weight is.
+struct DependentPlace {
+  let weight: NamedWeight
+  /// Whether the base stores (inputs, outputs).
+  let isTransposed: Bool
+}
+
+/// Why a base has no weight for a target.
+struct DependentFault: Error {
+  let misfit: BoundAdapter.Misfit
+  let reason: String
+
+  var isMissing: Bool { if case .missing = misfit { true } else { false } }
+}
+
+extension DependentTarget {
+  fileprivate func fit(on base: Checkpoint) throws -> Result<DependentPlace, DependentFault> {
+    guard let (weight, _) = base.weight(for: key) else {
+      return .failure(DependentFault(misfit: .missing, reason: "expected a weight of this name in the base, found none"))
+    }
+    for piece in weight.pieces {
+      let stored = base.weights[piece.stored]
+      guard base.tensor(stored).dtype.isReadable else {
+        throw CheckpointError(.unreadable(tensor: stored.entry.name, dtype: stored.entry.dtype.rawValue), path: base.path)
+      }
+      _ = try base.scales(of: stored)
+    }
+    // What the model is says more than the adapter's configuration.
+    let orientations = [base.storesTransposed(module: key.path), isTransposed].compactMap { $0 }
+    var fault: AdapterProblem.Kind?
+    for isTransposed in orientations {
+      let size = Size(weight.shape, isTransposed: isTransposed)
+      fault = change.fault(rows: size.rows, inputs: size.inputs, kernel: size.kernel)
+      if fault == nil { return .success(DependentPlace(weight: weight, isTransposed: isTransposed)) }
+    }
+    guard case .factorShape(let expected, let found)? = fault else { preconditionFailure("a fault of another kind") }
+    return .failure(
+      DependentFault(
+        misfit: .shape(expected: found, found: expected), reason: "shape: expected \(found) as the base has, found \(expected)"))
+  }
+}
+
+/// A target that depends on the base, with the weight that it changes.
+package struct BoundTarget: Sendable {
+  let target: DependentTarget
+  let place: DependentPlace
+
+  /// The target with its delta, which is computed when it is asked for.
+  ///
+  /// - Parameters:
+  ///   - numbers: of the weights that it changes.
+  ///   - strength: what the delta will be multiplied by.
+  package func target(numbers: @escaping StoredNumbers, strength: Double, rule: StrengthRule) -> Target {
+    let weight = place.weight, isTransposed = place.isTransposed
+    let size = Size(weight.shape, isTransposed: isTransposed)
+    let block = ComposedFactors.Block(rows: size.rows, inputs: size.inputs, kernel: size.kernel) {
+      let values = weight.assembled(shape: weight.shape, stored: numbers).doubles()
+      return isTransposed ? values.transposed(rows: size.inputs, columns: size.rows) : values
+    }
+    return target.target(
+      of: block, shape: weight.shape, isTransposed: isTransposed, strength: strength, rule: rule)
+  }
+}
+
+/// A weight's shape as rows × inputs × kernel.
+private struct Size {
+  let rows: Int
+  let inputs: Int
+  let kernel: [Int]
+
+  init(_ shape: Shape, isTransposed: Bool) {
+    let extents = shape.extents
+    guard extents.count > 1 else {
+      (rows, inputs, kernel) = (extents.first ?? 1, 1, [])
+      return
+    }
+    (rows, inputs) = isTransposed ? (extents[1], extents[0]) : (extents[0], extents[1])
+    kernel = Array(extents.dropFirst(2))
+  }
+}

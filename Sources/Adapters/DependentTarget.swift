@@ -1,0 +1,43 @@
+public import Tensors
+
+/// One base weight that an adapter changes in a way that depends on the weight: its delta can be computed only with the base.
+public struct DependentTarget: Sendable {
+  /// As the file spells it.
+  public let name: String
+  public let key: TargetKey
+  public let algorithm: Algorithm
+  /// The tensors of the file that the change is made of, with what they are called in messages.
+  public let stored: [(label: String, tensor: Tensor)]
+  public let alpha: Double?
+  /// The rank as the algorithm counts it, where it has one.
+  public let rank: Int?
+  let change: any WeightChange
+  /// Whether the adapter says that the base weight is stored (in, out).
+  let isTransposed: Bool
+  /// Whether the base may do without the weight: a bias that exists only in some models.
+  let isOptional: Bool
+  /// Columns of the delta seen as a matrix, where the shapes tell; for recognising the family.
+  let inputs: Int
+
+  public var dtype: DType { stored.map(\.tensor.dtype).max { $0.canonicalRank < $1.canonicalRank }! }
+  public var parameterCount: Int { stored.reduce(0) { $0 + $1.tensor.elementCount } }
+  public var byteCount: Int { stored.reduce(0) { $0 + $1.tensor.bytes.count } }
+
+  /// The target with its delta, for one base weight.
+  ///
+  /// - Parameters:
+  ///   - weight: rows × inputs × kernel, of a size that the change has nothing to say about; a vector as rows × 1.
+  ///   - shape: the weight's own, as the base has it.
+  ///   - strength: what the target's delta will be multiplied by. Only some rules depend on it.
+  func target(
+    of weight: ComposedFactors.Block, shape: Shape, isTransposed: Bool, strength: Double, rule: StrengthRule
+  ) -> Target {
+    let factors = change.delta(of: weight, strength: strength, rule: rule)
+    let isVector = shape.rank == 1
+    return Target(
+      name: name, key: key, kind: isVector ? .vector : factors.down.shape.rank > 2 ? .conv : .linear, up: factors.up,
+      down: factors.down, mid: nil, whole: factors.whole,
+      names: .init(up: name + ".lora_up.weight", down: name + ".lora_down.weight", alpha: name + ".alpha"), alpha: alpha,
+      scale: 1, isTransposed: isTransposed, algorithm: algorithm, storedRank: rank, stored: stored)
+  }
+}
