@@ -195,7 +195,7 @@ def kohya_oft(book):
     make = Maker(book, "kohya-oft.safetensors", 1300)
     block = 0
     for alpha in (0.0, 0.05, 10.0):
-        for kind, shapes in (("linear", [(8, 12), (12, 9), (10, 10)]), ("conv", [(6, 4), (4, 5), (8, 3)])):
+        for kind, shapes in (("linear", [(8, 12), (12, 9), (10, 10)]), ("conv", [(6, 2), (4, 3), (8, 2)])):
             for seed, shape in enumerate(shapes):
                 # The count of blocks is the network's dim.
                 count = [2, 4, 2][seed]
@@ -235,7 +235,7 @@ def flux_oft(book):
 def old_oft(book):
     make = Maker(book, "old-oft-diag.safetensors", 1500)
     block = 0
-    for kind, shapes in (("linear", [(8, 12), (12, 9), (10, 10)]), ("conv", [(6, 4), (4, 5), (8, 3)])):
+    for kind, shapes in (("linear", [(8, 12), (12, 9), (10, 10)]), ("conv", [(6, 2), (4, 3), (8, 2)])):
         for seed, shape in enumerate(shapes):
             size = [4, 2, 2][seed]
             name = "attentions_0_transformer_blocks_0_attn1_to_q" if kind == "linear" else "resnets_0_conv1"
@@ -253,7 +253,7 @@ def onetrainer_oft(book):
     make = Maker(book, "onetrainer-oft.safetensors", 1600)
     block = 0
     for scaled in (True, False):
-        for kind, shapes in (("linear", [(8, 12), (12, 9), (10, 10)]), ("conv", [(6, 4), (4, 5), (5, 4)])):
+        for kind, shapes in (("linear", [(8, 12), (12, 9), (10, 10)]), ("conv", [(4, 4), (3, 5), (5, 2)])):
             for seed, (out, width) in enumerate(shapes):
                 name = "attn1.to_q" if kind == "linear" else "conv1"
                 place = "attentions.0.transformer_blocks.0" if kind == "linear" else "resnets.0"

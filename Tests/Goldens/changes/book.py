@@ -14,7 +14,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 STRENGTHS = {"0": 0.0, "0.5": 0.5, "1": 1.0, "-0.7": -0.7}
 
 # To keep files small, only the first cell of each sort has all strengths; the others have these in turn.
-TURNS = [("0", "0.5", "1", "-0.7"), ("1", "-0.7"), ("1", "0.5")]
+TURNS = {"straight": [("0", "0.5", "1", "-0.7"), ("1",), ("-0.7",)],
+         "bent": [("0", "0.5", "1", "-0.7"), ("1", "-0.7"), ("0.5",)]}
 
 # Shapes (out, in) by kind, one for each of the seeds 1, 2, 3.
 SHAPES = {
@@ -117,9 +118,10 @@ class Book:
     def cell(self, file, target, family, kind, form, producer, base, expected, parameter="weight", rule=None, **more):
         """`expected` holds the changed parameter by strength."""
         number, sort = len(self.cells), (file, family, kind, form, producer, parameter, rule)
-        turn = TURNS[self.sorts[sort] % len(TURNS)]
+        turn = TURNS["bent" if rule else "straight"][self.sorts[sort] % 3]
         self.sorts[sort] += 1
-        expected = {strength: tensor for strength, tensor in expected.items() if strength in turn}
+        if len(expected) > 1:
+            expected = {strength: tensor for strength, tensor in expected.items() if strength in turn}
         shown = {strength: self.keep(self.expected, f"{number}@{strength}", tensor.double())
                  for strength, tensor in expected.items()}
         for tensor in expected.values():

@@ -108,7 +108,7 @@ def seeds(kind):
 def dora(book):
     file = File("lycoris-dora.safetensors", "locon")
     algorithms = [
-        ("on LoCon", LoConModule, {}, ("linear", "point", "conv")),
+        ("on LoCon", LoConModule, {}, ("linear", "point", "conv", "conv1d")),
         ("on LoHa", LohaModule, {}, ("linear", "conv")),
         ("on LoKr", LokrModule, {}, ("linear", "conv")),
         ("on Tucker LoCon", LoConModule, {"use_tucker": True}, ("conv",)),
@@ -124,7 +124,7 @@ def dora(book):
                             name, original, lora_dim=3 if seed == 2 else 2, alpha=[2, 1, 1.5][seed - 1],
                             weight_decompose=True, wd_on_out=on_out, **arguments),
                         "dora", form)
-                    if seed > 1 and words != "on LoCon":
+                    if seed > 1 and (words != "on LoCon" or kind == "point") or kind == "conv1d":
                         continue
                     # At strength 0 LyCORIS leaves the unscaled sum, which the other loaders start from.
                     magnitude = module.dora_scale.detach().numpy()
@@ -255,27 +255,24 @@ def plain(book):
                            name, original, lora_dim=[2, 4, 3][seed - 1], alpha=[3, 1, 2][seed - 1], rs_lora=True),
                        family, "rs_lora")
     # Of LoKr only taken apart: with both matrices whole its rs_lora trains with another scale than it loads with.
-    for seed, shape in enumerate([(16, 24), (18, 24), (20, 20)], 1):
+    for seed, shape in enumerate([(16, 24), (18, 24)], 1):
         simple(book, file, "linear", shape, seed + 540,
-               lambda name, original: LokrModule(name, original, lora_dim=2 if seed < 3 else 1, alpha=3, rs_lora=True),
-               "lokr", "rs_lora")
+               lambda name, original: LokrModule(name, original, lora_dim=2, alpha=3, rs_lora=True), "lokr", "rs_lora")
     file.save()
 
 
 def oft(book):
     file = File("lycoris-oft.safetensors", "diag-oft")
     shapes = {"linear": [(8, 12), (12, 9), (10, 10)], "point": [(8, 9), (6, 10), (9, 9)],
-              "conv": [(6, 4), (4, 5), (8, 3)]}
+              "conv": [(6, 2), (4, 3), (8, 2)], "conv1d": [(6, 4), (4, 9), (8, 5)]}
     forms = [("", {}), ("constraint", {"constraint": 0.05}), ("rescale", {"rescaled": True}),
              ("constraint, rescale", {"constraint": 0.1, "rescaled": True}),
              ("loose constraint", {"constraint": 10})]
     for form, arguments in forms:
-        for kind in ("linear", "point", "conv"):
+        for kind in ("linear", "point", "conv", "conv1d"):
+            if kind not in ("linear", "conv") and form or kind == "conv" and form == "loose constraint":
+                continue
             for seed, shape in zip((1, 2, 3), shapes[kind]):
-                if form == "loose constraint" and kind != "linear":
-                    continue
-                if form == "constraint, rescale" and kind == "point":
-                    continue
                 target, base, _, module = simple(
                     book, file, kind, shape, seed + 600,
                     lambda name, original: DiagOFTModule(name, original, lora_dim=[4, 3, 2][seed - 1], **arguments),
@@ -288,8 +285,8 @@ def oft(book):
 
 def boft(book):
     file = File("lycoris-boft.safetensors", "boft")
-    shapes = {1: [(8, 7), (6, 9), (10, 5)], 2: [(8, 7), (12, 5), (4, 9)], 3: [(8, 7), (16, 5), (24, 4)]}
-    points = {1: [(4, 3), (6, 4), (2, 5)], 2: [(4, 3), (12, 2), (8, 2)], 3: [(8, 3), (16, 1), (8, 2)]}
+    shapes = {1: [(8, 7), (6, 9), (10, 5)], 2: [(8, 7), (12, 5), (4, 9)], 3: [(8, 7), (16, 3), (24, 2)]}
+    points = {1: [(4, 3), (6, 2), (2, 5)], 2: [(4, 3), (12, 1), (8, 2)], 3: [(8, 2), (16, 1), (8, 1)]}
     for stages in (1, 2, 3):
         for kind in ("linear", "conv"):
             for seed, shape in zip((1, 2, 3), (shapes if kind == "linear" else points)[stages]):

@@ -29,8 +29,6 @@ How to run
     python make.py          about a minute; the same bytes each time with the same versions.
 """
 
-import json
-import os
 import platform
 import warnings
 from importlib.metadata import version
@@ -39,7 +37,8 @@ import torch
 
 import arithmetic
 import lycoris_files
-from book import HERE, Book
+import peft_folders
+from book import Book
 
 warnings.simplefilter("ignore")
 
@@ -47,17 +46,21 @@ warnings.simplefilter("ignore")
 def main():
     torch.set_num_threads(1)
     book = Book()
-    lycoris_files.dora(book)
-    arithmetic.ai_toolkit(book)
-    lycoris_files.glora(book)
-    arithmetic.old_glora(book)
-    lycoris_files.full(book)
-    arithmetic.comfy_native(book)
-    lycoris_files.ia3(book)
-    lycoris_files.plain(book)
-    lycoris_files.mixed(book)
-    book.save({"python": platform.python_version(),
-               **{p: version(p) for p in ("torch", "lycoris-lora", "peft", "numpy", "safetensors")}})
+    for group in (
+        lycoris_files.dora, arithmetic.ai_toolkit, peft_folders.dora,
+        lycoris_files.glora, arithmetic.old_glora,
+        lycoris_files.full, arithmetic.comfy_native,
+        lycoris_files.ia3, peft_folders.ia3,
+        lycoris_files.oft, arithmetic.kohya_oft, arithmetic.flux_oft, arithmetic.old_oft, arithmetic.onetrainer_oft,
+        peft_folders.oft,
+        lycoris_files.boft, peft_folders.boft,
+        lycoris_files.tlora,
+        lycoris_files.plain, peft_folders.lora, peft_folders.replacements, peft_folders.products, peft_folders.experts,
+        lycoris_files.mixed,
+    ):
+        group(book)
+    book.save({"python": platform.python_version(), **{package: version(package) for package in (
+        "torch", "lycoris-lora", "peft", "transformers", "numpy", "safetensors")}})
 
 
 if __name__ == "__main__":
