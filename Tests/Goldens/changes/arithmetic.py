@@ -1,4 +1,4 @@
-"""What no library here can run: ComfyUI, A1111, sd-scripts, ai-toolkit, OneTrainer. Arithmetic of NumPy, in double precision.
+"""What cannot run here: ComfyUI, A1111, sd-scripts, ai-toolkit, OneTrainer. Arithmetic of NumPy, in double precision.
 
 Everything is written after the formulas that those programs are known to follow, and shares nothing with the
 scripts that ask libraries. Files of these programs are made here too.
@@ -50,6 +50,7 @@ def cayley(blocks, limit=None, always=False):
 def turned(rotations, weight):
     """Blocks of rows, each multiplied by its transposed rotation."""
     count, size = rotations.shape[:2]
+    assert count * size == len(weight), (rotations.shape, weight.shape)
     flat = weight.reshape(count, size, -1)
     return np.stack([rotations[k].T @ flat[k] for k in range(count)]).reshape(weight.shape)
 
@@ -121,6 +122,7 @@ class Maker:
 
     def straight(self, target, family, kind, form, base, delta, **more):
         wide = base.astype(np.float64)
+        delta = delta.astype(np.float64)
         self.cell(target, family, kind, form, base, {n: wide + s * delta for n, s in STRENGTHS.items()}, **more)
 
     def save(self, metadata=None):
@@ -226,7 +228,8 @@ def flux_oft(book):
             blocks = make.numbers((count, rows // count, rows // count))
             make.put(target, **{f"oft_blocks__{part}": blocks})
             turn = cayley(blocks.astype(np.float64), float(np.float32(alpha)) * rows, always=True)
-            delta[start:start + rows] = turned(turn - np.eye(rows // count), base[start:start + rows].astype(np.float64))
+            turn = turn - np.eye(rows // count)
+            delta[start:start + rows] = turned(turn, base[start:start + rows].astype(np.float64))
             start += rows
         make.straight(target, "oft", "linear", f"kohya Flux, {len(parts)} parts, alpha {alpha:g}", base, delta)
     make.save({"ss_network_module": "networks.oft_flux"})
@@ -237,7 +240,7 @@ def old_oft(book):
     block = 0
     for kind, shapes in (("linear", [(8, 12), (12, 9), (10, 10)]), ("conv", [(6, 2), (4, 3), (8, 2)])):
         for seed, shape in enumerate(shapes):
-            size = [4, 2, 2][seed]
+            size = {8: 4, 12: 3, 10: 5, 6: 3, 4: 2}[shape[0]]
             name = "attentions_0_transformer_blocks_0_attn1_to_q" if kind == "linear" else "resnets_0_conv1"
             target = f"lora_unet_mid_block_{block}_{name}"
             block += 1

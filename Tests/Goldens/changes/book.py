@@ -1,4 +1,4 @@
-"""What the other scripts of this folder share: made-up layers, measuring, and the book in which cells are written down."""
+"""What the other scripts of this folder share: made-up layers, measuring, and the book of cells."""
 
 import contextlib
 import hashlib

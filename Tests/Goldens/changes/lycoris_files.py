@@ -278,7 +278,8 @@ def oft(book):
                     lambda name, original: DiagOFTModule(name, original, lora_dim=[4, 3, 2][seed - 1], **arguments),
                     "oft", form)
                 if kind == "linear" and seed == 1:
-                    changed = arithmetic.comfy_oft(base.numpy(), module.oft_blocks.detach().numpy(), float(module.alpha))
+                    blocks = module.oft_blocks.detach().numpy()
+                    changed = arithmetic.comfy_oft(base.numpy(), blocks, float(module.alpha))
                     book.cell(file.name, target, "oft", kind, form, "arithmetic", base, changed, rule="comfy")
     file.save()
 
@@ -286,12 +287,13 @@ def oft(book):
 def boft(book):
     file = File("lycoris-boft.safetensors", "boft")
     shapes = {1: [(8, 7), (6, 9), (10, 5)], 2: [(8, 7), (12, 5), (4, 9)], 3: [(8, 7), (16, 3), (24, 2)]}
+    forms = [("", {}), ("rescale", {"rescaled": True}), ("constraint", {"constraint": 0.05})]
     points = {1: [(4, 3), (6, 2), (2, 5)], 2: [(4, 3), (12, 1), (8, 2)], 3: [(8, 2), (16, 1), (8, 1)]}
     for stages in (1, 2, 3):
         for kind in ("linear", "conv"):
             for seed, shape in zip((1, 2, 3), (shapes if kind == "linear" else points)[stages]):
-                for form, arguments in (("", {}), ("rescale", {"rescaled": True}), ("constraint", {"constraint": 0.05})):
-                    if kind == "conv" and form == "constraint":
+                for form, arguments in forms:
+                    if form == "constraint" and (kind == "conv" or stages == 3):
                         continue
                     words = f"M={stages}" + (f", {form}" if form else "")
                     target, base, _, module = simple(
@@ -301,9 +303,9 @@ def boft(book):
                         "boft", words, deviation=0.3)
                     assert module.boft_m == stages, (shape, module.boft_m, stages)
                     if kind == "linear" and seed == 1:
-                        changed = arithmetic.comfy_boft(
-                            base.numpy(), module.oft_blocks.detach().numpy(), float(module.alpha),
-                            module.rescale.detach().numpy() if module.rescaled else None)
+                        rescale = module.rescale.detach().numpy() if module.rescaled else None
+                        blocks = module.oft_blocks.detach().numpy()
+                        changed = arithmetic.comfy_boft(base.numpy(), blocks, float(module.alpha), rescale)
                         book.cell(file.name, target, "boft", kind, words, "arithmetic", base, changed, rule="comfy")
     file.save()
 

@@ -8,22 +8,27 @@ What it makes (beside this script)
     cells.json                          one line for each target: see below; and the versions.
 
 A cell
-    file, target        where the adapter is; the target as its tensors spell it, less what follows (".diff_b", ".alpha").
-    parameter           "weight", "bias", or "itself" for a parameter that is no layer's ("modulation"; experts' matrices).
+    file, target        where the adapter is; the target as its tensors spell it, less what follows (".alpha").
+    parameter           "weight", "bias", or "itself" for one that is no layer's ("modulation"; the matrices of experts,
+                        whose whole name in the base is "named").
     family, kind, form  what it is: the algorithm, the sort of layer, and what is special about it.
     producer            the library that was asked, with its version; or "arithmetic".
-    rule                how strength enters: null for W + s (W1 - W), or the name of the program that has its own rule.
-    base, expected      names in weights.safetensors, and by strength in expected.safetensors. Strengths that mean nothing to
-                        the library are missing; the 2nd and 3rd cell of a sort have fewer strengths, for the size.
+    rule                how strength enters: null for W + s (W1 - W), or the name of the program with a rule of its own.
+    base, expected      names in weights.safetensors, and by strength in expected.safetensors. Strengths that mean
+                        nothing to the library are missing, all but "1" where it has none; the 2nd and 3rd cell of a
+                        sort have fewer, for the size. Linear weights are (out, in), with fan_in_fan_out (in, out),
+                        those of embeddings (rows, dimension).
 
 How it is measured
-    LyCORIS and PEFT are asked: a layer's answers to unit impulses are its weight, its answer to nothing is its bias, a
-    normalisation is asked for x and -x, an embedding for its rows. PEFT is asked after it has read its own folder again, by
-    a model that knows only the base. Strength is LyCORIS' multiplier and PEFT's scaling. All runs in double precision, casts
-    to single inside of the libraries included; only epsilons differ from single precision by that (DoRA: 1e-7 of a norm).
-    Where a library's strength is no straight line, its cell has a rule, and a second cell holds W + s (W1 - W) of its W1.
-    PEFT's BOFT of more than one factor needs an extension for CUDA; its one function, a block diagonal, is given in PyTorch.
-    Cells of the producer "arithmetic" come from formulas of NumPy (arithmetic.py), for programs that cannot run here.
+    LyCORIS and PEFT are asked: a layer's answers to unit impulses are its weight, its answer to nothing is its bias; a
+    normalisation is asked for x and -x, an embedding for its rows, experts by merging. PEFT is asked after it has read
+    its own folder again over the base alone. Strength is LyCORIS' multiplier and PEFT's scaling. All runs in double
+    precision, casts to single inside of the libraries included. Where that differs from single precision the difference
+    is small: DoRA's epsilon (1e-7 of a norm), alphas that are no numbers of single precision (rs_lora). A comparison
+    at 1e-6 holds for every cell.
+    Where a library's strength is no straight line, the cell has a rule, and a second cell has W + s (W1 - W) of its W1.
+    PEFT's BOFT of several factors needs an extension for CUDA: its one function, a block diagonal, is given in PyTorch.
+    Cells of the producer "arithmetic" come from formulas in NumPy (arithmetic.py), for programs that cannot run here.
 
 How to run
     python make.py          about a minute; the same bytes each time with the same versions.

@@ -83,7 +83,7 @@ def names_of(kinds, first=0):
 class Folder:
     """A folder `peft-<name>`: the base, the wrapped model with numbers as after training, and what was read again."""
 
-    def __init__(self, book, name, config, layers, seed, deviation=0.4):
+    def __init__(self, book, name, config, layers, seed, deviation=0.4, prepare=None):
         self.book, self.file = book, f"peft-{name}"
         generator = torch.Generator().manual_seed(seed)
         torch.manual_seed(seed)
@@ -103,6 +103,8 @@ class Folder:
                     parameter.add_(noise)
                 else:
                     parameter.copy_(noise)
+        if prepare is not None:
+            prepare(model)
         path = os.path.join(HERE, self.file)
         shutil.rmtree(path, ignore_errors=True)
         model.save_pretrained(path)
@@ -160,10 +162,11 @@ def set_scale(module, strength):
     module.set_scale("default", strength)
 
 
-def folder(book, name, kinds, config, seed, family, form, bias=False, deviation=0.4, targets=None, **cell):
+def folder(book, name, kinds, config, seed, family, form, bias=False, deviation=0.4, targets=None, prepare=None,
+           **cell):
     targets = targets or names_of(kinds)
     made = Folder(book, name, config([target[0] for target in targets]), layers_of(targets, seed, bias), seed,
-                  deviation)
+                  deviation, prepare)
     made.cells(targets, family, form, **cell)
     return made
 
@@ -237,8 +240,8 @@ def products(book):
     wide = [(f"down_blocks.{n}.{PLACES['linear']}", "linear", shape, n) for n, shape in enumerate([(16, 20), (20, 16)])]
     folder(book, "lokr-both", ("linear",), lokr(r=1, decompose_both=True), 2430, "lokr", "both taken apart",
            scale=set_scale, targets=wide)
-    folder(book, "lokr-full", ("linear", "point", "conv"), lokr(r=8), 2440, "lokr", "both whole, alpha / r all the same",
-           scale=set_scale)
+    folder(book, "lokr-full", ("linear", "point", "conv"), lokr(r=8), 2440, "lokr",
+           "both whole, alpha / r all the same", scale=set_scale)
     large = [(f"down_blocks.{n}.{PLACES['conv']}", "conv", shape, n) for n, shape in enumerate([(6, 8), (6, 6)])]
     folder(book, "lokr-effective", ("conv",), lokr(r=1, use_effective_conv2d=True), 2450, "lokr", "Tucker",
            scale=set_scale, targets=large)
@@ -249,7 +252,15 @@ def products(book):
     def adalora_scale(module, strength):
         # Its inherited set_scale divides by the rank, which its own scaling does not.
         module.scaling["default"] = strength * module.lora_alpha["default"]
-    folder(book, "adalora", ("linear",), adalora, 2460, "adalora", "ranknum", scale=adalora_scale)
+
+    def prune(model):
+        # As its allocator leaves it at the end of training: it drops the least of the triplets, unlike ones by target.
+        kept = [[True, False, True], [False, True, False], [True, True, True]]
+        names = [name for name, _ in model.base_model.model.named_parameters() if "lora_E" in name]
+        model.peft_config["default"].rank_pattern = {name: kept[n % 3] for n, name in enumerate(names)}
+    folder(book, "adalora", ("linear", "conv"), adalora, 2460, "adalora", "", scale=adalora_scale)
+    folder(book, "adalora-pruned", ("linear", "conv"), adalora, 2465, "adalora", "pruned, divided by init_r",
+           scale=adalora_scale, prepare=prune)
     for words, saved in (("with", True), ("without", False)):
         def vera(names):
             return peft.VeraConfig(target_modules=names, r=3, projection_prng_key=7, save_projection=saved)
@@ -299,7 +310,8 @@ def oft(book):
     for name, arguments in forms:
         def config(names):
             return peft.OFTConfig(target_modules=names, r=0, oft_block_size=4, **arguments)
-        folder(book, f"oft-{name}" if name else "oft", ("linear", "point", "conv"), config, 2600, "oft", words[name],
+        kinds = ("linear", "conv") if "share" in name else ("linear", "point", "conv")
+        folder(book, f"oft-{name}" if name else "oft", kinds, config, 2600, "oft", words[name],
                deviation=0.2, strengths=["1"])
 
 
