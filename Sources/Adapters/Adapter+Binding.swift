@@ -50,6 +50,22 @@ extension Adapter {
   }
 }
 
+extension Adapter {
+  /// The adapter with values that stand in the base's place as tensors to be copied, not as targets.
+  package var keepingReplacements: Adapter {
+    let values = dependents.filter { $0.change is Replacement }
+    guard !values.isEmpty else { return self }
+    let names = Set(values.map(\.name))
+    return Adapter(
+      path: path, format: format, family: family, targets: targets,
+      dependents: dependents.filter { !names.contains($0.name) },
+      unsupported: unsupported, passedThrough: passedThrough + values.map { ($0.name, $0.stored[0].tensor) },
+      unknown: unknown, metadata: metadata, configuration: configuration,
+      problems: problems.filter { !($0.dependsOnBase && $0.target.map(names.contains) == true) }, byteCount: byteCount,
+      tensorFile: tensorFile, data: data)
+  }
+}
+
 extension Checkpoint {
   /// The weight that a target changes, under any dialect.
   package func weight(for key: TargetKey) -> (weight: NamedWeight, flatName: String)? {
@@ -70,6 +86,7 @@ extension Checkpoint {
 
 /// Where a dependent target's weight is.
 struct DependentPlace {
+  let key: TargetKey
   let weight: NamedWeight
   /// Whether the base stores (inputs, outputs).
   let isTransposed: Bool
@@ -85,13 +102,29 @@ struct DependentFault: Error {
 
 extension DependentTarget {
   fileprivate func fit(on base: Checkpoint) throws -> Result<DependentPlace, DependentFault> {
+    guard let alternatives else { return try fit(key, on: base) }
+    let results = try alternatives.map { try fit($0, on: base) }
+    let places = results.compactMap { try? $0.get() }
+    if places.count > 1 {
+      let names = places.map(\.key.path).joined(separator: ", ")
+      return .failure(
+        DependentFault(misfit: .missing, reason: "expected one weight of its shape in the base, found \(names)"))
+    }
+    return places.first.map { .success($0) } ?? results.first
+      ?? .failure(
+        DependentFault(misfit: .missing, reason: "expected target_parameters in its configuration, found none"))
+  }
+
+  private func fit(_ key: TargetKey, on base: Checkpoint) throws -> Result<DependentPlace, DependentFault> {
     guard let (weight, _) = base.weight(for: key) else {
-      return .failure(DependentFault(misfit: .missing, reason: "expected a weight of this name in the base, found none"))
+      return .failure(
+        DependentFault(misfit: .missing, reason: "expected a weight of this name in the base, found none"))
     }
     for piece in weight.pieces {
       let stored = base.weights[piece.stored]
       guard base.tensor(stored).dtype.isReadable else {
-        throw CheckpointError(.unreadable(tensor: stored.entry.name, dtype: stored.entry.dtype.rawValue), path: base.path)
+        throw CheckpointError(
+          .unreadable(tensor: stored.entry.name, dtype: stored.entry.dtype.rawValue), path: base.path)
       }
       _ = try base.scales(of: stored)
     }
@@ -101,12 +134,13 @@ extension DependentTarget {
     for isTransposed in orientations {
       let size = Size(weight.shape, isTransposed: isTransposed)
       fault = change.fault(rows: size.rows, inputs: size.inputs, kernel: size.kernel)
-      if fault == nil { return .success(DependentPlace(weight: weight, isTransposed: isTransposed)) }
+      if fault == nil { return .success(DependentPlace(key: key, weight: weight, isTransposed: isTransposed)) }
     }
     guard case .factorShape(let expected, let found)? = fault else { preconditionFailure("a fault of another kind") }
     return .failure(
       DependentFault(
-        misfit: .shape(expected: found, found: expected), reason: "shape: expected \(found) as the base has, found \(expected)"))
+        misfit: .shape(expected: found, found: expected),
+        reason: "shape: expected \(found) as the base has, found \(expected)"))
   }
 }
 
@@ -128,7 +162,7 @@ package struct BoundTarget: Sendable {
       return isTransposed ? values.transposed(rows: size.inputs, columns: size.rows) : values
     }
     return target.target(
-      of: block, shape: weight.shape, isTransposed: isTransposed, strength: strength, rule: rule)
+      place.key, of: block, shape: weight.shape, isTransposed: isTransposed, strength: strength, rule: rule)
   }
 }
 

@@ -54,6 +54,8 @@ public struct Adapter: Sendable {
       if allowingDependents, problem.dependsOnBase { continue }
       throw AdapterError(.problem(problem), path: path)
     }
-    guard !targets.isEmpty || (allowingDependents && !dependents.isEmpty) else { throw AdapterError(.notAnAdapter(reason: "found no targets in it"), path: path) }
+    guard !targets.isEmpty || (allowingDependents && !dependents.isEmpty) else {
+      throw AdapterError(.notAnAdapter(reason: "found no targets in it"), path: path)
+    }
   }
 }

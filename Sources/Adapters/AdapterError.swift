@@ -63,7 +63,8 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
   /// Whether the file cannot be worked on as it is.
   public var isFatal: Bool {
     switch kind {
-    case .unsupported, .needsBase, .notInBase, .refusedConfiguration, .missingFactor, .factorShape, .unreadable, .unknownTensor,
+    case .unsupported, .needsBase, .notInBase, .refusedConfiguration, .missingFactor, .factorShape, .unreadable,
+      .unknownTensor,
       .duplicateTarget,
       .alphaNotScalar, .alphaNotFinite, .notFinite:
       true

@@ -77,7 +77,8 @@ struct AdapterReader {
     }
     problems += unknown.map { AdapterProblem(.unknownTensor, target: $0) }
     return Adapter(
-      path: source.path, format: format, family: family, targets: targets, dependents: dependents, unsupported: unsupported,
+      path: source.path, format: format, family: family, targets: targets, dependents: dependents,
+      unsupported: unsupported,
       passedThrough: passedThrough, unknown: unknown, metadata: source.state.metadata,
       configuration: source.config?.fields,
       problems: problems, byteCount: source.state.byteCount, tensorFile: source.tensorFile, data: source.state.data)
@@ -106,7 +107,9 @@ struct AdapterReader {
       var module = String(name[..<dot])
       let isIA3 = modules[module]?.contains { $0.role == .other(.ia3) } == true
       guard isIA3 || name.hasPrefix("base_model.model.") else { continue }
-      if module.hasSuffix(".base_layer") { module = module.dropping(suffix: ".base_layer") }
+      for level in [".base_layer", ".ln_tuning_layers"] where module.hasSuffix(level) {
+        module = module.dropping(suffix: level)
+      }
       unknown.removeAll { $0 == name }
       add(
         module,

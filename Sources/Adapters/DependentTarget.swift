@@ -18,6 +18,18 @@ public struct DependentTarget: Sendable {
   let isOptional: Bool
   /// Columns of the delta seen as a matrix, where the shapes tell; for recognising the family.
   let inputs: Int
+  /// Names that the weight may have instead of the key; the one whose shape fits is meant.
+  let alternatives: [TargetKey]?
+
+  init(
+    name: String, key: TargetKey, algorithm: Algorithm, stored: [(label: String, tensor: Tensor)], alpha: Double?,
+    rank: Int?, change: any WeightChange, isTransposed: Bool, isOptional: Bool, inputs: Int,
+    alternatives: [TargetKey]? = nil
+  ) {
+    (self.name, self.key, self.algorithm, self.stored) = (name, key, algorithm, stored)
+    (self.alpha, self.rank, self.change, self.isTransposed) = (alpha, rank, change, isTransposed)
+    (self.isOptional, self.inputs, self.alternatives) = (isOptional, inputs, alternatives)
+  }
 
   public var dtype: DType { stored.map(\.tensor.dtype).max { $0.canonicalRank < $1.canonicalRank }! }
   public var parameterCount: Int { stored.reduce(0) { $0 + $1.tensor.elementCount } }
@@ -26,18 +38,21 @@ public struct DependentTarget: Sendable {
   /// The target with its delta, for one base weight.
   ///
   /// - Parameters:
+  ///   - key: of the weight.
   ///   - weight: rows × inputs × kernel, of a size that the change has nothing to say about; a vector as rows × 1.
   ///   - shape: the weight's own, as the base has it.
   ///   - strength: what the target's delta will be multiplied by. Only some rules depend on it.
   func target(
-    of weight: ComposedFactors.Block, shape: Shape, isTransposed: Bool, strength: Double, rule: StrengthRule
+    _ key: TargetKey, of weight: ComposedFactors.Block, shape: Shape, isTransposed: Bool, strength: Double,
+    rule: StrengthRule
   ) -> Target {
     let factors = change.delta(of: weight, strength: strength, rule: rule)
     let isVector = shape.rank == 1
     return Target(
       name: name, key: key, kind: isVector ? .vector : factors.down.shape.rank > 2 ? .conv : .linear, up: factors.up,
       down: factors.down, mid: nil, whole: factors.whole,
-      names: .init(up: name + ".lora_up.weight", down: name + ".lora_down.weight", alpha: name + ".alpha"), alpha: alpha,
+      names: .init(up: name + ".lora_up.weight", down: name + ".lora_down.weight", alpha: name + ".alpha"),
+      alpha: alpha,
       scale: 1, isTransposed: isTransposed, algorithm: algorithm, storedRank: rank, stored: stored)
   }
 }

@@ -33,7 +33,8 @@ struct ModuleReader {
 
   mutating func read() {
     let all = Set(parts.compactMap(\.algorithm))
-    if let algorithm = config?.settings.unsupported ?? all.filter(\.isOnlyRecognised).min(by: { $0.rawValue < $1.rawValue })
+    if let algorithm = config?.settings.unsupported
+      ?? all.filter(\.isOnlyRecognised).min(by: { $0.rawValue < $1.rawValue })
     {
       return refuse(algorithm)
     }
@@ -170,14 +171,17 @@ struct ModuleReader {
       up.elementCount > 0, down.elementCount > 0
     else { throw TargetFault.shape("equal ranks of all factors", "\(up.shape), \(weights.shape) and \(down.shape)") }
     let columns = down.shape[1]
-    let weighted = ComposedFactors.Block(down).mapping { values in
+    let weighted = ComposedFactors.Block(down).unfolded(key.usualKernel).mapping { values in
       let own = weights.doubles()
       return values.indices.map { values[$0] * own[$0 / columns] }
     }
-    let kept = main.tensors["ranknum"]?.scalar ?? Double(up.shape[1]), alpha = config?.settings.alpha(of: config!.path)
+    // Today's files have no such tensor; then it is the rank that training began with, however many were pruned.
+    let divisor = main.tensors["ranknum"]?.scalar ?? config?.settings.initialRank ?? Double(up.shape[1])
+    let alpha = config?.settings.alpha(of: config!.path)
     return target(
       .adalora, ComposedFactors(up: .init(up), down: weighted), main, alpha: alpha,
-      scale: (alpha ?? kept) / (kept + 1e-5), rank: up.shape[1], isTransposed: config?.settings.isFanInFanOut ?? false)
+      scale: (alpha ?? divisor) / (divisor + 1e-5), rank: up.shape[1],
+      isTransposed: config?.settings.isFanInFanOut ?? false)
   }
 
   private func target(
@@ -187,7 +191,9 @@ struct ModuleReader {
     Target(
       name: module, key: key, kind: factors.down.shape.rank > 2 ? .conv : .linear, up: factors.up, down: factors.down,
       mid: nil, whole: factors.whole,
-      names: .init(up: module + ".lora_up.weight", down: module + ".lora_down.weight", alpha: module + ".alpha"),
+      names: algorithm == .embedding
+        ? .init(up: module + ".lora_embedding_B", down: module + ".lora_embedding_A")
+        : .init(up: module + ".lora_up.weight", down: module + ".lora_down.weight", alpha: module + ".alpha"),
       alpha: alpha, scale: scale, isTransposed: isTransposed, algorithm: algorithm, storedRank: rank,
       stored: main.filter { $0.role != .alpha && $0.role != .other(.dora) }.map { ($0.label, $0.tensor) })
   }
@@ -256,19 +262,28 @@ struct ModuleReader {
       DependentTarget(
         name: module, key: key, algorithm: algorithm,
         stored: main.filter { $0.role != .alpha }.map { ($0.label, $0.tensor) }, alpha: alpha, rank: rank,
-        change: change, isTransposed: settings?.isFanInFanOut ?? false, isOptional: false, inputs: main.inputs))
+        change: change, isTransposed: settings?.isFanInFanOut ?? false, isOptional: false, inputs: main.inputs,
+        alternatives: algorithm == .expertLora ? expertKeys : nil))
+  }
+
+  /// The stacked weights that a module may have: names of files do not say which it is, shapes do.
+  private var expertKeys: [TargetKey] {
+    var path = key.path
+    while path.hasSuffix("_base_layer") { path = path.dropping(suffix: "_base_layer") }
+    let names = config?.settings.targetParameters.compactMap { $0.split(separator: ".").last } ?? []
+    return names.map { TargetKey(key.component, "\(path)_\($0)") }
   }
 
   private func rotation(_ main: [TargetPart], alpha: Double) throws(TargetFault) -> any WeightChange {
     let tensors = main.tensors
     if tensors["boft_R"] != nil { return try RotationChange(butterflies: tensors) }
     if tensors["oft_R.weight"] != nil || tensors["oft_R"] != nil {
-      return try RotationChange(
-        triangles: tensors, settings: config?.settings, isKernel: !key.usualKernel.isEmpty)
+      return try RotationChange(triangles: tensors, settings: config?.settings)
     }
     let isKohya = module.hasPrefix("oft_unet_") || module.hasPrefix("oft_te")
     let numbered = main.compactMap { part in
-      part.label.hasPrefix("oft_blocks.") ? Int(part.label.dropFirst("oft_blocks.".count)).map { ($0, part.tensor) } : nil
+      part.label.hasPrefix("oft_blocks.")
+        ? Int(part.label.dropFirst("oft_blocks.".count)).map { ($0, part.tensor) } : nil
     }.sorted { $0.0 < $1.0 }
     guard !numbered.isEmpty else { return try RotationChange(blocks: tensors, alpha: alpha, isKohya: isKohya) }
     var segments: [(rows: Int, change: any WeightChange)] = []

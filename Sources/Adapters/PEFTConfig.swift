@@ -51,6 +51,9 @@ struct PEFTConfig {
   /// Whether lengths were trained beside the factors (DoRA).
   var isDecomposed: Bool { fields["use_dora"]?.bool ?? false }
 
+  /// AdaLoRA: the rank before pruning.
+  var initialRank: Double? { fields["init_r"]?.double }
+
   // MARK: Rotations, reflections, factors
 
   /// OFT: whether rotations are a series rather than a quotient. Files of before the setting are read so by PEFT too.

@@ -93,7 +93,10 @@ public struct Target: Sendable {
 
   /// The module's name in the base with dots, where the file's spelling still has them.
   public var dottedPath: String? {
-    name.contains(".") ? TargetSpelling.dottedPath(of: name).path : nil
+    // Vectors have their tensor's name.
+    let module = kind == .vector ? String(name[..<(name.lastIndex(of: ".") ?? name.endIndex)]) : name
+    let path = module.hasSuffix(".lora_B") ? module.dropping(suffix: ".lora_B") : module
+    return path.contains(".") ? TargetSpelling.dottedPath(of: path).path : nil
   }
 
   /// The delta with its scale: rows × columns.

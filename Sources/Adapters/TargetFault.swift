@@ -17,7 +17,8 @@ struct TargetFault: Error {
   /// The tensor called `name`, which must be a matrix with elements.
   static func matrix(_ name: String, _ parts: [String: Tensor]) throws(TargetFault) -> Tensor {
     guard let tensor = parts[name] else { throw missing(name) }
-    guard tensor.shape.rank == 2, tensor.elementCount > 0 else { throw shape("\(name) as a matrix", "\(tensor.shape)") }
+    let isMatrix = tensor.shape.rank >= 2 && tensor.shape.extents.dropFirst(2).allSatisfy { $0 == 1 }
+    guard isMatrix, tensor.elementCount > 0 else { throw shape("\(name) as a matrix", "\(tensor.shape)") }
     return tensor
   }
 }

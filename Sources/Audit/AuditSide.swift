@@ -137,7 +137,9 @@ private enum Opened {
   ///   adapter.
   init(_ path: String) throws {
     let adapter = Result { try Adapter(path: path) }
-    if case .success(let adapter) = adapter, !(adapter.targets.isEmpty && adapter.dependents.isEmpty && adapter.unsupported.isEmpty) {
+    if case .success(let adapter) = adapter,
+      !(adapter.targets.isEmpty && adapter.dependents.isEmpty && adapter.unsupported.isEmpty)
+    {
       self = .adapter(adapter)
       return
     }

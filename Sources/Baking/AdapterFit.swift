@@ -147,7 +147,8 @@ public struct AdapterFit: Sendable {
     var entries = entries
     for (loser, winner) in dropped {
       entries[loser] = Entry(
-        target: entries[loser].target, key: entries[loser].key, finding: .overlapping(with: adapter.targets[winner].name), weights: [])
+        target: entries[loser].target, key: entries[loser].key,
+        finding: .overlapping(with: adapter.targets[winner].name), weights: [])
     }
     return (entries, placements.filter { dropped[$0.target] == nil })
   }

@@ -7,7 +7,7 @@ import Tensors
 struct AdditionSegment {
   let rows: Range<Int>
   /// The products that are added, and the row of each that belongs to the segment's first.
-  let products: [(product: FloatProduct, firstRow: Int)]
+  let products: [(product: DeltaRows, firstRow: Int)]
   /// The directions of all these deltas' inputs; only where they were asked for.
   let space: ShapingSpace?
 
@@ -27,17 +27,53 @@ struct AdditionSegment {
       }
     }
     let factors = try groups.map { group in
-      try StackedFactors(group.additions, rows: group.rows.count, columns: columns, workspace)
+      try StackedFactors(
+        group.additions.filter { $0.target.whole == nil }, rows: group.rows.count, columns: columns, workspace)
     }
-    let products = zip(groups, factors).map { ($0.rows, $1.product) }
+    var products = zip(groups, factors).filter { $1.rank > 0 }.map { ($0.rows, DeltaRows.product($1.product)) }
+    for group in groups {
+      for addition in group.additions where addition.target.whole != nil {
+        products.append((group.rows, .numbers(addition.wholeDelta(rows: group.rows.count, columns: columns), columns)))
+      }
+    }
     let borders = Set(groups.flatMap { [$0.rows.lowerBound, $0.rows.upperBound] } + [0, rows]).sorted()
     return try zip(borders, borders.dropFirst()).map { start, end in
-      let covering = products.indices.filter { products[$0].0.contains(start) }
+      let covering = products.filter { $0.0.contains(start) }
+      let factored = zip(groups, factors).filter { $0.0.rows.contains(start) && $0.1.rank > 0 }.map(\.1)
       return AdditionSegment(
-        rows: start..<end,
-        products: covering.map { (products[$0].1, start - products[$0].0.lowerBound) },
-        space: shaping && !covering.isEmpty
-          ? try StackedFactors.space(of: covering.map { factors[$0] }, columns: columns) : nil)
+        rows: start..<end, products: covering.map { ($0.1, start - $0.0.lowerBound) },
+        space: shaping && !factored.isEmpty ? try StackedFactors.space(of: factored, columns: columns) : nil)
+    }
+  }
+}
+
+/// Rows of a delta.
+enum DeltaRows {
+  case product(FloatProduct)
+  /// All numbers, and how many a row has.
+  case numbers([Float], Int)
+
+  func compute(rows: Range<Int>, into target: UnsafeMutablePointer<Float>) {
+    switch self {
+    case .product(let product): product.compute(rows: rows, into: target)
+    case .numbers(let numbers, let columns):
+      numbers.withUnsafeBufferPointer {
+        target.update(from: $0.baseAddress! + rows.lowerBound * columns, count: rows.count * columns)
+      }
+    }
+  }
+}
+
+extension AdaptedWeights.Addition {
+  /// A delta of which no factors are known, as it is added to the weight's own rows.
+  fileprivate func wholeDelta(rows: Int, columns: Int) -> [Float] {
+    let values = target.whole!.doubles(), factor = strength * target.scale
+    if placement.isTransposed {
+      return (0..<rows * columns).map { Float(factor * values[$0 % columns * rows + $0 / columns]) }
+    }
+    let first = placement.deltaRows.lowerBound, half = placement.swapsHalves ? rows / 2 : 0
+    return (0..<rows * columns).map {
+      Float(factor * values[(first + ($0 / columns + half) % rows) * columns + $0 % columns])
     }
   }
 }

@@ -33,7 +33,8 @@ public struct BakePlan: Sendable {
     formats = try Self.formats(base, recipe)
     let adapters = try recipe.inputs.map { try Adapter(path: $0.path) }
     for adapter in adapters {
-      try adapter.requireWorkable(allowingUnknown: recipe.allowsUnknown, allowingUnsupported: recipe.allowsUnmatched, allowingDependents: true)
+      try adapter.requireWorkable(
+        allowingUnknown: recipe.allowsUnknown, allowingUnsupported: recipe.allowsUnmatched, allowingDependents: true)
     }
     let fits = try adapters.map { try AdapterFit($0, on: base) }
     var skipped: [String] = []

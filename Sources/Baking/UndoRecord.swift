@@ -80,9 +80,10 @@ struct UndoRecord: Codable {
     }
     (storedTargets, additions) = ([], [])
     var numbers: [String: Int] = [:]
-    for (index, list) in plan.weights.additions.sorted(by: { $0.key < $1.key }) {
+    for (index, list) in plan.weights.additions.sorted(by: { $0.key < $1.key }) where !plan.keepsOriginal(index) {
       for addition in list {
-        let identity = "\(addition.file)\n\(addition.target.name)"
+        // What depends on the base depends on the strength and on what came before, too.
+        let identity = "\(addition.file)\n\(addition.target.name)\n\(addition.strength)"
         let number = numbers[identity] ?? targets.count
         if numbers.updateValue(number, forKey: identity) == nil {
           targets.append(addition.target)

@@ -26,6 +26,7 @@ final class UndoRecorder: Sendable {
     _ index: Int, _ tile: WeightTiles.Tile, tiles: WeightTiles, output: UnsafeRawBufferPointer, dtype: DType,
     scales: [Float], in workspace: AdditionWorkspace
   ) throws {
+    guard !plan.keepsOriginal(index) else { return }
     let stored = plan.base.weights[index].entry.dtype, columns = tiles.columns
     guard let baked = SumRounding(dtype), let original = SumRounding(stored) else { return }
     let numbers = workspace.baked.room(for: tile.rows.count * columns), rowBytes = columns * dtype.bits / 8
@@ -78,7 +79,7 @@ final class UndoRecorder: Sendable {
     }
     // Tensors that the output has not, or not as they were.
     for (index, weight) in plan.base.weights.enumerated()
-    where plan.outputs[index] == nil || plan.scaledWeights[index] != nil {
+    where plan.outputs[index] == nil || plan.scaledWeights[index] != nil || plan.keepsOriginal(index) {
       add("raw.\(index)", plan.base.tensor(weight).bytes)
     }
     let record = UndoRecord(
@@ -95,5 +96,12 @@ final class UndoRecorder: Sendable {
     for (name, tensor) in tensors { try tensor.bytes.withUnsafeBytes { try writer.write($0, of: name) } }
     try writer.seal()
     return writer
+  }
+}
+
+extension BakePlan {
+  /// Whether an undo file holds a weight as it was: of a delta without factors, the delta would be no smaller.
+  func keepsOriginal(_ index: Int) -> Bool {
+    weights.additions[index]?.contains { $0.target.whole != nil } ?? false
   }
 }

@@ -1,3 +1,4 @@
+import Adapters
 import ArgumentParser
 import Baking
 import Merging
@@ -40,6 +41,12 @@ struct Bake: LatheCommand {
 
   @Option(help: "nearest; stochastic (exact on average); shaped (keeps small deltas audible in coarse formats).")
   var rounding: Rounding?
+
+  @Option(
+    help: ArgumentHelp(
+      "How strengths enter DoRA, OFT and BOFT: linear, or as in lycoris, peft, comfy or a1111 (default: linear).",
+      valueName: "program"))
+  var compat: StrengthRule?
 
   @Option(help: ArgumentHelp("For stochastic rounding.", valueName: "n"))
   var seed: UInt64?
@@ -125,6 +132,7 @@ struct Bake: LatheCommand {
     if let dtype { (result.dtype, result.quantises) = (dtype.dtype, dtype == .q8_0) }
     if let rounding { result.rounding = rounding }
     if let seed { result.seed = seed }
+    if let compat { result.rule = compat }
     if allowUnmatched { result.allowsUnmatched = true }
     if allowUnknown { result.allowsUnknown = true }
     return result

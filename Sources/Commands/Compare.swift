@@ -12,6 +12,8 @@ struct Compare: LatheCommand {
       Exact, from the factors, whatever their dialects, ranks and alphas. A target that only one adapter has counts in
       full. Strengths (FILE@STRENGTH) multiply the deltas first.
 
+      Targets whose delta depends on the base weight (DoRA, GLoRA, OFT and others) need --base.
+
       With --probe the UNet of --base is asked about the same noisy latents with either adapter: a relative error of the
       prediction, and of the adapter's effect on it, which no weight hides from. Without --base, A and B are two base
       checkpoints.
@@ -46,9 +48,6 @@ struct Compare: LatheCommand {
     guard all ? adapters.count >= 2 : adapters.count == 2 else {
       throw ValidationError("expected \(all ? "two or more" : "two") adapters, found \(adapters.count)")
     }
-    guard probe || probeOptions.base == nil else {
-      throw ValidationError("--base: expected --probe beside it, found none")
-    }
     guard !(probe && all) else { throw ValidationError("expected --all or --probe, found both") }
     for input in adapters.map(\.input) where input.textEncoderStrength != input.strength {
       throw ValidationError("\(input.path): expected one strength for the whole adapter, found two")
@@ -63,8 +62,10 @@ struct Compare: LatheCommand {
       try common.show(report, text: report.text(width: Console.width))
       return .done
     }
-    let files = try inputs.map { try Adapter(path: $0.path) }
+    let opened = try inputs.map { try Adapter(path: $0.path) }, binding = BaseOption(base: probeOptions.base)
+    let files = try binding.bind(opened)
     for file in files { try file.requireWorkable(allowingUnknown: allowUnknown) }
+    if !probe { common.warn(binding.warnings(opened)) }
     common.warn(files.flatMap { file in AdapterProblem.grouped(file.problems).map { "\(file.path): \($0)" } })
     var fitsBase = true
     let total = Set(files.flatMap { $0.targets.map(\.key) }).count
@@ -82,7 +83,7 @@ struct Compare: LatheCommand {
         )
       }
       var report = CompareReport(a: inputs[0].path, b: inputs[1].path, comparison)
-      if let base = probeOptions.base {
+      if probe, let base = probeOptions.base {
         let answer = try asker.report(inputs, files, base: base)
         (report.noisePrediction, fitsBase) = (answer.0, answer.1)
       }
@@ -94,7 +95,10 @@ struct Compare: LatheCommand {
 
 /// Options of `compare --probe`.
 struct CompareProbeOptions: ParsableArguments {
-  @Option(help: ArgumentHelp("The base checkpoint that the adapters are used with, for --probe.", valueName: "path"))
+  @Option(
+    help: ArgumentHelp(
+      "The base checkpoint that the adapters are used with: for --probe, and for deltas that depend on it.",
+      valueName: "path"))
   var base: String?
 
   @Option(help: "What the probe's picture shows; give the adapters' trigger words.")

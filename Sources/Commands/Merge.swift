@@ -26,6 +26,7 @@ struct Merge: LatheCommand {
   @Option(help: "exact (all components) or svd (cut by --rank, --energy, --max-error or --size).")
   var method: Method?
 
+  @OptionGroup var base: BaseOption
   @OptionGroup var rules: RuleOptions
   @OptionGroup var writer: WriterOptions
 
@@ -95,6 +96,7 @@ struct Merge: LatheCommand {
     if rules.keepAllTargets { result.keepsAllTargets = true }
     if fair { result.isFair = true }
     if allowUnknown { result.allowsUnknown = true }
+    if let base = base.base { result.base = base }
     return result
   }
 }

@@ -80,6 +80,7 @@ extension ByteCount: ExpressibleByArgument {
 
 extension Weighing: ExpressibleByArgument {}
 extension Rounding: ExpressibleByArgument {}
+extension StrengthRule: ExpressibleByArgument {}
 
 /// An adapter with its strength: `FILE`, `FILE@0.8`, or `FILE@0.8,0.5` for UNet and text encoder.
 struct AdapterArgument: ExpressibleByArgument {

@@ -66,7 +66,8 @@ struct Resize: LatheCommand {
       RefactorRecipe(
         .resize, inputs: [.init(path: file)], rule: try rules.rule ?? .exact, weighing: rules.weigh,
         dtype: writer.dtype?.dtype,
-        keepsAllTargets: rules.keepAllTargets, allowsUnknown: allowUnknown, countsLikeKohya: compat == .kohya))
+        keepsAllTargets: rules.keepAllTargets, allowsUnknown: allowUnknown, countsLikeKohya: compat == .kohya,
+        base: until.base))
     let outputs = try self.outputs
     if !writer.dryRun, !curve {
       for output in outputs { try plan.checkDestination(output.path, overwriting: writer.force) }

@@ -15,7 +15,9 @@ struct ResizeUntilOptions: ParsableArguments {
         + "ms-ssim>=0.99, ssimulacra2>=80 or psnr>=35, as lathe audit measures them; with --base.", valueName: "limit"))
   var until: UntilArgument?
 
-  @Option(help: ArgumentHelp("With --until: the base checkpoint to look at it with.", valueName: "path"))
+  @Option(
+    help: ArgumentHelp(
+      "The base checkpoint: to look at it with, for --until; and for deltas that depend on it.", valueName: "path"))
   var base: String?
 
   @OptionGroup(title: "Pictures for --until") var scenes: AuditSceneOptions
@@ -25,9 +27,7 @@ struct ResizeUntilOptions: ParsableArguments {
 
   mutating func validate() throws {
     guard let until else {
-      guard base == nil, !scenes.hasPrompts else {
-        throw ValidationError("\(base == nil ? "--prompts" : "--base"): expected --until beside it, found none")
-      }
+      guard !scenes.hasPrompts else { throw ValidationError("--prompts: expected --until beside it, found none") }
       return
     }
     guard base != nil else { throw ValidationError("--until: expected --base <checkpoint> beside it, found none") }

@@ -19,9 +19,12 @@ struct OutputPlace {
   private let isNew: Bool
 
   init(_ output: String, plan: RefactorPlan, ranks: [(name: String, rank: Int)]) throws {
-    var fields = plan.adapters.lazy.compactMap(\.configuration).first ?? Self.plainConfiguration
+    let source = plan.adapters.lazy.compactMap(\.configuration).first
+    // Fields of another algorithm would make the factors something else.
+    var fields = plan.leavesFamily ? Self.plainConfiguration : source ?? Self.plainConfiguration
+    for field in ["base_model_name_or_path", "task_type"] { fields[field] = source?[field] ?? fields[field] }
     // A merge may have targets that no single configuration names.
-    if plan.recipe.operation == .merge { fields["target_modules"] = Self.modules(ranks) }
+    if plan.recipe.operation == .merge || plan.leavesFamily { fields["target_modules"] = Self.modules(ranks) }
     try self.init(output, configuration: plan.writesFolder ? fields : nil, ranks: ranks)
   }
 

@@ -20,7 +20,7 @@ public struct RefactorPlan: Sendable {
   public let skipped: [String]
 
   /// Whether targets of other algorithms become LoRA.
-  var leavesFamily: Bool { adapters.contains { adapter in adapter.targets.contains { $0.algorithm != .lora } } }
+  var leavesFamily: Bool { adapters.contains { adapter in adapter.targets.contains(where: \.becomesLoRA) } }
 
   /// Whether the output is a folder with a configuration rather than one file.
   public var writesFolder: Bool {
@@ -33,34 +33,46 @@ public struct RefactorPlan: Sendable {
   ///
   /// - Throws: an error of the file's room, `AdapterError` for an adapter that cannot be worked on, or `MergingError`.
   public init(_ recipe: RefactorRecipe) throws {
-    let adapters = try recipe.inputs.map { try Adapter(path: $0.path) }
+    var adapters = try recipe.inputs.map { try Adapter(path: $0.path) }
+    // What a resize does not touch needs no base.
+    if recipe.operation == .resize { adapters = adapters.map(\.keepingReplacements) }
+    if let base = recipe.base, adapters.contains(where: { !$0.dependents.isEmpty }) {
+      let checkpoint = try Checkpoint(path: base)
+      adapters = try adapters.map { try $0.bound(to: checkpoint).adapter }
+    }
     for adapter in adapters { try adapter.requireWorkable(allowingUnknown: recipe.allowsUnknown) }
     try Self.checkFamilies(adapters)
     self.recipe = recipe
     self.adapters = adapters
     family = adapters.map(\.family).first { $0 != .unknown } ?? .unknown
     format = recipe.operation == .resize ? adapters[0].format : recipe.format ?? Self.commonFormat(of: adapters)
-    targets = try Self.targets(adapters, recipe, OutputNaming(format: format, family: family, adapters: adapters))
+    let naming = OutputNaming(format: format, family: family, adapters: adapters)
+    let groups = TargetPairing(adapters).groups
+    targets = try Self.targets(groups.filter { $0.members[0].target.kind != .vector }, adapters, recipe, naming)
+    let vectors = try Self.vectors(
+      groups.filter { $0.members[0].target.kind == .vector }, adapters, recipe, naming)
     try Self.checkNames(targets, format, adapters)
     if recipe.dtype?.bits == 8, targets.contains(where: { $0.names.alpha == nil }) {
       throw MergingError(.noAlpha(dtype: recipe.dtype!, format: format), path: adapters[0].path)
     }
     skipped = adapters.flatMap { adapter in adapter.unknown.map { "\(adapter.path): \($0)" } }
-    passedThrough = try Self.passedThrough(adapters)
-    warnings = adapters.flatMap { adapter in
-      AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
-        + (recipe.operation == .resize && Self.usesOldestNames(adapter)
-          ? [
-            "\(adapter.path): its names are of the oldest diffusers style, which current diffusers skips; the output has today's names"
-          ] : [])
-        + Self.conversions(adapter)
-    }
+    passedThrough = try Self.passedThrough(adapters) + vectors.map { ($0.name, $0.tensor) }
+    warnings =
+      adapters.flatMap { adapter in
+        AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
+          + (recipe.operation == .resize && Self.usesOldestNames(adapter)
+            ? [
+              "\(adapter.path): its names are of the oldest diffusers style, which current diffusers skips; the output has today's names"
+            ] : [])
+          + Self.conversions(adapter)
+      } + (vectors.isEmpty ? [] : ["\(vectors.count) biases and weights of norms are kept whole"])
   }
 
   /// What becomes LoRA, for the user to know.
   private static func conversions(_ adapter: Adapter) -> [String] {
-    let counts = Dictionary(grouping: adapter.targets.map(\.algorithm), by: \.self).mapValues(\.count)
-    return counts.filter { $0.key != .lora }.sorted { $0.key.rawValue < $1.key.rawValue }.map {
+    let counts = Dictionary(grouping: adapter.targets.filter(\.becomesLoRA).map(\.algorithm), by: \.self)
+      .mapValues(\.count)
+    return counts.sorted { $0.key.rawValue < $1.key.rawValue }.map {
       "\(adapter.path): \($0.value) targets of \($0.key.rawValue) become LoRA, which needs more bytes for the same energy"
     }
   }
@@ -79,9 +91,8 @@ public struct RefactorPlan: Sendable {
   }
 
   private static func targets(
-    _ adapters: [Adapter], _ recipe: RefactorRecipe, _ naming: OutputNaming
+    _ groups: [TargetPairing.Group], _ adapters: [Adapter], _ recipe: RefactorRecipe, _ naming: OutputNaming
   ) throws -> [OutputTarget] {
-    let groups = TargetPairing(adapters).groups
     try checkProjections(groups, adapters)
     let modernises = adapters.contains(where: usesOldestNames)
     return try groups.map { group in
@@ -97,7 +108,9 @@ public struct RefactorPlan: Sendable {
           key: group.key, name: name, names: names, delta: delta, sources: group.members.map(\.adapter), dtype: dtype,
           kernel: first.kernel, inputs: first.inputs, scaling: scaling)
       }
-      if recipe.operation == .resize, !modernises {
+      // Where names have dots, other algorithms' own are not those of a LoRA.
+      let isRespelled = modernises || (first.becomesLoRA && naming.format != .kohya)
+      if recipe.operation == .resize, !isRespelled {
         var names = first.names
         names.mid = nil
         // Without a place to keep it, the scale goes into the factors.
@@ -105,7 +118,7 @@ public struct RefactorPlan: Sendable {
         return make(first.name, names, alpha.hasSuffix(".scale") ? .scale(first.scale == 0 ? 1 : first.scale) : .alpha)
       }
       let spelled = group.members.lazy.compactMap { naming.names(for: group.key, like: $0.target) }.first
-      guard let (name, names) = spelled else {
+      guard let (name, names) = spelled, first.algorithm != .embedding else {
         throw MergingError(
           .noName(target: first.name, format: naming.format), path: adapters[group.members[0].adapter].path)
       }
@@ -172,4 +185,9 @@ extension RefactorPlan {
   public func checkDestination(_ output: String, overwriting: Bool) throws {
     try OutputPlace(output, plan: self, ranks: targets.map { ($0.name, 1) }).check(overwriting: overwriting)
   }
+}
+
+extension Target {
+  /// Whether a factored form of the delta is a change of algorithm.
+  var becomesLoRA: Bool { kind != .vector && algorithm != .lora && algorithm != .embedding }
 }

@@ -26,11 +26,13 @@ public struct RefactorRecipe: Sendable {
   public var allowsUnknown: Bool
   /// Counts ranks as kohya's resize script did until 2026: one too many.
   public var countsLikeKohya: Bool
+  /// A checkpoint, for targets whose delta depends on the weight that it changes.
+  public var base: String?
 
   public init(
     _ operation: Operation, inputs: [Input], rule: RankRule, weighing: Weighing = .absolute, dtype: DType? = nil,
     format: AdapterFormat? = nil, keepsAllTargets: Bool = false, isFair: Bool = false, allowsUnknown: Bool = false,
-    countsLikeKohya: Bool = false
+    countsLikeKohya: Bool = false, base: String? = nil
   ) {
     self.operation = operation
     self.inputs = inputs
@@ -42,5 +44,6 @@ public struct RefactorRecipe: Sendable {
     self.isFair = isFair
     self.allowsUnknown = allowsUnknown
     self.countsLikeKohya = countsLikeKohya
+    self.base = base
   }
 }

@@ -36,7 +36,8 @@ struct MagnitudeChange: WeightChange {
     let points = kernel.reduce(1, *), isFlat = added.algorithm != .lora && added.kernel.isEmpty
     let fits =
       rows == added.rows && inputs * points == added.columns
-      && (added.kernel.filter { $0 > 1 } == kernel.filter { $0 > 1 } || isFlat) && (axis == .outputs || inputs == added.inputs)
+      && (added.kernel.filter { $0 > 1 } == kernel.filter { $0 > 1 } || isFlat)
+      && (axis == .outputs || inputs == added.inputs)
     return fits ? nil : misfit("\(added.shape)", rows, inputs, kernel)
   }
 

@@ -29,7 +29,7 @@ struct MixingChange: WeightChange {
     }
     guard parts["bm.weight"] == nil else { throw TargetFault.shape("no bm.weight", "one") }
     let (a1, a2, b1, b2) = (try block("a1"), try block("a2"), try block("b1"), try block("b2"))
-    // Files do not say which order they have. Where both fit, what is square is old, as ComfyUI takes it.
+    // Files do not say which order they have. Of square weights both fit, but ranks are smaller than weights.
     let isOld = b2.columns == b1.rows && b1.rows == a1.rows && a1.rows == a2.columns
     let isNew = b2.rows == b1.columns && b1.columns == a1.columns && a1.columns == a2.rows
     guard isOld || isNew else {
@@ -37,10 +37,11 @@ struct MixingChange: WeightChange {
         "equal ranks of all factors",
         ["a1", "a2", "b1", "b2"].map { "\($0) \(parts[$0 + ".weight"]!.shape)" }.joined(separator: ", "))
     }
-    let takesOld = isOld && (!isNew || (a2.rows == b2.rows && b2.rows == a1.columns))
+    let takesOld = isOld && (!isNew || a2.rows >= a2.columns)
     (left, right, up, down) = takesOld ? (a2, a1, b2, b1) : (a1, a2, b1, b2)
     guard left.rows == right.columns, left.columns == right.rows, up.columns == down.rows else {
-      throw TargetFault.shape("factors that fit each other", "a \(left.rows) × \(left.columns), \(right.rows) × \(right.columns)")
+      throw TargetFault.shape(
+        "factors that fit each other", "a \(left.rows) × \(left.columns), \(right.rows) × \(right.columns)")
     }
     scale = alpha.map { $0 / Double(takesOld ? a1.rows : a1.columns) } ?? 1
   }

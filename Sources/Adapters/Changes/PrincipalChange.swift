@@ -24,11 +24,11 @@ struct PrincipalChange: WeightChange {
       throw TargetFault.shape("equal ranks of all factors", "\(p.shape), \(lambda.shape) and \(q.shape)")
     }
     let rank = p.shape[1]
-    up = Block(p).mapping { values in
+    up = Block(rows: p.shape[0], inputs: rank) { p.doubles() }.mapping { values in
       let weights = lambda.doubles()
       return values.indices.map { values[$0] * weights[$0 % rank] }
     }
-    down = Block(q)
+    down = Block(rows: rank, inputs: q.shape[1]) { q.doubles() }
     scale = alpha.map { $0 / Double(rank) } ?? 1
   }
 

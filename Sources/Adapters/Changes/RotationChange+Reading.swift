@@ -1,7 +1,6 @@
 import Tensors
 
 extension RotationChange {
-  
 
   /// LyCORIS' and kohya's blocks, of which the skew part counts; and the older ones, which are the rotations themselves.
   ///
@@ -18,7 +17,7 @@ extension RotationChange {
       return skew.map { $0 * factor }
     }
     lengths = parts["rescale"]
-    (axis, isShared) = (.outputs, false)
+    (axis, isShared, turnsKernelsBack) = (.outputs, false, false)
     if let tensor = parts["oft_diag"] {
       try Self.check(tensor, axes: 3)
       let (count, size) = (tensor.shape[0], tensor.shape[1])
@@ -75,8 +74,7 @@ extension RotationChange {
   ///
   /// - Parameters:
   ///   - settings: of PEFT's configuration; `nil` for OneTrainer, whose files have none.
-  ///   - isKernel: whether the weight is a convolution, which OneTrainer turns the other way.
-  init(triangles parts: [String: Tensor], settings: PEFTConfig?, isKernel: Bool) throws(TargetFault) {
+  init(triangles parts: [String: Tensor], settings: PEFTConfig?) throws(TargetFault) {
     guard let tensor = parts["oft_R.weight"] ?? parts["oft_R"] else { throw TargetFault.missing("oft_R.weight") }
     guard tensor.shape.rank == 2, tensor.elementCount > 0 else {
       throw TargetFault.shape("triangles as rows", "\(tensor.shape)")
@@ -92,12 +90,13 @@ extension RotationChange {
         var skew = Cayley.unpacked(tensor.doubles(), size: size)
         if isScaled { skew = skew.map { $0 / (2 * Double(size - 1).squareRoot()) } }
         if let limit { skew = skew.bounded(by: limit, blockCount: size * size) }
-        return terms > 0 ? Cayley.series(skew, size: size, terms: terms) : Cayley.rotations(skew.map { -$0 }, size: size)
+        return terms > 0
+          ? Cayley.series(skew, size: size, terms: terms) : Cayley.rotations(skew.map { -$0 }, size: size)
       }
     ]
     (axis, lengths) = (.columns, nil)
-    isTransposed = settings == nil && isKernel
-    isShared = settings?.sharesBlocks ?? false
+    (isTransposed, turnsKernelsBack) = (false, settings == nil)
+    isShared = settings?.sharesBlocks ?? (count == 1)
   }
 
   /// PEFT's butterflies, with a factor for each row.
@@ -121,7 +120,7 @@ extension RotationChange {
         })
     }
     self.stages = stages
-    (axis, isTransposed, isShared, lengths) = (.columns, false, false, parts["boft_s"])
+    (axis, isTransposed, turnsKernelsBack, isShared, lengths) = (.columns, false, false, false, parts["boft_s"])
   }
 
   /// PEFT's order: in each of `blocks` equal stretches, runs of `half` with even numbers before those with odd ones.

@@ -23,6 +23,8 @@ struct RotationChange: WeightChange {
   let axis: Axis
   /// Whether it is the transposed matrices that are applied.
   let isTransposed: Bool
+  /// Whether convolutions are turned the other way.
+  let turnsKernelsBack: Bool
   /// Whether one block is used for all of the axis.
   let isShared: Bool
   /// What rows are multiplied by in the end.
@@ -34,7 +36,8 @@ struct RotationChange: WeightChange {
     let found = axis == .outputs ? rows : inputs * kernel.reduce(1, *)
     let fits = isShared ? found % stages[0].size == 0 : found == extent
     guard fits, lengths.map({ $0.elementCount == rows }) ?? true else {
-      let expected = "\(isShared ? "a multiple of \(stages[0].size)" : "\(extent)") \(axis == .outputs ? "rows" : "columns")"
+      let expected =
+        "\(isShared ? "a multiple of \(stages[0].size)" : "\(extent)") \(axis == .outputs ? "rows" : "columns")"
       return misfit(expected, rows, inputs, kernel)
     }
     return nil
@@ -42,33 +45,32 @@ struct RotationChange: WeightChange {
 
   func delta(of weight: ComposedFactors.Block, strength: Double, rule: StrengthRule) -> ComposedFactors {
     let (rows, columns) = (weight.rows, weight.columns)
+    let isTransposed = isTransposed != (turnsKernelsBack && !weight.kernel.isEmpty)
     return ComposedFactors(
       whole: weight.mapping { base in
         var turned = axis == .outputs ? base : base.transposed(rows: rows, columns: columns)
         let width = axis == .outputs ? columns : rows
-        for stage in stages { turned = apply(stage, to: turned, width: width, strength: strength, rule) }
+        for stage in stages {
+          turned = apply(stage, isTransposed, to: turned, width: width, strength: strength, rule)
+        }
         if axis == .columns { turned = turned.transposed(rows: columns, columns: rows) }
-        if let lengths, rule != .comfy {
+        // ComfyUI reads them for butterflies only.
+        if let lengths, rule != .comfy || stages[0].order != nil {
           let factors = lengths.doubles()
           for i in turned.indices { turned[i] *= factors[i / columns] }
         }
-        let factor: Double =
-          switch rule {
-          case .comfy: strength
-          case .lycoris: 1 / strength
-          case .linear, .peft, .a1111: 1
-          }
+        let factor = rule == .lycoris ? 1 / strength : 1
         for i in turned.indices { turned[i] = factor * (turned[i] - base[i]) }
         return turned
       })
   }
 
   private func apply(
-    _ stage: Stage, to values: [Double], width: Int, strength: Double, _ rule: StrengthRule
+    _ stage: Stage, _ isTransposed: Bool, to values: [Double], width: Int, strength: Double, _ rule: StrengthRule
   ) -> [Double] {
     let size = stage.size, extent = values.count / max(width, 1)
     var matrices = stage.matrices(rule)
-    if rule == .lycoris {
+    if rule == .lycoris || rule == .comfy {
       for i in matrices.indices {
         matrices[i] = strength * matrices[i] + (i / size % size == i % size ? 1 - strength : 0)
       }

@@ -29,7 +29,8 @@ struct SharedProjectionChange: WeightChange {
 
   func fault(rows: Int, inputs: Int, kernel: [Int]) -> AdapterProblem.Kind? {
     let fits = rows == rowFactors.elementCount && inputs <= down.shape[1] && kernel.allSatisfy { $0 == 1 }
-    return fits ? nil : misfit("\(rowFactors.elementCount) rows and at most \(down.shape[1]) columns", rows, inputs, kernel)
+    return fits
+      ? nil : misfit("\(rowFactors.elementCount) rows and at most \(down.shape[1]) columns", rows, inputs, kernel)
   }
 
   func delta(of weight: ComposedFactors.Block, strength: Double, rule: StrengthRule) -> ComposedFactors {
