@@ -42,10 +42,7 @@ extension Adapter {
           AdapterProblem(.notInBase(dependent.algorithm, reason: fault.reason), target: dependent.name))
       }
     }
-    let adapter = Adapter(
-      path: path, format: format, family: family, targets: targets, dependents: [], unsupported: unsupported,
-      passedThrough: passedThrough, unknown: unknown, metadata: metadata, configuration: configuration,
-      problems: problems, byteCount: byteCount, tensorFile: tensorFile, data: data)
+    let adapter = replacing(targets: targets, dependents: [], problems: problems)
     return BoundAdapter(adapter: adapter, origins: origins, misfits: misfits)
   }
 }
@@ -56,13 +53,10 @@ extension Adapter {
     let values = dependents.filter { $0.change is Replacement }
     guard !values.isEmpty else { return self }
     let names = Set(values.map(\.name))
-    return Adapter(
-      path: path, format: format, family: family, targets: targets,
+    return replacing(
       dependents: dependents.filter { !names.contains($0.name) },
-      unsupported: unsupported, passedThrough: passedThrough + values.map { ($0.name, $0.stored[0].tensor) },
-      unknown: unknown, metadata: metadata, configuration: configuration,
-      problems: problems.filter { !($0.dependsOnBase && $0.target.map(names.contains) == true) }, byteCount: byteCount,
-      tensorFile: tensorFile, data: data)
+      passedThrough: passedThrough + values.map { ($0.name, $0.stored[0].tensor) },
+      problems: problems.filter { !($0.dependsOnBase && $0.target.map(names.contains) == true) })
   }
 }
 
@@ -87,6 +81,7 @@ extension Checkpoint {
 /// Where a dependent target's weight is.
 struct DependentPlace {
   let key: TargetKey
+  let change: any WeightChange
   let weight: NamedWeight
   /// Whether the base stores (inputs, outputs).
   let isTransposed: Bool
@@ -103,16 +98,13 @@ struct DependentFault: Error {
 extension DependentTarget {
   fileprivate func fit(on base: Checkpoint) throws -> Result<DependentPlace, DependentFault> {
     guard let alternatives else { return try fit(key, on: base) }
-    let results = try alternatives.map { try fit($0, on: base) }
-    let places = results.compactMap { try? $0.get() }
-    if places.count > 1 {
-      let names = places.map(\.key.path).joined(separator: ", ")
+    guard alternatives.count == 1 else {
       return .failure(
-        DependentFault(misfit: .missing, reason: "expected one weight of its shape in the base, found \(names)"))
+        DependentFault(
+          misfit: .missing,
+          reason: "expected target_parameters that tell which weight it is, found \(alternatives.map(\.path))"))
     }
-    return places.first.map { .success($0) } ?? results.first
-      ?? .failure(
-        DependentFault(misfit: .missing, reason: "expected target_parameters in its configuration, found none"))
+    return try fit(alternatives[0], on: base)
   }
 
   private func fit(_ key: TargetKey, on base: Checkpoint) throws -> Result<DependentPlace, DependentFault> {
@@ -129,12 +121,20 @@ extension DependentTarget {
       _ = try base.scales(of: stored)
     }
     // What the model is says more than the adapter's configuration.
-    let orientations = [base.storesTransposed(module: key.path), isTransposed].compactMap { $0 }
+    var change = change
+    if var experts = change as? ExpertChange {
+      experts.hasInputsFirst = base.storesTransposed(module: key.path)
+      change = experts
+    }
+    let orientations =
+      alternatives != nil ? [false] : [base.storesTransposed(module: key.path), isTransposed].compactMap { $0 }
     var fault: AdapterProblem.Kind?
     for isTransposed in orientations {
       let size = Size(weight.shape, isTransposed: isTransposed)
       fault = change.fault(rows: size.rows, inputs: size.inputs, kernel: size.kernel)
-      if fault == nil { return .success(DependentPlace(key: key, weight: weight, isTransposed: isTransposed)) }
+      if fault == nil {
+        return .success(DependentPlace(key: key, change: change, weight: weight, isTransposed: isTransposed))
+      }
     }
     guard case .factorShape(let expected, let found)? = fault else { preconditionFailure("a fault of another kind") }
     return .failure(
@@ -155,14 +155,48 @@ package struct BoundTarget: Sendable {
   ///   - numbers: of the weights that it changes.
   ///   - strength: what the delta will be multiplied by.
   package func target(numbers: @escaping StoredNumbers, strength: Double, rule: StrengthRule) -> Target {
+    target.target(
+      place.key, place.change, of: block(numbers), shape: place.weight.shape, isTransposed: place.isTransposed,
+      strength: strength, rule: rule)
+  }
+
+  /// The weight as rows × inputs × kernel.
+  private func block(_ numbers: @escaping StoredNumbers) -> ComposedFactors.Block {
     let weight = place.weight, isTransposed = place.isTransposed
     let size = Size(weight.shape, isTransposed: isTransposed)
-    let block = ComposedFactors.Block(rows: size.rows, inputs: size.inputs, kernel: size.kernel) {
+    return ComposedFactors.Block(rows: size.rows, inputs: size.inputs, kernel: size.kernel) {
       let values = weight.assembled(shape: weight.shape, stored: numbers).doubles()
       return isTransposed ? values.transposed(rows: size.inputs, columns: size.rows) : values
     }
-    return target.target(
-      place.key, of: block, shape: weight.shape, isTransposed: isTransposed, strength: strength, rule: rule)
+  }
+
+  /// Of DoRA the lengths and the low-rank part, which together are the delta.
+  package func magnitude(numbers: @escaping StoredNumbers) -> BoundMagnitude? {
+    (place.change as? MagnitudeChange).map { BoundMagnitude($0, on: block(numbers)) }
+  }
+}
+
+extension BoundAdapter {
+  /// The adapter with only the low-rank part of DoRA targets, and the lengths that belong to them.
+  package func takingMagnitudesApart(_ base: Checkpoint) -> (adapter: Adapter, magnitudes: [TargetKey: BoundMagnitude]) {
+    var targets = adapter.targets, magnitudes: [TargetKey: BoundMagnitude] = [:]
+    for (index, origin) in origins {
+      guard let magnitude = origin.magnitude(numbers: base.storedNumbers) else { continue }
+      targets[index] = magnitude.lowRank
+      magnitudes[magnitude.lowRank.key] = magnitude
+    }
+    return (adapter.replacing(targets: targets), magnitudes)
+  }
+}
+
+extension Adapter {
+  /// The adapter with DoRA targets as if they had no lengths: to look at their factors.
+  package var withoutMagnitudes: Adapter {
+    let decomposed = dependents.compactMap { ($0.change as? MagnitudeChange)?.added }
+    let names = Set(decomposed.map(\.name))
+    return replacing(
+      targets: targets + decomposed, dependents: dependents.filter { !names.contains($0.name) },
+      problems: problems.filter { !($0.dependsOnBase && $0.target.map(names.contains) == true) })
   }
 }
 

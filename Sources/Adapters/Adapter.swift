@@ -36,6 +36,19 @@ public struct Adapter: Sendable {
       + unsupported.reduce(0) { $0 + $1.parameterCount }
   }
 
+  /// The same file's adapter with other targets.
+  func replacing(
+    targets: [Target]? = nil, dependents: [DependentTarget]? = nil,
+    passedThrough: [(name: String, tensor: Tensor)]? = nil, problems: [AdapterProblem]? = nil
+  ) -> Adapter {
+    Adapter(
+      path: path, format: format, family: family, targets: targets ?? self.targets,
+      dependents: dependents ?? self.dependents, unsupported: unsupported,
+      passedThrough: passedThrough ?? self.passedThrough, unknown: unknown, metadata: metadata,
+      configuration: configuration, problems: problems ?? self.problems, byteCount: byteCount, tensorFile: tensorFile,
+      data: data)
+  }
+
   public subscript(metadata key: String) -> String? { metadata.last { $0.key == key }?.value }
 
   /// Refuses an adapter that cannot be worked on as a whole.

@@ -18,7 +18,7 @@ public struct DependentTarget: Sendable {
   let isOptional: Bool
   /// Columns of the delta seen as a matrix, where the shapes tell; for recognising the family.
   let inputs: Int
-  /// Names that the weight may have instead of the key; the one whose shape fits is meant.
+  /// What the weight may be called instead of the key, where the file does not say it: one name, or it is not known.
   let alternatives: [TargetKey]?
 
   init(
@@ -43,7 +43,8 @@ public struct DependentTarget: Sendable {
   ///   - shape: the weight's own, as the base has it.
   ///   - strength: what the target's delta will be multiplied by. Only some rules depend on it.
   func target(
-    _ key: TargetKey, of weight: ComposedFactors.Block, shape: Shape, isTransposed: Bool, strength: Double,
+    _ key: TargetKey, _ change: any WeightChange, of weight: ComposedFactors.Block, shape: Shape, isTransposed: Bool,
+    strength: Double,
     rule: StrengthRule
   ) -> Target {
     let factors = change.delta(of: weight, strength: strength, rule: rule)

@@ -79,6 +79,10 @@ struct ModuleReader {
   /// - Returns: the target whose scale the module's bias shares.
   private mutating func readWeight(_ main: [TargetPart]) throws(TargetFault) -> Target? {
     let algorithm = main.mainAlgorithm(config?.settings.algorithm)
+    if let configured = config?.settings.algorithm, !configured.hasTensors(of: algorithm) {
+      refuse(configured == .lora ? algorithm : configured)
+      return nil
+    }
     if Algorithm.dependent.contains(algorithm) {
       guard !main.contains(where: { $0.role == .other(.dora) }) else {
         refuse(.dora)
@@ -93,7 +97,8 @@ struct ModuleReader {
       targets.append(target)
       return target
     }
-    guard let change = MagnitudeChange(magnitude.tensor, on: target, isPlain: magnitude.label != "dora_scale") else {
+    guard let change = MagnitudeChange(
+        magnitude.tensor, named: magnitude.name, on: target, isPlain: magnitude.label != "dora_scale") else {
       throw TargetFault.shape(
         "\(magnitude.label) for \(target.rows) rows or \(target.inputs) inputs", "\(magnitude.tensor.shape)")
     }
@@ -116,8 +121,8 @@ struct ModuleReader {
 
   private mutating func loraTarget(_ main: [TargetPart]) throws(TargetFault) -> Target {
     func part(_ role: Role) -> TargetPart? { main.first { $0.role == role } }
-    guard let up = part(.up) else { throw TargetFault.missing("an up factor") }
     guard let down = part(.down) else { throw TargetFault.missing("a down factor") }
+    guard let up = part(.up) else { throw TargetFault.missing("an up factor") }
     let mid = part(.mid)
     if let fault = FactorShapes.fault(up: up.tensor.shape, down: down.tensor.shape, mid: mid?.tensor.shape) {
       throw TargetFault(kind: fault)
@@ -266,12 +271,21 @@ struct ModuleReader {
         alternatives: algorithm == .expertLora ? expertKeys : nil))
   }
 
-  /// The stacked weights that a module may have: names of files do not say which it is, shapes do.
+  /// The stacked weight of a module that the target is for; all of them where it is not known which.
+  ///
+  /// Each more of them lies one `base_layer` deeper, those that the model registers first the deepest.
   private var expertKeys: [TargetKey] {
-    var path = key.path
-    while path.hasSuffix("_base_layer") { path = path.dropping(suffix: "_base_layer") }
-    let names = config?.settings.targetParameters.compactMap { $0.split(separator: ".").last } ?? []
-    return names.map { TargetKey(key.component, "\(path)_\($0)") }
+    var path = key.path, depth = 0
+    while path.hasSuffix("_base_layer") { (path, depth) = (path.dropping(suffix: "_base_layer"), depth + 1) }
+    let own = config?.settings.targetParameters.filter { parameter in
+      let owner = parameter.split(separator: ".").dropLast().joined(separator: "_")
+      return owner.isEmpty || path == owner || path.hasSuffix("_" + owner)
+    }
+    let names = own?.compactMap { $0.split(separator: ".").last.map(String.init) } ?? []
+    func weight(_ name: String) -> TargetKey { TargetKey(key.component, "\(path)_\(name)") }
+    let registered = ["gate_up_proj", "gate_proj", "up_proj", "down_proj"].filter(names.contains)
+    guard names.count > 1, registered.count == names.count, depth < names.count else { return names.map(weight) }
+    return [weight(registered[names.count - 1 - depth])]
   }
 
   private func rotation(_ main: [TargetPart], alpha: Double) throws(TargetFault) -> any WeightChange {
@@ -374,6 +388,11 @@ extension TargetPart {
 extension Algorithm {
   /// Those whose delta depends on the weight, or on its size.
   fileprivate static let dependent: Set<Algorithm> = [.glora, .oft, .boft, .ia3, .tlora, .hra, .vera, .expertLora]
+
+  /// Whether a configuration of this algorithm may stand beside tensors of another.
+  fileprivate func hasTensors(of other: Algorithm) -> Bool {
+    self == other || ([.lora, .expertLora].contains(self) && [.lora, .embedding, .expertLora].contains(other))
+  }
 
   /// Whether no delta can be computed.
   fileprivate var isOnlyRecognised: Bool {

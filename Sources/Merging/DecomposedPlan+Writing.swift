@@ -83,11 +83,15 @@ extension DecomposedPlan {
     guard rank > 0 else { return Outcome(error: spectrum.norm, scale: nil, inners: target.delta.terms.map { _ in 0 }) }
     guard available > 0 else {
       // A dead target that must stay: zero factors.
-      for item in target.items(rank: rank) where item.name != target.names.alpha {
+      for item in target.items(rank: rank) where item.name == target.names.up || item.name == target.names.down {
         try [UInt8](repeating: 0, count: item.byteCount).withUnsafeBytes { try writer.write($0, of: item.name) }
       }
       let scale = target.usesAlpha ? sharedAlpha / Double(rank) : 1
       try writeAlpha(of: target, scale: scale, rank: rank, to: writer)
+      if let magnitude = target.magnitude {
+        let nothing = [Double](repeating: 0, count: target.delta.rows * target.delta.columns)
+        try magnitude.lengths(adding: nothing).bytes.withUnsafeBytes { try writer.write($0, of: magnitude.name) }
+      }
       return Outcome(error: 0, scale: scale, inners: target.delta.terms.map { _ in 0 })
     }
     let isProjection = plan.recipe.isFair && rank < available && target.delta.terms.count > 1
@@ -101,6 +105,9 @@ extension DecomposedPlan {
     try encoded.up.withUnsafeBytes { try writer.write($0, of: target.names.up) }
     try encoded.down.withUnsafeBytes { try writer.write($0, of: target.names.down) }
     try writeAlpha(of: target, scale: encoded.scale, rank: rank, to: writer)
+    if let name = target.magnitude?.name, let lengths = encoded.magnitude {
+      try lengths.bytes.withUnsafeBytes { try writer.write($0, of: name) }
+    }
     return Outcome(error: encoded.error, scale: encoded.scale, inners: inners)
   }
 
@@ -167,12 +174,12 @@ extension DecomposedPlan {
   /// Reads the finished file as any reader would, and compares what it says with what was meant.
   private func verify(_ file: String, scales: [Double?], _ allocation: RankAllocation, _ place: OutputPlace) throws {
     let written = try Adapter(tensorFile: file, configuration: place.configuration)
-    try written.keepingReplacements.requireWorkable(allowingUnknown: false)
+    try written.keepingReplacements.withoutMagnitudes.requireWorkable(allowingUnknown: false)
     func fault(_ target: String, _ what: String, _ expected: String, _ found: String) -> MergingError {
       MergingError(.verification(target: target, what: what, expected: expected, found: found), path: place.tensorFile)
     }
     let found = Dictionary(
-      uniqueKeysWithValues: written.targets.filter { $0.kind != .vector }.map { ($0.names.up, $0) })
+      uniqueKeysWithValues: written.withoutMagnitudes.targets.filter { $0.kind != .vector }.map { ($0.names.up, $0) })
     let count = allocation.ranks.count { $0 > 0 }
     guard found.count == count else { throw fault("targets", "count", "\(count)", "\(found.count)") }
     for (index, target) in plan.targets.enumerated() {

@@ -100,7 +100,9 @@ public struct DecomposedPlan: Sendable {
   }
 
   /// Formats that number their targets cannot leave one out.
-  private var keepsAll: Bool { plan.recipe.keepsAllTargets || plan.format == .cloneofsimo }
+  private var keepsAll: Bool {
+    plan.recipe.keepsAllTargets || plan.format == .cloneofsimo || plan.targets.contains { $0.magnitude != nil }
+  }
 
   /// The rank to write down for the whole file: known beforehand only where every target gets the same.
   private static func commonRank(_ rule: RankRule, _ spectra: [Spectrum]) -> Int? {

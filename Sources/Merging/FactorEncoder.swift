@@ -13,6 +13,8 @@ final class FactorEncoder {
     let up: [UInt8]
     let down: [UInt8]
     let scale: Double
+    /// Of a DoRA the lengths that go with the factors.
+    let magnitude: Tensor?
     /// ‖Δ − Δ'‖_F for the delta Δ' of the encoded factors.
     let error: Double
   }
@@ -32,13 +34,22 @@ final class FactorEncoder {
     let up = upMemory.room(for: delta.rows * rank), down = downMemory.room(for: rank * delta.columns)
     maps.mapUp(UnsafeBufferPointer(factors.up), rows: delta.rows, into: up)
     maps.mapDown(UnsafeBufferPointer(factors.down), columns: delta.columns, into: down)
+    target.magnitude?.scale(up: up, down: down, rank: rank, dividing: true)
     let stored = try store(
       up: up, down: down, rank: rank, as: target.dtype, scaling: target.scaling, alpha: alpha, name: target.name,
       path: path)
+    let magnitude = target.magnitude.map { magnitude in
+      let product = reproducibleProduct(
+        stored.up.map { $0 * stored.scale }, Array(stored.down), rows: delta.rows, rank: rank, columns: delta.columns)
+      // Errors are those of the delta, not of the factors.
+      magnitude.scale(up: up, down: down, rank: rank, dividing: false)
+      magnitude.scale(up: stored.up, down: stored.down, rank: rank, dividing: false)
+      return magnitude.lengths(adding: product)
+    }
     let error = measure(
       delta, spectrum: spectrum, exact: (up, down), stored: (stored.up, stored.down), rank: rank, scale: stored.scale,
       isTruncation: isTruncation)
-    return Encoded(up: stored.upBytes, down: stored.downBytes, scale: stored.scale, error: error)
+    return Encoded(up: stored.upBytes, down: stored.downBytes, scale: stored.scale, magnitude: magnitude, error: error)
   }
 
   /// Factors as they are stored, and the numbers that a reader gets from them (valid until the next call).

@@ -17,6 +17,8 @@ public struct OutputTarget: Sendable {
   let kernel: [Int]
   let inputs: Int
   let scaling: Scaling
+  /// Of a DoRA, whose delta here is the low-rank part.
+  var magnitude: BoundMagnitude?
 
   /// What the product of the written factors is multiplied by.
   enum Scaling: Sendable {
@@ -51,11 +53,14 @@ public struct OutputTarget: Sendable {
     ]
     // Alphas are always single precision: half precision could not hold scale · rank exactly.
     if let alpha = names.alpha { items.append(SafetensorsLayout.Item(name: alpha, dtype: .f32, shape: [])) }
+    if let magnitude {
+      items.append(SafetensorsLayout.Item(name: magnitude.name, dtype: magnitude.dtype, shape: magnitude.shape))
+    }
     return items
   }
 
   /// The same for the model of the file's size.
   func parts(index: Int) -> [FileSizeModel.Part] {
-    items(rank: 1).map { FileSizeModel.Part(target: index, item: $0, growsWithRank: $0.name != names.alpha) }
+    items(rank: 1).map { FileSizeModel.Part(target: index, item: $0, growsWithRank: [names.up, names.down].contains($0.name)) }
   }
 }

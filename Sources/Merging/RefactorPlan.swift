@@ -34,11 +34,18 @@ public struct RefactorPlan: Sendable {
   /// - Throws: an error of the file's room, `AdapterError` for an adapter that cannot be worked on, or `MergingError`.
   public init(_ recipe: RefactorRecipe) throws {
     var adapters = try recipe.inputs.map { try Adapter(path: $0.path) }
+    var magnitudes: [TargetKey: BoundMagnitude] = [:]
     // What a resize does not touch needs no base.
     if recipe.operation == .resize { adapters = adapters.map(\.keepingReplacements) }
     if let base = recipe.base, adapters.contains(where: { !$0.dependents.isEmpty }) {
       let checkpoint = try Checkpoint(path: base)
-      adapters = try adapters.map { try $0.bound(to: checkpoint).adapter }
+      let bound = try adapters.map { try $0.bound(to: checkpoint) }
+      if recipe.operation == .resize {
+        let parts = bound[0].takingMagnitudesApart(checkpoint)
+        (adapters, magnitudes) = ([parts.adapter], parts.magnitudes)
+      } else {
+        adapters = bound.map(\.adapter)
+      }
     }
     for adapter in adapters { try adapter.requireWorkable(allowingUnknown: recipe.allowsUnknown) }
     try Self.checkFamilies(adapters)
@@ -48,7 +55,11 @@ public struct RefactorPlan: Sendable {
     format = recipe.operation == .resize ? adapters[0].format : recipe.format ?? Self.commonFormat(of: adapters)
     let naming = OutputNaming(format: format, family: family, adapters: adapters)
     let groups = TargetPairing(adapters).groups
-    targets = try Self.targets(groups.filter { $0.members[0].target.kind != .vector }, adapters, recipe, naming)
+    targets = try Self.targets(groups.filter { $0.members[0].target.kind != .vector }, adapters, recipe, naming).map {
+      var target = $0
+      target.magnitude = magnitudes[$0.key]
+      return target
+    }
     let vectors = try Self.vectors(
       groups.filter { $0.members[0].target.kind == .vector }, adapters, recipe, naming)
     try Self.checkNames(targets, format, adapters)
@@ -65,7 +76,9 @@ public struct RefactorPlan: Sendable {
               "\(adapter.path): its names are of the oldest diffusers style, which current diffusers skips; the output has today's names"
             ] : [])
           + Self.conversions(adapter)
-      } + (vectors.isEmpty ? [] : ["\(vectors.count) biases and weights of norms are kept whole"])
+      } + (magnitudes.isEmpty
+      ? [] : ["\(magnitudes.count) targets of dora stay dora: errors are those of the part that has factors"])
+      + (vectors.isEmpty ? [] : ["\(vectors.count) biases and weights of norms are kept whole"])
   }
 
   /// What becomes LoRA, for the user to know.

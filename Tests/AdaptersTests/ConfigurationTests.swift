@@ -74,14 +74,35 @@ import Testing
   }
 
   @Test(
-    "settings of other algorithms are recognised",
+    "a configuration of another algorithm than the tensors' is refused",
     arguments: [
-      ("\"peft_type\":\"LOHA\"", Algorithm.loha), ("\"peft_type\":\"VERA\"", .vera), ("\"use_dora\":true", .dora),
-      ("\"trainable_token_indices\":[5]", .tokenAdapter), ("\"target_parameters\":[\"experts\"]", .expertLora),
+      ("\"peft_type\":\"LOHA\"", Algorithm.loha), ("\"peft_type\":\"VERA\"", .vera),
+      ("\"peft_type\":\"FOURIERFT\"", .fourierft), ("\"trainable_token_indices\":[5]", .tokenAdapter),
     ])
   func algorithms(field: String, algorithm: Algorithm) throws {
     let adapter = try read("{\"r\":2,\(field)}")
     #expect(adapter.unsupported.map(\.algorithm) == [algorithm] && adapter.targets.isEmpty)
+  }
+
+  @Test("lengths that the configuration speaks of must be there")
+  func lengths() throws {
+    #expect(
+      try read("{\"r\":2,\"use_dora\":true}").problems.map(\.description).contains {
+        $0.hasSuffix("factors: expected lora_magnitude_vector, found none; hint: the file is incomplete")
+      })
+  }
+
+  @Test("a method that is not known is refused by name")
+  func unknownMethod() throws {
+    let adapter = try read("{\"r\":2,\"peft_type\":\"VBLORA\"}")
+    #expect(throws: AdapterError.self) { try adapter.requireWorkable(allowingUnknown: true) }
+    #expect(adapter.problems.contains { $0.kind == .refusedConfiguration(field: "peft_type VBLORA") })
+  }
+
+  @Test("target_parameters make LoRA's factors those of experts")
+  func experts() throws {
+    let adapter = try read("{\"r\":2,\"target_parameters\":[\"experts\"]}")
+    #expect(adapter.dependents.map(\.algorithm) == [.expertLora] && adapter.targets.isEmpty)
   }
 
   @Test(

@@ -95,22 +95,35 @@ import Testing
   }
 
   @Test(
-    "other algorithms are recognised by name, and those that are not worked on are refused",
+    "other algorithms are recognised by name, and those that depend on the base say so",
     arguments: DialectGolden.all)
   func otherAlgorithms(golden: DialectGolden) throws {
     let adapter = try Adapter(path: golden.path)
-    let composed = adapter.targets.filter { $0.algorithm != .lora }
-    let found = adapter.unsupported.map { ($0.name, $0.algorithm) } + composed.map { ($0.name, $0.algorithm) }
-    #expect(Dictionary(uniqueKeysWithValues: found).mapValues(\.rawValue) == golden.unsupported)
-    #expect(composed.allSatisfy { [.loha, .lokr, .full].contains($0.algorithm) })
-    #expect(adapter.unsupported.allSatisfy { ![.loha, .lokr].contains($0.algorithm) })
+    let others = adapter.targets.filter { $0.algorithm != .lora }
+    func module(_ name: String) -> String {
+      for label in [".w_norm", ".b_norm", ".diff_b"] where name.hasSuffix(label) { return String(name.dropLast(label.count)) }
+      return name
+    }
+    let found =
+      adapter.unsupported.map { ($0.name, $0.algorithm) } + adapter.dependents.map { (module($0.name), $0.algorithm) }
+      + others.map { (module($0.name), $0.algorithm) }
+    #expect(Dictionary(found, uniquingKeysWith: { a, _ in a }).mapValues(\.rawValue) == golden.unsupported)
+    // What the file alone gives a delta needs no base.
+    #expect(others.allSatisfy { [.loha, .lokr, .full, .norm].contains($0.algorithm) })
+    let needy = adapter.problems.filter(\.dependsOnBase).map(\.description)
+    #expect(
+      needy
+        == adapter.dependents.map {
+          "\($0.name): \($0.algorithm.rawValue) depends on the base weight: expected a base, found none; "
+            + "hint: give the checkpoint with --base"
+        })
     let messages = adapter.problems.filter { if case .unsupported = $0.kind { true } else { false } }.map(\.description)
     let expected = adapter.unsupported.map {
       "\($0.name): algorithm: expected one that this version works on, found \($0.algorithm.rawValue)"
     }
     #expect(messages.sorted() == expected.sorted())
     for target in adapter.unsupported { #expect(!target.tensors.isEmpty && target.parameterCount > 0) }
-    if !adapter.unsupported.isEmpty {
+    if !adapter.unsupported.isEmpty || !adapter.dependents.isEmpty {
       #expect(throws: AdapterError.self) { try adapter.requireWorkable(allowingUnknown: true) }
     }
   }

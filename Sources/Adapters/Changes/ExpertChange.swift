@@ -12,12 +12,17 @@ struct ExpertChange: WeightChange {
   let alpha: Double?
   /// Whether alpha is divided by the root of the rank.
   let isRankStabilised: Bool
+  /// Whether the base stores experts × inputs × outputs, where the model tells.
+  var hasInputsFirst: Bool?
 
   private var outputs: Int { up.shape[0] }
   private var inputs: Int { down.shape[1] }
 
   func fault(rows: Int, inputs first: Int, kernel: [Int]) -> AdapterProblem.Kind? {
     let sides = [[outputs, inputs], [inputs, outputs]]
+    if outputs == inputs, hasInputsFirst == nil {
+      return misfit("a model whose config.json says how square experts are stored", rows, first, kernel)
+    }
     let fits = kernel.count == 1 && rows > 0 && down.shape[0] % rows == 0 && sides.contains([first, kernel[0]])
     return fits ? nil : misfit("[experts, \(outputs), \(inputs)]", rows, first, kernel)
   }
@@ -26,8 +31,7 @@ struct ExpertChange: WeightChange {
     let (experts, outputs, inputs) = (weight.rows, outputs, inputs)
     let rank = down.shape[0] / experts
     let scale = alpha.map { $0 / (isRankStabilised ? Double(rank).squareRoot() : Double(rank)) } ?? 1
-    // Of square ones PEFT takes the outputs to come first.
-    let hasOutputsFirst = weight.inputs == outputs
+    let hasOutputsFirst = outputs == inputs ? hasInputsFirst == false : weight.inputs == outputs
     return ComposedFactors(
       whole: .init(rows: experts, inputs: weight.inputs, kernel: weight.kernel) {
         let (a, b) = (down.doubles(), up.doubles())

@@ -16,18 +16,20 @@ struct MagnitudeChange: WeightChange {
   /// The delta that the lengths are applied on top of.
   let added: Target
   let magnitude: Tensor
+  /// The tensor's name in the file.
+  let name: String
   let axis: Axis
   /// Added to norms: LyCORIS has single precision's epsilon there, PEFT nothing.
   let epsilon: Double
 
   /// - Parameter isPlain: whether the tensor has PEFT's name, which has lengths of rows in whatever shape.
   /// - Returns: `nil` when the lengths fit neither the rows nor the inputs.
-  init?(_ magnitude: Tensor, on added: Target, isPlain: Bool) {
+  init?(_ magnitude: Tensor, named name: String, on added: Target, isPlain: Bool) {
     let extents = magnitude.shape.extents, count = magnitude.elementCount
     let hasRows = extents.first == added.rows && count == added.rows
     let hasInputs = extents.first == 1 && extents.count >= 2 && extents[1] == added.inputs && count == added.inputs
     guard isPlain ? count == added.rows : hasRows || hasInputs else { return nil }
-    (self.magnitude, self.added) = (magnitude, added)
+    (self.magnitude, self.name, self.added) = (magnitude, name, added)
     axis = isPlain || hasRows ? .outputs : .inputs
     epsilon = isPlain ? 0 : Double(Float.ulpOfOne)
   }
@@ -77,7 +79,7 @@ struct MagnitudeChange: WeightChange {
   }
 
   /// The lengths of rows, or of input channels.
-  private static func norms(_ values: [Double], rows: Int, inputs: Int, points: Int, along axis: Axis) -> [Double] {
+  static func norms(_ values: [Double], rows: Int, inputs: Int, points: Int, along axis: Axis) -> [Double] {
     var squares = [Double](repeating: 0, count: axis == .outputs ? rows : inputs)
     var place = 0
     for row in 0..<rows {
