@@ -15,7 +15,7 @@ public struct DependentTarget: Sendable {
   /// Whether the adapter says that the base weight is stored (in, out).
   let isTransposed: Bool
   /// Whether the base may do without the weight: a bias that exists only in some models.
-  let isOptional: Bool
+  public let isOptional: Bool
   /// Columns of the delta seen as a matrix, where the shapes tell; for recognising the family.
   let inputs: Int
   /// What the weight may be called instead of the key, where the file does not say it: one name, or it is not known.

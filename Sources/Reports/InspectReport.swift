@@ -46,6 +46,7 @@ public struct InspectReport: JSONReport {
   public let hasFatalProblem: Bool
   private let problemGroups: [String]
   private let readsWeights: Bool
+  private let needsBase: Bool
 
   private enum CodingKeys: String, CodingKey {
     case file, format, family, parameters, bytes, hashes, metadata, tags, problems, targets, passedThrough
@@ -74,10 +75,17 @@ public struct InspectReport: JSONReport {
           alpha: target.alpha,
           scale: target.scale, dtype: target.dtype.rawValue, norm: norms?[index] ?? nil)
       }
+      + adapter.dependents.filter { !$0.isOptional }.map { target in
+        TargetRow(
+          name: target.name, kind: target.algorithm.rawValue, shape: [], rank: target.rank, alpha: target.alpha,
+          dtype: target.dtype.rawValue)
+      }
       + adapter.unsupported.map { target in
         TargetRow(name: target.name, kind: target.algorithm.rawValue, shape: [], dtype: target.dtype.rawValue)
       }
-    var problems = adapter.problems
+    // That a delta depends on the base is no fault of the file.
+    var problems = adapter.problems.filter { !$0.dependsOnBase }
+    needsBase = !adapter.dependents.isEmpty
     problems += survey?.problems ?? []
     if let stale = hashes?.staleHash(in: adapter) { problems.append(stale) }
     self.problems = problems.map(\.description)
@@ -100,6 +108,7 @@ public struct InspectReport: JSONReport {
     row("family", family)
     row("format", format)
     row("targets", targetSummary)
+    if needsBase { row("needs", "the base, for what its targets add to depends on the weights there (--base)") }
     row("ranks", histogram(targets.compactMap { $0.rank.map(String.init) }))
     row("scales", histogram(targets.compactMap { $0.scale.map(Numbers.short) }))
     row("dtypes", histogram(targets.map(\.dtype)))
