@@ -28,7 +28,11 @@ struct OutputPlace {
   /// - Parameters:
   ///   - fields: of the configuration, but for ranks and alphas; `nil` for an output of one file.
   ///   - ranks: one at least where there is a configuration.
-  init(_ output: String, configuration fields: [String: JSONValue]?, ranks: [(name: String, rank: Int)]) throws {
+  ///   - alphas: of the same targets; their ranks when `nil`, because the scales are in the factors.
+  init(
+    _ output: String, configuration fields: [String: JSONValue]?, ranks: [(name: String, rank: Int)],
+    alphas: [Double]? = nil
+  ) throws {
     guard let fields else {
       (tensorFile, configuration, folder, isNew) = (output, nil, nil, false)
       return
@@ -39,7 +43,19 @@ struct OutputPlace {
     isNew = !(FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) && isFolder)
     self.folder = folder
     tensorFile = folder + "/adapter_model.safetensors"
-    configuration = .object(Self.configuration(fields, ranks: ranks))
+    var all = Self.configuration(fields, ranks: ranks)
+    if let alphas { Self.set(alphas, of: ranks.map(\.name), in: &all) }
+    configuration = .object(all)
+  }
+
+  private static func set(_ alphas: [Double], of names: [String], in fields: inout [String: JSONValue]) {
+    func number(_ alpha: Double) -> JSONValue { Int(exactly: alpha).map { .int($0) } ?? .number(alpha) }
+    let common = alphas.commonest
+    let others = zip(names, alphas).filter { $0.1 != common }.map { name, alpha in
+      (module(name).replacing(".", with: "\\."), number(alpha))
+    }
+    fields["lora_alpha"] = number(common)
+    fields["alpha_pattern"] = .object(Dictionary(uniqueKeysWithValues: others))
   }
 
   /// The source's configuration with the new ranks. Scales are in the factors, so every alpha equals its rank.
