@@ -75,7 +75,8 @@ public struct MergingError: Error, CustomStringConvertible {
             + "a higher --max-rank"
         case .noDialectName(let target, let reason, let format, let count):
           "\(target): name: expected one that the \(format.rawValue) dialect has, found none: \(reason)"
-            + (count > 1 ? " (and \(count - 1) more targets)" : "") + "; hint: --allow-unmatched leaves such targets out"
+            + (count > 1 ? " (and \(count - 1) more targets)" : "")
+            + "; hint: --allow-unmatched leaves such targets out"
         case .noMetadata(let key): "\(key): expected an entry of this name in the metadata, found none"
         case .embeddingNames(let first, let second):
           "\(second): expected tokens whose files can have different names, found \(first) beside it"

@@ -18,7 +18,9 @@ struct MetadataCommand: ParsableCommand {
 
 /// Where a change of metadata is written.
 struct MetadataOutputOptions: ParsableArguments {
-  @Option(name: .shortAndLong, help: ArgumentHelp("Write the file here (default, with --force: in place).", valueName: "file"))
+  @Option(
+    name: .shortAndLong, help: ArgumentHelp("Write the file here (default, with --force: in place).", valueName: "file")
+  )
   var output: String?
 
   @Flag(help: "Replace the file at -o, or the input itself where there is no -o.")

@@ -32,9 +32,13 @@ struct MetadataGet: LatheCommand {
     for key in keys where !file.metadata.contains(where: { $0.key == key }) {
       throw MergingError(.noMetadata(key: key), path: file.path)
     }
-    let report = MetadataReport(file, keys: keys, hashes: hashes ? MetadataHashes(of: file) : nil)
+    let report = MetadataReport(file, keys: keys, hashes: holdsHashes(file) ? MetadataHashes(of: file) : nil)
     common.warn(report.warnings)
     try common.show(report, text: report.text(isBare: keys.count == 1))
     return .done
+  }
+
+  private func holdsHashes(_ file: SafetensorsFile) -> Bool {
+    hashes && file.metadata.contains { MetadataHashes.keys.contains($0.key) && (keys.isEmpty || keys.contains($0.key)) }
   }
 }

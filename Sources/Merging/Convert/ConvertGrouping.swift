@@ -54,7 +54,9 @@ struct ConvertGrouping {
         .noDialectName(target: first.name, reason: first.reason, format: naming.format, count: unnamed.count),
         path: recipe.path)
     }
-    skipped += unnamed.map { "\(recipe.path): \($0.name): no name in the \(naming.format.rawValue) dialect: \($0.reason)" }
+    skipped += unnamed.map {
+      "\(recipe.path): \($0.name): no name in the \(naming.format.rawValue) dialect: \($0.reason)"
+    }
   }
 
   /// The output's targets; their scales are those of the sources.
@@ -135,7 +137,9 @@ struct ConvertGrouping {
           .noDialectName(target: first.name, reason: reason, format: naming.format, count: members.count),
           path: recipe.path)
       }
-      skipped += members.map { "\(recipe.path): \($0.source.name): no name in the \(naming.format.rawValue) dialect: \(reason)" }
+      skipped += members.map {
+        "\(recipe.path): \($0.source.name): no name in the \(naming.format.rawValue) dialect: \(reason)"
+      }
       return nil
     }
     let ordered = places.keys.sorted().map { places[$0]! }

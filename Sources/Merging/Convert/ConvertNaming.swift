@@ -87,8 +87,10 @@ struct ConvertNaming {
   private func module(_ target: Target, _ key: TargetKey) -> String? {
     if key.component.isTextEncoder {
       let module = names[key.component]!.dotted(key.path)
-      return module.map { ["encoder.layers.", "embeddings.", "final_layer_norm"].contains(where: $0.hasPrefix)
-        ? "text_model." + $0 : $0 }
+      return module.map {
+        ["encoder.layers.", "embeddings.", "final_layer_norm"].contains(where: $0.hasPrefix)
+          ? "text_model." + $0 : $0
+      }
     }
     // A dotted name is the module's own, unless the key says more: an old spelling, or one of another dialect.
     if let own = target.dottedPath, own.underscored == key.path { return own }

@@ -107,7 +107,8 @@ extension ConvertPlan {
       let target = own[index]
       guard let reread = found[target.names.up] else { throw fault(target.name, "name", target.name, "nothing") }
       guard reread.up.shape == target.upShape, reread.down.shape == target.downShape else {
-        throw fault(target.name, "shape", "\(target.upShape), \(target.downShape)", "\(reread.up.shape), \(reread.down.shape)")
+        throw fault(
+          target.name, "shape", "\(target.upShape), \(target.downShape)", "\(reread.up.shape), \(reread.down.shape)")
       }
       let error = try encoder.relativeError(target, written: reread, folds: folds[index], workspace)
       guard error.isFinite else { throw fault(target.name, "delta", "that of the input", "another") }

@@ -38,6 +38,7 @@ enum ConvertScales {
     guard format == .kohya else { return nil }
     let alphas = Set(targets.map(\.alpha))
     guard alphas.count > 1 else { return nil }
-    return "the targets have \(alphas.count) different alphas, which diffusers misreads; hint: --normalise gives them one"
+    return
+      "the targets have \(alphas.count) different alphas, which diffusers misreads; hint: --normalise gives them one"
   }
 }

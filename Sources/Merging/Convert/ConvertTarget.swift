@@ -82,7 +82,9 @@ extension ConvertTarget {
       SafetensorsLayout.Item(name: names.up, dtype: upDType, shape: upShape),
       SafetensorsLayout.Item(name: names.down, dtype: downDType, shape: downShape),
     ]
-    if let name = names.mid, let mid, let midDType { items.append(.init(name: name, dtype: midDType, shape: mid.shape)) }
+    if let name = names.mid, let mid, let midDType {
+      items.append(.init(name: name, dtype: midDType, shape: mid.shape))
+    }
     // Alphas are always single precision: half precision could not hold scale · rank exactly.
     if let alpha = names.alpha { items.append(SafetensorsLayout.Item(name: alpha, dtype: .f32, shape: [])) }
     return items

@@ -31,7 +31,9 @@ struct ScaleFold {
     let spare = mantissa.magnitude == 1 ? 0 : 1
     let ups = FactorRange(up, upDType, spare: spare), downs = FactorRange(down, downDType, spare: spare)
     let place = Self.place(power, ups, downs)
-    func scaled(_ mantissa: Double, _ power: Int) -> Double { mantissa * Double(sign: .plus, exponent: power, significand: 1) }
+    func scaled(_ mantissa: Double, _ power: Int) -> Double {
+      mantissa * Double(sign: .plus, exponent: power, significand: 1)
+    }
     let onUp = ScaleFold(up: scaled(mantissa, place), down: scaled(1, power - place))
     guard mantissa.magnitude != 1 else {
       self = onUp

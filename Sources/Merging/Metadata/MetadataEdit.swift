@@ -41,7 +41,11 @@ public struct MetadataEdit: Sendable {
       switch change {
       case .set(let entries):
         for entry in entries {
-          if let place = new.firstIndex(where: { $0.key == entry.key }) { new[place] = entry } else { new.append(entry) }
+          if let place = new.firstIndex(where: { $0.key == entry.key }) {
+            new[place] = entry
+          } else {
+            new.append(entry)
+          }
         }
       case .strip(let keys):
         missing += keys.filter { key in !new.contains { $0.key == key } }

@@ -18,7 +18,8 @@ public struct MetadataHashes: Sendable {
   private let stored: String
   private let canonical: String
 
-  static let keys = ["sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256"]
+  /// The entries of metadata that hold hashes.
+  public static let keys = ["sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256"]
 
   /// Reads the whole file, in parts of some megabytes.
   public init(of file: SafetensorsFile) {
@@ -44,7 +45,8 @@ public struct MetadataHashes: Sendable {
     case "sshs_legacy_hash": return prefix + legacy(metadata)
     case "sshs_model_hash": return prefix + canonical
     // The specification leaves the order open: either is right.
-    default: return (prefix.isEmpty && !value.isEmpty ? "" : "0x") + (value.hashDigits == canonical ? canonical : stored)
+    default:
+      return (prefix.isEmpty && !value.isEmpty ? "" : "0x") + (value.hashDigits == canonical ? canonical : stored)
     }
   }
 
