@@ -19,3 +19,4 @@ export LATHE
 swift test "${flags[@]}" --skip-build
 
 bash Tests/training.sh "$LATHE"
+bash Tests/Interop/run.sh "$LATHE"

@@ -141,9 +141,11 @@ private struct ScaleReader {
       guard isUNet(target) || target.key.component.isTextEncoder else { return fromTensors(target) }
       guard let own = alphas[target.key.component] else { return 1 }
       let common = own.mostFrequent
-      // The names under which it remembers alphas of attention are not those of its modules.
-      let isAttention = ["_attn1_", "_attn2_", "_self_attn_"].contains(where: target.key.path.includes)
-      let alpha = isAttention ? common : target.names.alpha == nil ? common : target.alpha ?? common
+      // The names under which it remembers alphas of attention are not those of its modules; with transformers 5.6 and
+      // later no name of a text encoder is.
+      let isForgotten =
+        target.key.component.isTextEncoder || ["_attn1_", "_attn2_"].contains(where: target.key.path.includes)
+      let alpha = isForgotten || target.names.alpha == nil ? common : target.alpha ?? common
       return alpha / Double(target.down.shape[0])
     case .diffusers:
       return isBare && !target.name.hasPrefix("unet.") && !target.name.hasPrefix("text_encoder") ? nil : target.scale

@@ -62,7 +62,7 @@ public struct ModuleNames: Sendable {
         }
       }
     }
-    guard !pieces.isEmpty, best[0]?.ways == 1 else { return nil }
+    guard !flat.isEmpty, best[0]?.ways == 1 else { return nil }
     var names: [String] = [], place = 0
     while place < pieces.count {
       let end = best[place]!.end
@@ -102,7 +102,8 @@ public struct ModuleNames: Sendable {
     "norm3", "norm_out", "linear", "linear_1", "linear_2", "img_mlp", "txt_mlp", "img_mod", "txt_mod", "img_in",
     "txt_in", "txt_norm", "time_text_embed", "timestep_embedder", "text_embedder", "emb", "layers", "noise_refiner",
     "context_refiner", "attention", "feed_forward", "w1", "w2", "w3", "adaLN_modulation", "t_embedder", "mlp",
-    "cap_embedder", "caption_projection", "linear1", "linear2", "audio_attn1", "audio_attn2", "audio_ff",
+    "cap_embedder", "caption_projection", "audio_caption_projection", "linear1", "linear2", "audio_attn1",
+    "audio_attn2", "audio_ff",
     "audio_to_video_attn", "video_to_audio_attn", "audio_proj_out", "conv1", "conv2", "norm_q", "norm_k", "diff_ff",
     "scale_shift_table",
   ]

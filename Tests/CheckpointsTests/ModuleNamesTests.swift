@@ -5,7 +5,10 @@ import Testing
 /// Proves that names get their dots back and find the other dialect's names, without a checkpoint: against the names of
 /// tiny models that diffusers' own converters made.
 @Suite struct ModuleNamesTests {
-  static let goldens = NameGolden.all.filter { $0.network == .denoiser }
+  /// ComfyUI's names of HunyuanVideo are the authors' once their dots are gone.
+  static let goldens = NameGolden.all.filter { $0.network == .denoiser && $0.name != "hunyuan-video-repacked" }
+  /// Stable Diffusion's names are translated by `TargetKey`; its map has several originals for some modules.
+  static let transformers = goldens.filter { !$0.name.contains("unet") }
 
   /// Modules with matrices or convolutions, which adapters can change.
   private func modules(_ shapes: [(name: String, rank: Int)]) -> [String] {
@@ -24,16 +27,15 @@ import Testing
     }
   }
 
-  @Test(arguments: goldens) func counterparts(golden: NameGolden) throws {
+  @Test(arguments: transformers) func counterparts(golden: NameGolden) throws {
     let family = try #require(Family(rawValue: golden.family)),
       names = ModuleNames(family: family, component: .denoiser)
     let originals = Set(modules(golden.originalTensors.map { ($0.name, $0.shape.count) }))
-    var covered: Set<String> = []
     for module in modules(golden.diffusers.map { ($0.key, $0.value.shape.count) }) {
-      let counterpart = names.counterpart(of: module, isLast: false)
+      let shape = golden.diffusers[module + ".weight"]!.shape, isLast = shape[0] == 2 * shape[1]
+      let counterpart = names.counterpart(of: module, isLast: isLast)
       #expect(originals.contains(counterpart.original) || golden.unmapped.contains(module + ".weight"), "\(module)")
-      covered.insert(counterpart.original)
-      let back = names.counterpart(of: counterpart.original, isLast: false)
+      let back = names.counterpart(of: counterpart.original, isLast: isLast)
       #expect(back.diffusers.contains(module), "\(module)")
     }
   }

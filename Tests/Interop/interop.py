@@ -13,6 +13,7 @@ import sys
 
 import torch
 from diffusers import StableDiffusionPipeline, StableDiffusionXLPipeline, UNet2DConditionModel
+from diffusers.utils import logging as diffusers_logging
 from peft import PeftModel
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file, save_file
@@ -21,6 +22,7 @@ from transformers.utils import logging
 
 logging.set_verbosity_error()
 logging.disable_progress_bar()
+diffusers_logging.set_verbosity(diffusers_logging.CRITICAL)
 torch.set_grad_enabled(False)
 torch.set_num_threads(2)
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -181,7 +183,7 @@ def check_pipeline(folder):
         for file, part in zip((plain, mixed), parts):
             lathe("convert", file, "-o", part, "--to", name)
         lathe("merge", f"{parts[0]}@0.7", f"{parts[1]}@-0.4", "-o", out, "--force")
-        base.compare(f"merge in {name}'s names", base.in_diffusers(out)[0], base.baked(out))
+        base.compare(f"merge in the {name} dialect", base.in_diffusers(out)[0], base.baked(out))
     check_loaders(base, mixed)
 
 
