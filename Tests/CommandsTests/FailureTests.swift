@@ -34,7 +34,7 @@ import Testing
     Case(
       name: "no rule", arguments: ["resize", "STYLE", "-o", "OUT"], status: 64,
       message:
-        "Error: expected one of --rank, --energy, --max-error, --size, --sv-ratio, --sv-fro, --sv-cumulative or --curve, found none\n"
+        "Error: expected one of --rank, --energy, --max-error, --size, --sv-ratio, --sv-fro, --sv-cumulative, --until or --curve, found none\n"
     ),
     Case(
       name: "two rules", arguments: ["resize", "STYLE", "-o", "OUT", "--rank", "1", "--size", "1kB"], status: 64,

@@ -10,12 +10,18 @@ import Testing
   private let fused = "lora_unet_double_blocks_0_img_attn_qkv"
   private let parts = ["to_q", "to_k", "to_v"].map { "transformer.transformer_blocks.0.attn.\($0)" }
 
+  /// A target that tells the family.
+  private func tell(_ pico: inout Pico, kohya: Bool) {
+    let name = kohya ? "lora_unet_single_blocks_9_linear2" : "transformer.single_transformer_blocks.9.proj_out"
+    pico.add(name, rows: 12, inputs: 60, rank: 2, alpha: kohya ? 2 : nil)
+  }
+
   @Test("A fused projection becomes three with one down factor, and the same file again")
   func split() throws {
     let folder = try TemporaryFolder(), path = folder.file("a.safetensors")
     var pico = Pico(seed: 5)
     pico.add(fused, rows: 36, inputs: 12, rank: 4, alpha: 4)
-    pico.add("lora_unet_double_blocks_0_img_attn_proj", rows: 12, inputs: 12, rank: 4, alpha: 4)
+    tell(&pico, kohya: true)
     let source = try #require(try pico.write(to: path).targets.first { $0.name == fused }), dense = source.dense
     let run = try Converting(ConvertRecipe(path, .diffusers), to: folder.file("b.safetensors"))
     for (index, name) in parts.enumerated() {
@@ -34,14 +40,16 @@ import Testing
     let folder = try TemporaryFolder(), path = folder.file("a.safetensors")
     var pico = Pico(seed: 6, .diffusers)
     for (name, rank) in zip(parts, [2, 3, 4]) { pico.add(name, rows: 12, inputs: 12, rank: rank) }
-    let source = try pico.write(to: path)
+    tell(&pico, kohya: false)
+    let all = try pico.write(to: path).targets,
+      source = try parts.map { name in try #require(all.first { $0.name == name }) }
     let run = try Converting(ConvertRecipe(path, .kohya), to: folder.file("b.safetensors")),
       target = try run.target(fused)
     #expect(target.rank == 9 && target.scale == 1 && target.alpha == 9)
-    #expect(target.dense == source.targets.flatMap(\.dense))
-    #expect(run.result.entries.map(\.newName) == [fused, fused, fused])
+    #expect(target.dense == source.flatMap(\.dense))
+    #expect(run.result.entries.count { $0.newName == fused } == 3)
     let back = try Converting(ConvertRecipe(folder.file("b.safetensors"), .diffusers), to: folder.file("c.safetensors"))
-    for old in source.targets {
+    for old in source {
       let target = try back.target(old.name)
       #expect(target.rank == old.rank && target.up.doubles() == old.up.doubles())
     }
@@ -84,16 +92,18 @@ import Testing
     let folder = try TemporaryFolder(), path = folder.file("a.safetensors")
     var pico = Pico(seed: 9, .diffusers)
     for name in parts { pico.add(name, rows: 4, inputs: 4, rank: 2) }
+    tell(&pico, kohya: false)
     pico.metadata = [
       (
         "lora_adapter_metadata",
         #"{"transformer.r":2,"transformer.lora_alpha":2,"transformer.alpha_pattern":{"transformer_blocks.0.attn.to_k":8}}"#
       )
     ]
-    let source = try pico.write(to: path)
-    #expect(source.targets.map(\.scale) == [1, 4, 1])
+    let all = try pico.write(to: path).targets,
+      source = try parts.map { name in try #require(all.first { $0.name == name }) }
+    #expect(source.map(\.scale) == [1, 4, 1])
     let run = try Converting(ConvertRecipe(path, .kohya), to: folder.file("b.safetensors"))
-    #expect(try run.target(fused).dense == source.targets.flatMap(\.dense))
+    #expect(try run.target(fused).dense == source.flatMap(\.dense))
     #expect(run.result.entries.allSatisfy { $0.relativeError == 0 })
   }
 
@@ -102,8 +112,7 @@ import Testing
     let folder = try TemporaryFolder(), path = folder.file("a.safetensors")
     var pico = Pico(seed: 10, toDiffusers ? .kohya : .diffusers)
     let names = ["lora_unet_final_layer_adaLN_modulation_1", "transformer.norm_out.linear"]
-    // A target that tells the family.
-    pico.add(toDiffusers ? fused : parts[0], rows: toDiffusers ? 18 : 6, inputs: 6, rank: 2)
+    tell(&pico, kohya: toDiffusers)
     pico.add(names[toDiffusers ? 0 : 1], rows: 12, inputs: 6, rank: 2)
     let source = try pico.write(to: path)
     let run = try Converting(ConvertRecipe(path, toDiffusers ? .diffusers : .kohya), to: folder.file("b.safetensors"))
@@ -123,5 +132,14 @@ import Testing
       let target = try run.target("transformer.single_transformer_blocks.\(block).attn.\(name)")
       #expect(target.dense == rows(index * size..<(index + 1) * size, of: part.dense, columns: part.columns))
     }
+  }
+
+  @Test("Without a family there are no names in the other dialect")
+  func unknownFamily() throws {
+    let folder = try TemporaryFolder(), path = folder.file("a.safetensors")
+    var pico = Pico(seed: 10, .diffusers)
+    pico.add(parts[0], rows: 6, inputs: 6, rank: 2)
+    try pico.write(to: path)
+    #expect(throws: MergingError.self) { try ConvertPlan(ConvertRecipe(path, .kohya)) }
   }
 }

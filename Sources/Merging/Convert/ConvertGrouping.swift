@@ -171,7 +171,7 @@ struct ConvertGrouping {
     if names.alpha != nil { scaling = .tensor }
     if keepsMid { names.mid = place.name + ".lora_mid.weight" }
     let cores = keepsMid ? [] : parts.compactMap(\.source.mid?.dtype)
-    let hasAlpha = if case .tensor = scaling { true } else { false }
+    let hasAlpha = if case .none = scaling { false } else { true }
     func dtype(_ own: [DType]) -> DType { recipe.dtype ?? Self.common(own, keepsBytes: hasAlpha) }
     var target = ConvertTarget(
       key: place.key, name: place.name, dottedPath: place.dottedPath, names: names, parts: parts, rows: rows,

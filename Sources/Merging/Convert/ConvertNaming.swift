@@ -57,6 +57,9 @@ struct ConvertNaming {
     if isSame, [.cloneofsimo, .xlabs, .peft].contains(format) || family == .languageModel { return own(target, key) }
     if family == .languageModel { return .none(reason: "it belongs to a language model") }
     if target.isTransposed { return .none(reason: "its base stores the matrix transposed") }
+    if !isSame, family == .unknown, !key.component.isTextEncoder, !Self.isInUNet(key.path) {
+      return .none(reason: "the model's family is not known, and with it the names of the other dialect")
+    }
     // XLabs changes only the first rows of this module.
     let isPart = key.path.hasSuffix("_qkv_rows")
     let path = isPart ? key.path.dropping(suffix: "_qkv_rows") : key.path
@@ -81,6 +84,11 @@ struct ConvertNaming {
         share: nil, swaps: isOriginal && counterpart.swapsHalves)
     }
     return split(target, counterpart, key, isPart: isPart)
+  }
+
+  private static func isInUNet(_ path: String) -> Bool {
+    ["down_blocks_", "mid_block_", "up_blocks_", "conv_", "time_embedding_", "add_embedding_", "class_embedding"]
+      .contains(where: path.hasPrefix)
   }
 
   /// The dotted name of the target's module in its base.
