@@ -23,6 +23,9 @@ public struct MergingError: Error, CustomStringConvertible {
     case unchanged(reason: String)
     case rankCap(limit: Double, smallest: Double, rank: Int)
     case severalNetworks(format: AdapterFormat)
+    case noDialectName(target: String, reason: String, format: AdapterFormat, count: Int)
+    case embeddingNames(first: String, second: String)
+    case noMetadata(key: String)
   }
 
   public let kind: Kind
@@ -70,6 +73,13 @@ public struct MergingError: Error, CustomStringConvertible {
         case .rankCap(let limit, let smallest, let rank):
           "max-error: expected at least \(Self.short(smallest)) with ranks up to \(rank), found \(Self.short(limit)); hint: "
             + "a higher --max-rank"
+        case .noDialectName(let target, let reason, let format, let count):
+          "\(target): name: expected one that the \(format.rawValue) dialect has, found none: \(reason)"
+            + (count > 1 ? " (and \(count - 1) more targets)" : "")
+            + "; hint: --allow-unmatched leaves such targets out"
+        case .noMetadata(let key): "\(key): expected an entry of this name in the metadata, found none"
+        case .embeddingNames(let first, let second):
+          "\(second): expected tokens whose files can have different names, found \(first) beside it"
         case .severalNetworks(let format):
           "expected changes in one network, found several, and a \(format.rawValue) adapter holds one; hint: --format kohya"
         }
