@@ -42,7 +42,8 @@ public struct LoaderScales: Sendable {
     // A file without plain LoRA says nothing about what loaders make of it.
     for loader in Loader.allCases where !plain.isEmpty && !rows.contains(where: { $0.scales[loader] != nil }) {
       refusals[loader] =
-        "reads no \(adapter.format.rawValue) names" + (reader.isBare ? " without a network before them" : "")
+        (loader == .diffusers ? reader.diffusersScales?.refusal : nil)
+        ?? "reads no \(adapter.format.rawValue) names" + (reader.isBare ? " without a network before them" : "")
     }
     self.refusals = refusals
   }
@@ -66,9 +67,8 @@ private struct ScaleReader {
   let adapter: Adapter
   /// Whether dotted names begin with a module, not with the network that it is in.
   let isBare: Bool
-  /// Alphas of each network, in the file's order.
-  private let alphas: [Component: [Double]]
-  private let hasScaleTensors: Bool
+  /// For kohya's names of Stable Diffusion.
+  let diffusersScales: DiffusersScales?
 
   init(_ adapter: Adapter) {
     self.adapter = adapter
@@ -78,12 +78,8 @@ private struct ScaleReader {
         ["down_blocks.", "mid_block.", "up_blocks.", "transformer_blocks.", "single_transformer_blocks."]
           .contains { target.name.hasPrefix($0) }
       }
-    var alphas: [Component: [Double]] = [:]
-    for target in adapter.targets where target.names.alpha != nil {
-      if let alpha = target.alpha { alphas[target.key.component, default: []].append(alpha) }
-    }
-    self.alphas = alphas
-    hasScaleTensors = adapter.targets.contains { $0.names.alpha?.hasSuffix(".scale") == true }
+    diffusersScales =
+      adapter.format == .kohya && Self.isStableDiffusion(adapter) ? DiffusersScales(adapter) : nil
   }
 
   func scale(of target: Target, in loader: LoaderScales.Loader) -> Double? {
@@ -106,11 +102,24 @@ private struct ScaleReader {
 
   private var isStableDiffusion: Bool { [.sd1, .sd2, .sdxl, .sdxlRefiner].contains(adapter.family) }
 
+  /// Also when the family is not known, but all targets have names of its networks.
+  private static func isStableDiffusion(_ adapter: Adapter) -> Bool {
+    switch adapter.family {
+    case .sd1, .sd2, .sdxl, .sdxlRefiner: true
+    case .unknown: adapter.targets.allSatisfy { $0.key.component.isTextEncoder || hasUNetName($0) }
+    default: false
+    }
+  }
+
+  private static func hasUNetName(_ target: Target) -> Bool {
+    [
+      "down_blocks_", "mid_block_", "up_blocks_", "conv_in", "conv_out", "time_embedding_linear_",
+      "add_embedding_linear_",
+    ].contains(where: target.key.path.hasPrefix)
+  }
+
   private func isUNet(_ target: Target) -> Bool {
-    !target.key.component.isTextEncoder
-      && (isStableDiffusion
-        || ["down_blocks_", "mid_block_", "up_blocks_", "conv_in", "conv_out"].contains(
-          where: target.key.path.hasPrefix))
+    !target.key.component.isTextEncoder && (isStableDiffusion || Self.hasUNetName(target))
   }
 
   // MARK: sd-scripts
@@ -138,17 +147,9 @@ private struct ScaleReader {
   private func diffusers(_ target: Target) -> Double? {
     switch adapter.format {
     case .kohya:
-      // It stops at names that are left over, and knows neither of these.
-      if hasScaleTensors || target.mid != nil { return nil }
-      guard isUNet(target) || target.key.component.isTextEncoder else { return fromTensors(target) }
-      guard let own = alphas[target.key.component] else { return 1 }
-      let common = own.mostFrequent
-      // The names under which it remembers alphas of attention are not those of its modules; with transformers 5.6 and
-      // later no name of a text encoder is.
-      let isForgotten =
-        target.key.component.isTextEncoder || ["_attn1_", "_attn2_"].contains(where: target.key.path.includes)
-      let alpha = isForgotten || target.names.alpha == nil ? common : target.alpha ?? common
-      return alpha / Double(target.down.shape[0])
+      if let diffusersScales { return diffusersScales.scale(of: target) }
+      // It has no rule for kohya's names of SD3, and none for T5.
+      return adapter.family == .sd3 || target.key.component == .textEncoder3 ? nil : fromTensors(target)
     case .diffusers:
       return isBare && !target.name.hasPrefix("unet.") && !target.name.hasPrefix("text_encoder") ? nil : target.scale
     case .native: return isUNet(target) || target.key.component.isTextEncoder ? nil : fromTensors(target)
@@ -173,16 +174,6 @@ private struct ScaleReader {
   /// Takes a target for the text before the first dot, so that no dotted name is ever found.
   private func readsInA1111(_ target: Target) -> Bool {
     adapter.format == .kohya && (isStableDiffusion || adapter.family == .sd3 || adapter.family == .unknown)
-  }
-}
-
-extension [Double] {
-  /// The value that occurs most often; the first of equals, as Python's `Counter` has it.
-  fileprivate var mostFrequent: Double {
-    var counts: [Double: Int] = [:]
-    for value in self { counts[value, default: 0] += 1 }
-    let most = counts.values.max()
-    return first { counts[$0] == most }!
   }
 }
 
