@@ -111,7 +111,10 @@ struct OutputPlace {
   /// Fails early when a file or the folder cannot be made, or when one of the files exists and may not be replaced.
   func check(overwriting: Bool) throws {
     guard let folder else { return try TemporaryFile.checkDestination(tensorFile, overwriting: overwriting) }
-    if isNew { return try TemporaryFile.checkDestination(folder, overwriting: false) }
+    if isNew {
+      guard !FileManager.default.fileExists(atPath: folder) else { throw MergingError(.needsFolder, path: folder) }
+      return try TemporaryFile.checkDestination(folder, overwriting: false)
+    }
     for file in [tensorFile, folder + "/adapter_config.json"] {
       try TemporaryFile.checkDestination(file, overwriting: overwriting)
     }

@@ -43,7 +43,7 @@ public struct RefactorPlan: Sendable {
     targets = try Self.targets(adapters, recipe, OutputNaming(format: format, family: family, adapters: adapters))
     try Self.checkNames(targets, format, adapters)
     if recipe.dtype?.bits == 8, targets.contains(where: { $0.names.alpha == nil }) {
-      throw MergingError(.noAlpha(dtype: recipe.dtype!, format: format), path: adapters[0].path)
+      throw MergingError(.noAlpha(dtype: recipe.dtype!, format: format, option: "--format"), path: adapters[0].path)
     }
     skipped = adapters.flatMap { adapter in adapter.unknown.map { "\(adapter.path): \($0)" } }
     passedThrough = try Self.passedThrough(adapters)

@@ -66,6 +66,43 @@ import Testing
     #expect(try Tool.run(["convert", path, "-o", folder.file("c.safetensors")]).status == 64)
   }
 
+  @Test("One line says why nothing was written", arguments: ConvertCommandTests.refusals)
+  func refusal(_ arguments: [String], status: Int32, message: String) throws {
+    let folder = try TemporaryFolder(), adapter = try Fixture.adapter(in: folder)
+    try writeAdapter(
+      to: folder.file("new.safetensors"),
+      tensors: [filler("lora_unet_new.lora_up.weight", [8, 2]), filler("lora_unet_new.lora_down.weight", [2, 8])])
+    try folder.write([1], to: "file")
+    try folder.write([], to: "empty.safetensors")
+    let names = try folder.names
+    let run = try Tool.run(
+      ["convert"]
+        + arguments.map { $0.hasPrefix("/") ? folder.file(String($0.dropFirst())) : $0 == "STYLE" ? adapter : $0 })
+    #expect(run.status == status && run.output.isEmpty)
+    let lines = run.errors.split(separator: "\n").filter { $0.hasPrefix("lathe: error: ") }
+    #expect(lines.count == 1 && lines[0].contains(message), "\(run.errors)")
+    #expect(try folder.names == names && folder.bytes(of: "file") == [1])
+  }
+
+  static let refusals: [([String], Int32, String)] = [
+    (["/none.safetensors", "--to", "peft", "-o", "/out"], 66, "none.safetensors: no such file"),
+    (["/empty.safetensors", "--to", "peft", "-o", "/out"], 65, "header: expected at least 8 bytes, found 0; hint: "),
+    (
+      ["STYLE", "--to", "peft", "-o", "/file"], 64,
+      "file: expected the name of a folder for a PEFT adapter, found a file's"
+    ),
+    (["STYLE", "--to", "peft", "-o", "/file", "--force"], 64, "expected the name of a folder for a PEFT adapter"),
+    (["STYLE", "--to", "peft", "-o", "/no/out"], 73, "cannot create: "),
+    (
+      ["STYLE", "--to", "diffusers", "--dtype", "f8_e4m3", "-o", "/out.safetensors"], 64,
+      "the diffusers names have none; hint: --to kohya"
+    ),
+    (
+      ["/new.safetensors", "--to", "diffusers", "--allow-unmatched", "-o", "/out.safetensors"], 65,
+      "expected at least one target that the diffusers dialect has a name for, found none"
+    ),
+  ]
+
   @Test("Loaders that disagree are a problem with its cure")
   func loaders() throws {
     let folder = try TemporaryFolder(), path = folder.file("a.safetensors")

@@ -91,4 +91,38 @@ import Testing
     }
     #expect(try folder.bytes(of: "1.safetensors") == folder.bytes(of: "3.safetensors"))
   }
+
+  @Test("Folders that tell no family each do so together: kohya's names of SDXL, and a word about PEFT's text encoder")
+  func folders() throws {
+    let folder = try TemporaryFolder()
+    let names = [
+      "lora_unet_input_blocks_4_1_proj_in", "lora_te1_text_model_encoder_layers_0_mlp_fc1",
+      "lora_te2_text_model_encoder_layers_0_mlp_fc1",
+    ]
+    var pico = Pico(seed: 5)
+    for name in names { pico.add(name, rows: 6, inputs: 5, rank: 2, alpha: 2) }
+    let source = try pico.write(to: folder.file("a.safetensors"))
+    let there = try Converting(ConvertRecipe(source.path, .peft), to: folder.file("there"))
+    #expect(
+      there.outputs.count == 3 && there.plan.warnings.contains { $0.contains("text encoder 1: with transformers") })
+    let back = try Converting(ConvertRecipe(folder.file("there"), .kohya), to: folder.file("back.safetensors"))
+    #expect(Set(back.targets.map(\.name)) == Set(names) && back.plan.family == .sdxl)
+    #expect(!back.plan.warnings.contains { $0.contains("transformers") })
+  }
+
+  @Test("Loaders that read a file with mixed alphas otherwise are a warning about that file")
+  func mixedAlphas() throws {
+    let folder = try TemporaryFolder()
+    var pico = Pico(seed: 6)
+    for (place, alpha) in [("in", 1.0), ("out", 2)] {
+      pico.add("lora_unet_mid_block_attentions_0_proj_" + place, rows: 6, inputs: 5, rank: 2, alpha: alpha)
+    }
+    let source = try pico.write(to: folder.file("a.safetensors"))
+    let plan = try ConvertPlan(ConvertRecipe(source.path, .kohya))
+    #expect(
+      plan.warnings == [
+        "\(source.path): the targets have 2 different alphas, which diffusers misreads; hint: --normalise gives them one"
+      ])
+    #expect(try ConvertPlan(ConvertRecipe(source.path, .kohya, normalises: true)).warnings.isEmpty)
+  }
 }

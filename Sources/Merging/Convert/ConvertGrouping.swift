@@ -75,8 +75,7 @@ struct ConvertGrouping {
       }
     }
     guard !targets.isEmpty else {
-      throw MergingError(
-        .noDialectName(target: "targets", reason: "none is left", format: naming.format, count: 1), path: recipe.path)
+      throw MergingError(.noDialectTargets(format: naming.format), path: recipe.path)
     }
     return targets
   }

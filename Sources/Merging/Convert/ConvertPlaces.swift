@@ -43,7 +43,10 @@ struct ConvertPlaces {
   /// Fails early when something cannot be made, or exists and may not be replaced.
   func check(overwriting: Bool) throws {
     for file in embeddings { try TemporaryFile.checkDestination(file, overwriting: overwriting) }
-    if let folder, isNew { return try TemporaryFile.checkDestination(folder, overwriting: false) }
+    if let folder, isNew {
+      guard !FileManager.default.fileExists(atPath: folder) else { throw MergingError(.needsFolder, path: folder) }
+      return try TemporaryFile.checkDestination(folder, overwriting: false)
+    }
     for place in places { try place.check(overwriting: overwriting) }
   }
 

@@ -49,10 +49,7 @@ public struct ConvertPlan: Sendable {
     }
     self.recipe = recipe
     adapters = sources.map(\.adapter)
-    // A text encoder in a folder of its own looks like a language model.
-    family =
-      sources.filter { $0.component == nil || $0.adapter.family != .languageModel }.map(\.adapter.family)
-      .first { $0 != .unknown } ?? .unknown
+    family = Self.family(of: sources)
     format = recipe.format ?? adapters[0].format
     let hasAlphas = format == .kohya || sources.contains { $0.adapter.targets.contains { $0.names.alpha != nil } }
     var grouping = ConvertGrouping(recipe, sources, family: family, format: format, keepsAlphas: hasAlphas)
@@ -60,10 +57,13 @@ public struct ConvertPlan: Sendable {
     var made = try grouping.targets()
     var notes = grouping.notes
     if recipe.dtype?.bits == 8, made.contains(where: { if case .tensor = $0.scaling { false } else { true } }) {
-      throw MergingError(.noAlpha(dtype: recipe.dtype!, format: format), path: recipe.path)
+      throw MergingError(.noAlpha(dtype: recipe.dtype!, format: format, option: "--to"), path: recipe.path)
     }
     ConvertScales.assign(to: &made, normalising: recipe.normalises)
-    if !recipe.normalises, let warning = ConvertScales.mixedAlphas(made, format) { notes.append(warning) }
+    if !recipe.normalises, let warning = ConvertScales.mixedAlphas(made, format) {
+      notes.append("\(recipe.path): \(warning)")
+    }
+    if recipe.format == .peft, let warning = Self.lostLevel(in: made) { notes.append("\(recipe.path): \(warning)") }
     skipped =
       grouping.skipped
       + adapters.flatMap { adapter in
@@ -78,6 +78,25 @@ public struct ConvertPlan: Sendable {
       adapters.flatMap { adapter in
         AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
       } + notes
+  }
+
+  /// The first known one; of several that tell nothing each what they are together.
+  private static func family(of sources: [ConvertSource]) -> Family {
+    // A text encoder in a folder of its own looks like a language model.
+    let known = sources.filter { $0.component == nil || $0.adapter.family != .languageModel }
+      .map(\.adapter.family).first { $0 != .unknown }
+    return known
+      ?? Family.detect(
+        sources.flatMap { source in source.adapter.targets.map { (source.key(of: $0), $0.inputs) } })
+  }
+
+  /// A warning about PEFT adapters of CLIP's text encoder, which newer versions of transformers give shorter names.
+  private static func lostLevel(in targets: [ConvertTarget]) -> String? {
+    let level = "text_model."
+    guard targets.contains(where: { $0.key.component == .textEncoder1 && $0.dottedPath?.hasPrefix(level) == true })
+    else { return nil }
+    return "text encoder 1: with transformers 5.6 or newer PEFT passes it over with a warning; hint: "
+      + "PeftModel.from_pretrained(…, key_mapping={\"^text_model.\": \"\"})"
   }
 
   /// PEFT adapters hold one network each.
