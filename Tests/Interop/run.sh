@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Opens what Lathe writes in diffusers and PEFT, and compares the fused weights with Lathe's own bake. Installs Python
-# packages into a folder of their own, once; afterwards it takes about a minute.
+# Opens what Lathe writes in diffusers, PEFT and LyCORIS, and compares the fused weights with Lathe's own bake. Installs
+# Python packages into a folder of their own, once; afterwards it takes a few minutes.
 #
 #   bash Tests/Interop/run.sh LATHE      the built program
 #
