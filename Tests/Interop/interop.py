@@ -257,7 +257,10 @@ def random_adapter(base, path, seed, ranks, alphas):
 
 
 def random_products(base, path, seed, kind):
-    """An adapter of LyCORIS' LoHa or LoKr, or of whole differences, for the matrices."""
+    """An adapter of LyCORIS' LoHa or LoKr, or of whole differences, for the matrices.
+
+    Their scale is 1: LyCORIS 4.1.3 applies that of a LoHa or LoKr twice when it merges, and once when it runs.
+    """
     generator, tensors = torch.Generator().manual_seed(seed), {}
 
     def draw(*shape):
@@ -268,16 +271,19 @@ def random_products(base, path, seed, kind):
             continue
         rows, columns = shape
         if kind == "LoHa":
-            # LyCORIS 4.1.3 applies the scale of a LoHa twice when it merges (and once when it runs): so it is 1.
             alpha = 2
             for part in ("1", "2"):
                 tensors[f"{name}.hada_w{part}_a"] = draw(rows, 2)
                 tensors[f"{name}.hada_w{part}_b"] = draw(2, columns)
         elif kind == "LoKr":
             tensors[f"{name}.lokr_w1"] = draw(2, 2)
-            tensors[f"{name}.lokr_w2_a"] = draw(rows // 2, 2)
-            tensors[f"{name}.lokr_w2_b"] = draw(2, columns // 2)
-            alpha = 3
+            # LyCORIS expects a whole second factor where the rank is not below half its width.
+            if max(rows, columns) // 2 > 2:
+                tensors[f"{name}.lokr_w2_a"] = draw(rows // 2, 1)
+                tensors[f"{name}.lokr_w2_b"] = draw(1, columns // 2)
+            else:
+                tensors[f"{name}.lokr_w2"] = draw(rows // 2, columns // 2)
+            alpha = 1
         else:
             tensors[f"{name}.diff"] = draw(rows, columns)
             continue
