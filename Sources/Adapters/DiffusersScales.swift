@@ -14,6 +14,9 @@ struct DiffusersScales {
   private let isXL: Bool
   /// Whether some targets of the UNet have diffusers' names, so that SDXL's loader drops those with the authors' names.
   private let dropsAuthorsNames: Bool
+  /// Text encoders whose queries, keys and values keep their old names, which no module has: those in which no `out_proj`
+  /// tells diffusers that names are old.
+  private let misnamed: Set<Component>
   /// The commonest alpha of each network that has any.
   private let common: [Component: Double]
 
@@ -25,6 +28,10 @@ struct DiffusersScales {
       [.sdxl, .sdxlRefiner].contains(adapter.family)
       || adapter.family == .unknown && adapter.targets.contains { Self.hasAuthorsName($0) }
     dropsAuthorsNames = isXL && adapter.targets.contains { Self.hasDiffusersName($0) }
+    misnamed = Set(
+      adapter.targets.map(\.key.component).filter { component in
+        component.isTextEncoder && !adapter.targets.contains { $0.key.component == component && $0.isOutputOfAttention }
+      })
     guard refusal == nil else {
       common = [:]
       return
@@ -64,6 +71,7 @@ struct DiffusersScales {
   private func isPassedOver(_ target: Target) -> Bool {
     // It knows the layers for sizes and crops by the authors' names only.
     if target.name.hasPrefix("lora_unet_add_embedding_") { return true }
+    if misnamed.contains(target.key.component), target.key.path.includes("_self_attn_") { return true }
     guard Self.hasAuthorsName(target) else { return false }
     // Only SDXL's loader knows the authors' numbers of blocks; the first convolution has a rule of its own.
     return isXL ? dropsAuthorsNames : !target.name.includes("input_blocks_0_0")
@@ -83,6 +91,12 @@ struct DiffusersScales {
     // Magnitudes of DoRA are left out with a warning, and the rest is loaded.
     for target in adapter.unsupported where target.algorithm != .dora {
       return "stops at \(target.algorithm.rawValue) (\(target.name))"
+    }
+    for component in Set(adapter.targets.map(\.key.component)).sorted() where component.isTextEncoder {
+      let own = adapter.targets.filter { $0.key.component == component }
+      if !own.contains(where: { $0.isOutputOfAttention || $0.key.path.includes("_mlp_") }) {
+        return "stops at the \(component.title), of which neither out_proj nor mlp changes"
+      }
     }
     return (adapter.unknown.first ?? adapter.passedThrough.first?.name).map { "stops at \($0)" }
   }
@@ -143,6 +157,10 @@ struct DiffusersScales {
     }
     return table.compactMap(\.self)
   }
+}
+
+extension Target {
+  fileprivate var isOutputOfAttention: Bool { key.path.includes("_self_attn_out_proj") }
 }
 
 extension [Double] {

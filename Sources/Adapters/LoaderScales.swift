@@ -42,7 +42,7 @@ public struct LoaderScales: Sendable {
     // A file without plain LoRA says nothing about what loaders make of it.
     for loader in Loader.allCases where !plain.isEmpty && !rows.contains(where: { $0.scales[loader] != nil }) {
       refusals[loader] =
-        (loader == .diffusers ? reader.diffusersScales?.refusal : nil)
+        (loader == .diffusers ? reader.diffusersScales?.refusal ?? reader.encoderRefusal : nil)
         ?? "reads no \(adapter.format.rawValue) names" + (reader.isBare ? " without a network before them" : "")
     }
     self.refusals = refusals
@@ -69,6 +69,8 @@ private struct ScaleReader {
   let isBare: Bool
   /// For kohya's names of Stable Diffusion.
   let diffusersScales: DiffusersScales?
+  /// Why diffusers stops at a file with its own names.
+  let encoderRefusal: String?
 
   init(_ adapter: Adapter) {
     self.adapter = adapter
@@ -80,6 +82,19 @@ private struct ScaleReader {
       }
     diffusersScales =
       adapter.format == .kohya && Self.isStableDiffusion(adapter) ? DiffusersScales(adapter) : nil
+    encoderRefusal = Self.encoderRefusal(of: adapter)
+  }
+
+  /// It tells the kind of a CLIP text encoder's names by those of attention alone.
+  private static func encoderRefusal(of adapter: Adapter) -> String? {
+    guard adapter.format == .diffusers else { return nil }
+    for component in [Component.textEncoder1, .textEncoder2] {
+      let own = adapter.targets.filter { $0.key.component == component }
+      if !own.isEmpty, own.allSatisfy({ $0.key.path.includes("_mlp_") && $0.names.down.hasSuffix(".lora_A.weight") }) {
+        return "stops at the \(component.title), of which only mlp changes"
+      }
+    }
+    return nil
   }
 
   func scale(of target: Target, in loader: LoaderScales.Loader) -> Double? {
@@ -151,6 +166,7 @@ private struct ScaleReader {
       // It has no rule for kohya's names of SD3, and none for T5.
       return adapter.family == .sd3 || target.key.component == .textEncoder3 ? nil : fromTensors(target)
     case .diffusers:
+      if encoderRefusal != nil { return nil }
       return isBare && !target.name.hasPrefix("unet.") && !target.name.hasPrefix("text_encoder") ? nil : target.scale
     case .native: return isUNet(target) || target.key.component.isTextEncoder ? nil : fromTensors(target)
     case .xlabs: return 1

@@ -75,6 +75,18 @@ import Testing
       LoaderScales(of: adapter).refusals.keys.sorted { $0.rawValue < $1.rawValue } == [.a1111, .peft, .sdScripts])
   }
 
+  @Test("Diffusers stops at its own names where of a text encoder only the perceptrons change")
+  func perceptrons() throws {
+    let query = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q"
+    let layer = "text_encoder.text_model.encoder.layers.0."
+    let adapter = try adapter([(query, nil), (layer + "mlp.fc1", nil)], dotted: true)
+    #expect(LoaderScales(of: adapter).refusals[.diffusers] == "stops at the text encoder 1, of which only mlp changes")
+    let more = try self.adapter(
+      [(query, nil), (layer + "mlp.fc1", nil), (layer + "self_attn.q_proj", nil)], dotted: true)
+    #expect(LoaderScales(of: more).refusals[.diffusers] == nil)
+    #expect(try scales(more, layer + "mlp.fc1")[.diffusers] == 1)
+  }
+
   @Test("Names without a network load nowhere but in ComfyUI")
   func bare() throws {
     let golden = try #require(DialectGolden.all.first { $0.file == "diffusers_oldest.safetensors" })

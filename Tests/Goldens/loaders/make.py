@@ -171,6 +171,15 @@ def encoders(key, path):
     return key != "unet" and ("layers.0." in path or path == "text_projection")
 
 
+def keys_and_fc1(key, path):
+    """Without the layer whose name tells diffusers that names are old."""
+    return "layers.0." in path and path.endswith(("k_proj", "fc1")) or path.endswith("attn1.to_q")
+
+
+def keys(key, path):
+    return path.endswith(("k_proj", "attn1.to_q"))
+
+
 MIXED = (1, 3, 2, 5)
 CASES = [
     case("sd1", "sd1", "diffusers", MIXED, 1, few, ranks=(2, 4, 3)),
@@ -179,6 +188,9 @@ CASES = [
     case("sd1_no_alpha", "sd1", "diffusers", (None,), 4, few, ranks=(2, 4)),
     case("sd1_some_alphas", "sd1", "diffusers", (None, 1, 2), 5, few, ranks=(2, 4)),
     case("sd1_text", "sd1", "diffusers", MIXED, 6, encoders),
+    case("sd1_no_out_proj", "sd1", "diffusers", MIXED, 19, keys_and_fc1),
+    case("sd1_keys", "sd1", "diffusers", MIXED, 20, keys),
+    case("sdxl_no_out_proj", "sdxl", "authors", MIXED, 21, keys_and_fc1),
     case("sd1_authors_names", "sd1", "authors", MIXED, 7, attention),
     case("sd1_both_names", "sd1", "both", MIXED, 8, few, order="any"),
     case("sdxl", "sdxl", "authors", MIXED, 9, few, ranks=(2, 4, 3)),
