@@ -28,3 +28,4 @@ bash Tests/page.sh "$reports/audit/report.html"
 bash Tests/batch.sh "$LATHE"
 
 bash Tests/training.sh "$LATHE"
+bash Tests/Interop/run.sh "$LATHE"

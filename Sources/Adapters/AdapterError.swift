@@ -49,6 +49,8 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     case notFinite(factor: String, count: Int)
     case dead
     case oddHeader(String)
+    case loadersDisagree(scales: String, needsOtherNames: Bool)
+    case loadsNowhere
   }
 
   public let kind: Kind
@@ -70,7 +72,7 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
       true
     case .alphaZero, .rankAboveDimensions, .configuredRank, .changedBase, .splitProjections, .familyMetadata,
       .staleHash,
-      .dead, .oddHeader:
+      .dead, .oddHeader, .loadersDisagree, .loadsNowhere:
       false
     }
   }
@@ -129,6 +131,10 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     case .notFinite(let factor, let count): "\(factor): expected finite values, found \(count) NaN or infinite"
     case .dead: "the delta is zero: the target was never trained"
     case .oddHeader(let text): text
+    case .loadersDisagree(let scales, let needsOtherNames):
+      "scale: expected the same in every loader, found \(scales); hint: lathe convert "
+        + (needsOtherNames ? "--to kohya " : "") + "--normalise"
+    case .loadsNowhere: "names: expected some that a current loader reads, found none; hint: lathe convert --to kohya"
     }
   }
 }

@@ -1,11 +1,11 @@
-import Checkpoints
+package import Checkpoints
 import Tensors
 
 extension Family {
   /// Works out the family from names and input widths; shapes decide, metadata never does.
   ///
   /// Source: the evidence that ComfyUI and kohya's loaders use, in the order of how sure it is.
-  static func detect(_ targets: [(key: TargetKey, inputs: Int)]) -> Family {
+  package static func detect(_ targets: [(key: TargetKey, inputs: Int)]) -> Family {
     let components = Set(targets.map(\.key.component))
     let denoiser = targets.filter { !$0.key.component.isTextEncoder }
     func has(_ parts: String...) -> Bool { denoiser.contains { target in parts.allSatisfy(target.key.path.includes) } }

@@ -13,6 +13,7 @@ struct Inspect: LatheCommand {
       Examples:
         lathe inspect style.safetensors
         lathe inspect --norms --targets style.safetensors character.safetensors
+        lathe inspect --loaders style.safetensors
         lathe inspect --json uploads/*.safetensors > report.json
       """)
 
@@ -26,6 +27,9 @@ struct Inspect: LatheCommand {
     inversion: .prefixedNo,
     help: "Read the whole file: SHA-256, AutoV2, AutoV3, stale hashes (default: only with --json).")
   var hashes: Bool?
+
+  @Flag(help: "Show the scale that sd-scripts, diffusers, PEFT, ComfyUI and A1111 would apply, and where they differ.")
+  var loaders = false
 
   @Flag(help: "Show each target, and every problem.")
   var targets = false
@@ -61,6 +65,7 @@ struct Inspect: LatheCommand {
       ? withProgress("reading", total: adapter.targets.count, isQuiet: common.quiet) {
         try WeightSurvey(of: adapter, threads: common.threads, progress: $0)
       } : nil
-    return InspectReport(adapter, hashes: hashes, survey: survey)
+    return InspectReport(
+      adapter, hashes: hashes, survey: survey, loaders: loaders ? LoaderScales(of: adapter) : nil)
   }
 }

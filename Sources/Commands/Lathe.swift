@@ -16,7 +16,8 @@ public struct Lathe: ParsableCommand {
     version: ToolVersion.current,
     subcommands: [
       Inspect.self, SpectrumCommand.self, Compare.self, Check.self, Resize.self, Merge.self, Bake.self,
-      UnbakeCommand.self, Extract.self, Render.self, AuditCommand.self,
+      UnbakeCommand.self, Extract.self, Convert.self,
+      MetadataCommand.self, Render.self, AuditCommand.self,
     ])
 
   public init() {}

@@ -46,7 +46,7 @@ public struct ExtractPlan: Sendable {
     }
     targets = try Self.targets(pairing.pairs, recipe, base, format, family)
     if recipe.dtype?.bits == 8, format != .kohya {
-      throw MergingError(.noAlpha(dtype: recipe.dtype!, format: format), path: recipe.base)
+      throw MergingError(.noAlpha(dtype: recipe.dtype!, format: format, option: "--format"), path: recipe.base)
     }
     var warnings = base.warnings + tuned.warnings
     if format == .kohya, family == .flux1, ExtractPairing.originalNames(base) == nil,

@@ -11,7 +11,7 @@ public struct MergingError: Error, CustomStringConvertible {
     case tooSmall(limit: ByteCount, smallest: ByteCount)
     case unreachableError(limit: Double, smallest: Double, dtype: DType)
     case overflow(target: String, dtype: DType)
-    case noAlpha(dtype: DType, format: AdapterFormat)
+    case noAlpha(dtype: DType, format: AdapterFormat, option: String)
     case needsFolder
     case conflictingTensor(name: String)
     case verification(target: String, what: String, expected: String, found: String)
@@ -23,6 +23,10 @@ public struct MergingError: Error, CustomStringConvertible {
     case unchanged(reason: String)
     case rankCap(limit: Double, smallest: Double, rank: Int)
     case severalNetworks(format: AdapterFormat)
+    case noDialectName(target: String, reason: String, format: AdapterFormat, count: Int)
+    case noDialectTargets(format: AdapterFormat)
+    case embeddingNames(first: String, second: String)
+    case noMetadata(key: String)
   }
 
   public let kind: Kind
@@ -51,8 +55,8 @@ public struct MergingError: Error, CustomStringConvertible {
           "max-error: expected at least \(Self.short(smallest)) in \(dtype.rawValue), found \(Self.short(limit)); hint: --dtype f32"
         case .overflow(let target, let dtype):
           "\(target): a value is too large for \(dtype.rawValue); hint: --dtype bf16 or f32"
-        case .noAlpha(let dtype, let format):
-          "\(dtype.rawValue) factors need an alpha to scale them, and the \(format.rawValue) names have none; hint: --format kohya"
+        case .noAlpha(let dtype, let format, let option):
+          "\(dtype.rawValue) factors need an alpha to scale them, and the \(format.rawValue) names have none; hint: \(option) kohya"
         case .needsFolder: "expected the name of a folder for a PEFT adapter, found a file's"
         case .conflictingTensor(let name): "\(name): the adapters have different tensors of this name"
         case .verification(let target, let what, let expected, let found):
@@ -70,6 +74,15 @@ public struct MergingError: Error, CustomStringConvertible {
         case .rankCap(let limit, let smallest, let rank):
           "max-error: expected at least \(Self.short(smallest)) with ranks up to \(rank), found \(Self.short(limit)); hint: "
             + "a higher --max-rank"
+        case .noDialectName(let target, let reason, let format, let count):
+          "\(target): name: expected one that the \(format.rawValue) dialect has, found none: \(reason)"
+            + (count > 1 ? " (and \(count - 1) more targets)" : "")
+            + "; hint: --allow-unmatched leaves such targets out"
+        case .noDialectTargets(let format):
+          "expected at least one target that the \(format.rawValue) dialect has a name for, found none"
+        case .noMetadata(let key): "\(key): expected an entry of this name in the metadata, found none"
+        case .embeddingNames(let first, let second):
+          "\(second): expected tokens whose files can have different names, found \(first) beside it"
         case .severalNetworks(let format):
           "expected changes in one network, found several, and a \(format.rawValue) adapter holds one; hint: --format kohya"
         }

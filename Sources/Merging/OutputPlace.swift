@@ -31,7 +31,11 @@ struct OutputPlace {
   /// - Parameters:
   ///   - fields: of the configuration, but for ranks and alphas; `nil` for an output of one file.
   ///   - ranks: one at least where there is a configuration.
-  init(_ output: String, configuration fields: [String: JSONValue]?, ranks: [(name: String, rank: Int)]) throws {
+  ///   - alphas: of the same targets; their ranks when `nil`, because the scales are in the factors.
+  init(
+    _ output: String, configuration fields: [String: JSONValue]?, ranks: [(name: String, rank: Int)],
+    alphas: [Double]? = nil
+  ) throws {
     guard let fields else {
       (tensorFile, configuration, folder, isNew) = (output, nil, nil, false)
       return
@@ -42,7 +46,19 @@ struct OutputPlace {
     isNew = !(FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) && isFolder)
     self.folder = folder
     tensorFile = folder + "/adapter_model.safetensors"
-    configuration = .object(Self.configuration(fields, ranks: ranks))
+    var all = Self.configuration(fields, ranks: ranks)
+    if let alphas { Self.set(alphas, of: ranks.map(\.name), in: &all) }
+    configuration = .object(all)
+  }
+
+  private static func set(_ alphas: [Double], of names: [String], in fields: inout [String: JSONValue]) {
+    func number(_ alpha: Double) -> JSONValue { Int(exactly: alpha).map { .int($0) } ?? .number(alpha) }
+    let common = alphas.commonest
+    let others = zip(modules(names), alphas).filter { $0.1 != common }.map { module, alpha in
+      (module.replacing(".", with: "\\."), number(alpha))
+    }
+    fields["lora_alpha"] = number(common)
+    fields["alpha_pattern"] = .object(Dictionary(uniqueKeysWithValues: others))
   }
 
   /// The source's configuration with the new ranks. Scales are in the factors, so every alpha equals its rank.
@@ -51,8 +67,8 @@ struct OutputPlace {
   ) -> [String: JSONValue] {
     var fields = fields
     let largest = ranks.map(\.rank).max()!
-    let others = ranks.filter { $0.rank != largest }.map { entry -> (String, JSONValue) in
-      (Self.module(entry.name).replacing(".", with: "\\."), .int(entry.rank))
+    let others = zip(modules(ranks.map(\.name)), ranks).filter { $0.1.rank != largest }.map { module, entry in
+      (module.replacing(".", with: "\\."), JSONValue.int(entry.rank))
     }
     let patterns = JSONValue.object(Dictionary(uniqueKeysWithValues: others))
     fields["r"] = .int(largest)
@@ -71,14 +87,19 @@ struct OutputPlace {
 
   /// The list of all targets that a configuration has.
   static func modules(_ ranks: [(name: String, rank: Int)]) -> JSONValue {
-    .array(ranks.map { .string(module($0.name)) })
+    .array(modules(ranks.map(\.name)).map { .string($0) })
   }
 
-  /// The module's name as a configuration spells it.
-  private static func module(_ name: String) -> String {
-    var module = name
-    while module.hasPrefix("base_model.model.") { module.removeFirst("base_model.model.".count) }
-    return module
+  /// The modules' names as a configuration spells them.
+  private static func modules(_ names: [String]) -> [String] {
+    let modules = names.map { name in
+      var module = name
+      while module.hasPrefix("base_model.model.") { module.removeFirst("base_model.model.".count) }
+      return module
+    }
+    // As in `RankPatterns`: CLIP's text encoder with this level and without it. Beside a vision encoder it must stay.
+    let level = "text_model."
+    return modules.allSatisfy { $0.hasPrefix(level) } ? modules.map { $0.dropping(prefix: level) } : modules
   }
 
   /// Gives all files their names.
@@ -93,7 +114,10 @@ struct OutputPlace {
   /// Fails early when a file or the folder cannot be made, or when one of the files exists and may not be replaced.
   func check(overwriting: Bool) throws {
     guard let folder else { return try TemporaryFile.checkDestination(tensorFile, overwriting: overwriting) }
-    if isNew { return try TemporaryFile.checkDestination(folder, overwriting: false) }
+    if isNew {
+      guard !FileManager.default.fileExists(atPath: folder) else { throw MergingError(.needsFolder, path: folder) }
+      return try TemporaryFile.checkDestination(folder, overwriting: false)
+    }
     for file in [tensorFile, folder + "/adapter_config.json"] {
       try TemporaryFile.checkDestination(file, overwriting: overwriting)
     }

@@ -30,7 +30,9 @@ struct RankPatterns {
       let known = ["unet", "text_encoder_2", "text_encoder_3", "text_encoder", "transformer_2", "transformer"]
       guard let component = known.first(where: { target.name.hasPrefix($0 + ".") }), let module = target.module
       else { return nil }
-      entries.append(Entry(component: component, module: module))
+      // Newer transformers leave out the level `text_model`; a name without it fits both, as PEFT compares ends.
+      let isText = component.hasPrefix("text_encoder") && module.hasPrefix("text_model.")
+      entries.append(Entry(component: component, module: isText ? module.dropping(prefix: "text_model.") : module))
     }
     self.entries = entries
     components = Set(entries.map(\.component)).sorted()

@@ -64,7 +64,7 @@ public struct RefactorPlan: Sendable {
       groups.filter { $0.members[0].target.kind == .vector }, adapters, recipe, naming)
     try Self.checkNames(targets, format, adapters)
     if recipe.dtype?.bits == 8, targets.contains(where: { $0.names.alpha == nil }) {
-      throw MergingError(.noAlpha(dtype: recipe.dtype!, format: format), path: adapters[0].path)
+      throw MergingError(.noAlpha(dtype: recipe.dtype!, format: format, option: "--format"), path: adapters[0].path)
     }
     skipped = adapters.flatMap { adapter in adapter.unknown.map { "\(adapter.path): \($0)" } }
     passedThrough = try Self.passedThrough(adapters) + vectors.map { ($0.name, $0.tensor) }

@@ -41,6 +41,8 @@ public struct InspectReport: JSONReport {
   let problems: [String]
   let targets: [TargetRow]
   let passedThrough: [String]
+  /// What each loader would multiply the factors by, when that was asked for.
+  let loaders: LoadersReport?
 
   /// Whether the file is broken, rather than only odd.
   public let hasFatalProblem: Bool
@@ -49,13 +51,14 @@ public struct InspectReport: JSONReport {
   private let needsBase: Bool
 
   private enum CodingKeys: String, CodingKey {
-    case file, format, family, parameters, bytes, hashes, metadata, tags, problems, targets, passedThrough
+    case file, format, family, parameters, bytes, hashes, metadata, tags, problems, targets, passedThrough, loaders
   }
 
   /// - Parameters:
   ///   - hashes: when the whole file was read.
   ///   - survey: when the weights were read.
-  public init(_ adapter: Adapter, hashes: AdapterHashes?, survey: WeightSurvey?) {
+  ///   - loaders: when it was asked what they make of the file.
+  public init(_ adapter: Adapter, hashes: AdapterHashes?, survey: WeightSurvey?, loaders: LoaderScales? = nil) {
     file = adapter.path
     format = adapter.format.rawValue
     family = adapter.family.rawValue
@@ -87,6 +90,8 @@ public struct InspectReport: JSONReport {
     var problems = adapter.problems.filter { !$0.dependsOnBase }
     needsBase = !adapter.dependents.isEmpty
     problems += survey?.problems ?? []
+    problems += loaders?.problems(in: adapter) ?? []
+    self.loaders = loaders.map(LoadersReport.init)
     if let stale = hashes?.staleHash(in: adapter) { problems.append(stale) }
     self.problems = problems.map(\.description)
     problemGroups = AdapterProblem.grouped(problems)
@@ -111,6 +116,9 @@ public struct InspectReport: JSONReport {
     if needsBase { row("needs", "the base, for what its targets add to depends on the weights there (--base)") }
     row("ranks", histogram(targets.compactMap { $0.rank.map(String.init) }))
     row("scales", histogram(targets.compactMap { $0.scale.map(Numbers.short) }))
+    for (index, line) in (loaders?.lines ?? []).enumerated() {
+      row(index == 0 ? "loaders" : "", line.loader.padded(to: 12) + line.text)
+    }
     row("dtypes", histogram(targets.map(\.dtype)))
     row("parameters", Numbers.grouped(parameters))
     row("bytes", "\(Numbers.grouped(bytes)) (\(ByteCount(bytes)))")

@@ -28,6 +28,20 @@ public enum ContentHash {
     return hex(hash.finalize())
   }
 
+  /// The hash of several pieces of memory as if they were one, part by part.
+  public static func sha256(parts: [Bytes]) -> String {
+    let size = 4 << 20
+    var hash = SHA256()
+    for bytes in parts {
+      for start in stride(from: 0, to: bytes.count, by: size) {
+        let part = bytes[start..<min(start + size, bytes.count)]
+        part.withUnsafeBytes { hash.update(bufferPointer: $0) }
+        part.forget()
+      }
+    }
+    return hex(hash.finalize())
+  }
+
   public static func sha256(_ bytes: UnsafeRawBufferPointer) -> String {
     var hash = SHA256()
     hash.update(bufferPointer: bytes)

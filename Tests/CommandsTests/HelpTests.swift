@@ -7,14 +7,15 @@ import Testing
 @Suite struct HelpTests {
   static let subcommands = [
     "", "inspect", "spectrum", "compare", "check", "resize", "merge", "bake", "unbake", "extract", "render", "audit",
+    "convert", "metadata", "metadata get", "metadata set", "metadata strip",
   ]
 
   @Test("the help text is the recorded one", arguments: subcommands)
   func text(_ subcommand: String) throws {
-    let run = try Tool.run((subcommand.isEmpty ? [] : [subcommand]) + ["--help"])
+    let run = try Tool.run(subcommand.split(separator: " ").map(String.init) + ["--help"])
     #expect(run.status == 0)
     let file = URL(filePath: #filePath).deletingLastPathComponent()
-      .appending(path: "Snapshots/\(subcommand.isEmpty ? "lathe" : subcommand).txt")
+      .appending(path: "Snapshots/\(subcommand.isEmpty ? "lathe" : subcommand.replacing(" ", with: "-")).txt")
     if ProcessInfo.processInfo.environment["RECORD_SNAPSHOTS"] != nil {
       try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
       try Data(run.output.utf8).write(to: file)

@@ -1,0 +1,67 @@
+import Adapters
+import ArgumentParser
+import Merging
+import Reports
+
+struct Convert: LatheCommand {
+  static let configuration = CommandConfiguration(
+    abstract: "Writes an adapter under another dialect's names: same delta, to the last bit where that can be said.",
+    discussion: """
+      Factors keep their bits. A scale that the dialect cannot say goes into the factors by powers of two, which lose
+      nothing; what else it costs is measured on the file that was written. Fused projections are split and split ones
+      fused, exactly. Textual inversions get files of their own. Torch pickles become safetensors.
+
+      Examples:
+        lathe convert style.safetensors -o style-diffusers.safetensors --to diffusers
+        lathe convert pytorch_lora_weights.safetensors -o style-kohya.safetensors --to kohya
+        lathe convert style.safetensors -o style-peft --to peft
+        lathe convert odd.safetensors -o even.safetensors --normalise
+      """)
+
+  @Argument(help: "An adapter file, a PEFT folder, or a folder with PEFT folders unet, text_encoder, …")
+  var file: String
+
+  @Option(help: "Names of the result: kohya, diffusers or peft (default: the input's own, with --normalise).")
+  var to: Dialect?
+
+  @Flag(help: "Write it so that all loaders read the same strength: one alpha, none of zero, today's names.")
+  var normalise = false
+
+  @OptionGroup var writer: WriterOptions
+
+  @Flag(help: "Leave out what the dialect has no name for, or what cannot be worked on; exit code 2.")
+  var allowUnmatched = false
+
+  @Flag(help: "Show each target.")
+  var targets = false
+
+  @OptionGroup var common: CommonOptions
+
+  enum Dialect: String, ExpressibleByArgument, CaseIterable {
+    case kohya, diffusers, peft
+    var format: AdapterFormat { AdapterFormat(rawValue: rawValue)! }
+  }
+
+  func validate() throws {
+    guard to != nil || normalise else { throw ValidationError("expected --to or --normalise, found neither") }
+    _ = try writer.requiredOutput()
+  }
+
+  func execute() throws -> Outcome {
+    let plan = try ConvertPlan(
+      ConvertRecipe(
+        path: file, format: to?.format, normalises: normalise, dtype: writer.dtype?.dtype,
+        allowsUnmatched: allowUnmatched))
+    let output = try writer.requiredOutput()
+    let result =
+      try writer.dryRun
+      ? plan.prediction(output: output)
+      : withProgress("converting", total: plan.targets.count, isQuiet: common.quiet) {
+        try plan.write(to: output, overwriting: writer.force, threads: common.threads, progress: $0)
+      }
+    common.warn(plan.warnings)
+    let report = ConvertReport(result, plan: plan, isDryRun: writer.dryRun)
+    try common.show(report, text: report.text(width: Console.width, showsTargets: targets))
+    return plan.skipped.isEmpty ? .done : .skipped
+  }
+}

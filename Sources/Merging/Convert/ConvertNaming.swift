@@ -1,0 +1,199 @@
+import Adapters
+import Checkpoints
+
+/// Finds for each target of an adapter what the output's dialect calls it, and which rows of which module it is there.
+struct ConvertNaming {
+  /// A target's place in the output.
+  struct Place {
+    let key: TargetKey
+    let name: String
+    let dottedPath: String?
+    let names: Target.TensorNames
+    let sourceRows: Range<Int>
+    /// Where the rows stand in a module that several targets share; `nil` for a module of its own.
+    let share: Share?
+    let swapsHalves: Bool
+  }
+
+  /// One of several parts of a fused projection.
+  struct Share {
+    let part: Int
+    let shares: [ModuleNames.Counterpart.Share]
+    /// The parts' names, for messages.
+    let names: [String]
+  }
+
+  let family: Family
+  let format: AdapterFormat
+  private let output: OutputNaming
+  private let names: [Component: ModuleNames]
+
+  init(family: Family, format: AdapterFormat, components: Set<Component>, numbersTextEncoders: Bool) {
+    (self.family, self.format) = (family, format)
+    output = OutputNaming(format: format, family: family, numbersTextEncoders: numbersTextEncoders)
+    names = Dictionary(uniqueKeysWithValues: components.map { ($0, ModuleNames(family: family, component: $0)) })
+  }
+
+  /// Whether the dialect has the names of the original authors' checkpoints. Kohya's names of Stable Diffusion are
+  /// diffusers', which `OutputNaming` turns into SDXL's.
+  private var usesOriginalNames: Bool {
+    switch format {
+    case .native: true
+    case .kohya: ![.sd1, .sd2, .sdxl, .sdxlRefiner, .unknown].contains(family)
+    case .diffusers, .peft, .cloneofsimo, .xlabs: false
+    }
+  }
+
+  enum Outcome {
+    case places([Place])
+    case none(reason: String)
+  }
+
+  /// - Parameters:
+  ///   - target: of an adapter in `sourceFormat`.
+  ///   - key: its identity, with the network that the adapter as a whole belongs to.
+  func places(of target: Target, key: TargetKey, in sourceFormat: AdapterFormat) -> Outcome {
+    let isSame = format == sourceFormat
+    if isSame, [.cloneofsimo, .xlabs, .peft].contains(format) || family == .languageModel { return own(target, key) }
+    if family == .languageModel { return .none(reason: "it belongs to a language model") }
+    if target.isTransposed { return .none(reason: "its base stores the matrix transposed") }
+    if !isSame, family == .unknown, !key.component.isTextEncoder, !Self.isInUNet(key.path) {
+      return .none(reason: "the model's family is not known, and with it the names of the other dialect")
+    }
+    // XLabs changes only the first rows of this module.
+    let isPart = key.path.hasSuffix("_qkv_rows")
+    let path = isPart ? key.path.dropping(suffix: "_qkv_rows") : key.path
+    guard let module = module(target, TargetKey(key.component, path)) else {
+      return isSame ? own(target, key) : .none(reason: "the module's name is not known")
+    }
+    let isLast = target.rows == 2 * target.inputs
+    let counterpart = names[key.component]!.counterpart(of: module, isLast: isLast)
+    let isOriginal = counterpart.dialect == .original || (counterpart.dialect == nil && isPart)
+    if usesOriginalNames {
+      let share =
+        counterpart.dialect == .diffusers && counterpart.diffusers.count > 1
+        ? Share(part: counterpart.part, shares: counterpart.shares, names: counterpart.diffusers) : nil
+      if isPart { return firstRows(of: target, counterpart, key) }
+      return place(
+        key, module: counterpart.original, rows: 0..<target.rows, share: share,
+        swaps: counterpart.dialect == .diffusers && counterpart.swapsHalves)
+    }
+    guard isOriginal, counterpart.diffusers.count > 1 else {
+      return place(
+        key, module: counterpart.dialect == .original ? counterpart.diffusers[0] : module, rows: 0..<target.rows,
+        share: nil, swaps: isOriginal && counterpart.swapsHalves)
+    }
+    return split(target, counterpart, key, isPart: isPart)
+  }
+
+  private static func isInUNet(_ path: String) -> Bool {
+    ["down_blocks_", "mid_block_", "up_blocks_", "conv_", "time_embedding_", "add_embedding_", "class_embedding"]
+      .contains(where: path.hasPrefix)
+  }
+
+  /// The dotted name of the target's module in its base.
+  private func module(_ target: Target, _ key: TargetKey) -> String? {
+    if key.component.isTextEncoder {
+      let module = names[key.component]!.dotted(key.path)
+      return module.map {
+        ["encoder.layers.", "embeddings.", "final_layer_norm"].contains(where: $0.hasPrefix)
+          ? "text_model." + $0 : $0
+      }
+    }
+    // A dotted name is the module's own, unless the key says more: an old spelling, or one of another dialect.
+    if let own = target.dottedPath, own.underscored == key.path { return own }
+    return names[key.component]!.dotted(key.path)
+  }
+
+  /// The target under the name that it has, where source and output speak the same dialect.
+  private func own(_ target: Target, _ key: TargetKey) -> Outcome {
+    let name = target.name, names: Target.TensorNames
+    switch format {
+    case .cloneofsimo: names = .init(up: name + ":up", down: name + ":down")
+    case .xlabs: names = .init(up: name + ".up.weight", down: name + ".down.weight")
+    case .kohya: names = .init(up: name + ".lora_up.weight", down: name + ".lora_down.weight", alpha: name + ".alpha")
+    case .diffusers, .peft, .native: names = .init(up: name + ".lora_B.weight", down: name + ".lora_A.weight")
+    }
+    return .places([
+      Place(
+        key: key, name: name, dottedPath: target.dottedPath, names: names, sourceRows: 0..<target.rows, share: nil,
+        swapsHalves: false)
+    ])
+  }
+
+  private func place(
+    _ key: TargetKey, module: String, rows: Range<Int>, share: Share?, swaps: Bool
+  ) -> Outcome {
+    let flat = module.underscored
+    let key = TargetKey(key.component, key.component.isTextEncoder ? key.path : flat)
+    guard let (name, names) = output.names(for: key, dottedPath: module) else {
+      return .none(reason: "the \(key.component.title) has no name in it")
+    }
+    return .places([
+      Place(
+        key: key, name: name, dottedPath: module, names: names, sourceRows: rows, share: share, swapsHalves: swaps)
+    ])
+  }
+
+  /// A fused projection's rows under the names of its parts.
+  private func split(
+    _ target: Target, _ counterpart: ModuleNames.Counterpart, _ key: TargetKey, isPart: Bool
+  ) -> Outcome {
+    // The first rows alone are queries, keys and values.
+    let count = isPart ? min(3, counterpart.diffusers.count) : counterpart.diffusers.count
+    guard
+      let sizes = Self.sizes(Array(counterpart.shares.prefix(count)), rows: target.rows, inputs: target.inputs)
+    else { return .none(reason: "\(target.rows) rows cannot be divided into \(count) projections") }
+    var places: [Place] = [], start = 0
+    for (module, size) in zip(counterpart.diffusers, sizes) {
+      guard
+        case .places(let own) = place(key, module: module, rows: start..<start + size, share: nil, swaps: false)
+      else { return .none(reason: "the \(key.component.title) has no name in it") }
+      places += own
+      start += size
+    }
+    return .places(places)
+  }
+
+  /// XLabs' queries, keys and values of a single block: the first three parts of its fused projection.
+  private func firstRows(of target: Target, _ counterpart: ModuleNames.Counterpart, _ key: TargetKey) -> Outcome {
+    guard target.rows % 3 == 0, counterpart.diffusers.count == 4 else {
+      return .none(reason: "it is a part of a projection's rows")
+    }
+    let size = target.rows / 3
+    var places: [Place] = []
+    for part in 0..<3 {
+      let share = Share(part: part, shares: counterpart.shares, names: counterpart.diffusers)
+      guard
+        case .places(let own) = place(
+          key, module: counterpart.original, rows: part * size..<(part + 1) * size, share: share, swaps: false)
+      else { return .none(reason: "it is a part of a projection's rows") }
+      places += own
+    }
+    return .places(places)
+  }
+
+  /// Rows of each part of a projection; `nil` where they do not come out even.
+  private static func sizes(_ shares: [ModuleNames.Counterpart.Share], rows: Int, inputs: Int) -> [Int]? {
+    let fixed = shares.count { $0 == .inputs }, free = shares.count - fixed, left = rows - fixed * inputs
+    guard left >= 0, free == 0 ? left == 0 : left % free == 0 && left > 0 else { return nil }
+    return shares.map { $0 == .inputs ? inputs : left / free }
+  }
+
+  /// Rows of all parts of a fused projection, of which some are at hand.
+  ///
+  /// - Parameter rows: of the parts that are there, by their number.
+  /// - Returns: `nil` where nothing says how many rows a missing part has.
+  func sizes(_ share: Share, rows: [Int: Int], inputs: Int) -> [Int]? {
+    let free = share.shares.indices.compactMap { share.shares[$0] == .rest ? rows[$0] : nil }.first
+    var sizes: [Int] = []
+    for (part, kind) in share.shares.enumerated() {
+      // The first layer of these models' perceptrons is four times as wide as their input.
+      let hasWidePerceptron = [.flux1, .chroma, .hunyuanVideo].contains(family)
+      guard let size = rows[part] ?? (kind == .inputs ? inputs : free ?? (hasWidePerceptron ? 4 * inputs : nil))
+      else { return nil }
+      sizes.append(size)
+    }
+    return sizes
+  }
+}

@@ -1,0 +1,67 @@
+import Checkpoints
+import TestSupport
+import Testing
+
+/// Proves that names get their dots back and find the other dialect's names, without a checkpoint: against the names of
+/// tiny models that diffusers' own converters made.
+@Suite struct ModuleNamesTests {
+  /// ComfyUI's names of HunyuanVideo are the authors' once their dots are gone.
+  static let goldens = NameGolden.all.filter { $0.network == .denoiser && $0.name != "hunyuan-video-repacked" }
+  /// Stable Diffusion's names are translated by `TargetKey`; its map has several originals for some modules.
+  static let transformers = goldens.filter { !$0.name.contains("unet") }
+
+  /// Modules with matrices or convolutions, which adapters can change.
+  private func modules(_ shapes: [(name: String, rank: Int)]) -> [String] {
+    shapes.filter { $0.rank >= 2 && $0.name.hasSuffix(".weight") }.map { String($0.name.dropLast(".weight".count)) }
+  }
+
+  private func flat(_ name: String) -> String { name.replacing(".", with: "_") }
+
+  @Test(arguments: goldens) func dots(golden: NameGolden) throws {
+    let family = try #require(Family(rawValue: golden.family)),
+      names = ModuleNames(family: family, component: .denoiser)
+    for module in modules(golden.originalTensors.map { ($0.name, $0.shape.count) })
+      + modules(golden.diffusers.map { ($0.key, $0.value.shape.count) })
+    {
+      #expect(names.dotted(flat(module)) == module)
+    }
+  }
+
+  @Test(arguments: transformers) func counterparts(golden: NameGolden) throws {
+    let family = try #require(Family(rawValue: golden.family)),
+      names = ModuleNames(family: family, component: .denoiser)
+    let originals = Set(modules(golden.originalTensors.map { ($0.name, $0.shape.count) }))
+    for module in modules(golden.diffusers.map { ($0.key, $0.value.shape.count) }) {
+      let shape = golden.diffusers[module + ".weight"]!.shape, isLast = shape[0] == 2 * shape[1]
+      let counterpart = names.counterpart(of: module, isLast: isLast)
+      #expect(originals.contains(counterpart.original) || golden.unmapped.contains(module + ".weight"), "\(module)")
+      let back = names.counterpart(of: counterpart.original, isLast: isLast)
+      #expect(back.diffusers.contains(module), "\(module)")
+    }
+  }
+
+  @Test("The last block of SD3's text is told by its rows")
+  func lastBlock() {
+    let names = ModuleNames(family: .sd3, component: .denoiser)
+    let last = names.counterpart(of: "joint_blocks.23.context_block.adaLN_modulation.1", isLast: true)
+    #expect(last.diffusers == ["transformer_blocks.23.norm1_context.linear"])
+    #expect(last.swapsHalves)
+    #expect(!names.counterpart(of: "joint_blocks.23.context_block.adaLN_modulation.1", isLast: false).swapsHalves)
+  }
+
+  @Test(
+    "Names of text encoders",
+    arguments: [
+      "encoder.layers.11.self_attn.out_proj", "text_projection", "encoder.layers.0.mlp.fc1",
+      "encoder.block.3.layer.0.SelfAttention.q", "encoder.block.23.layer.1.DenseReluDense.wi_0",
+    ])
+  func textEncoders(module: String) {
+    #expect(ModuleNames(family: .sdxl, component: .textEncoder1).dotted(flat(module)) == module)
+  }
+
+  @Test("Unknown words have no dots", arguments: ["some_new_thing_3", "", "down_blocks", "to_x"])
+  func unknown(flat: String) {
+    let name = ModuleNames(family: .sd1, component: .denoiser).dotted(flat)
+    #expect(name == (flat == "down_blocks" ? "down_blocks" : nil))
+  }
+}
