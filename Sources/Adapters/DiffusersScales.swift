@@ -89,9 +89,9 @@ struct DiffusersScales {
       if let name = tensors.compactMap(\.self).first { return "stops at \(name)" }
     }
     // Magnitudes of DoRA are left out with a warning, and the rest is loaded.
-    for target in adapter.unsupported where target.algorithm != .dora {
-      return "stops at \(target.algorithm.rawValue) (\(target.name))"
-    }
+    let others =
+      adapter.unsupported.map { ($0.name, $0.algorithm) } + adapter.dependents.map { ($0.name, $0.algorithm) }
+    for (name, algorithm) in others where algorithm != .dora { return "stops at \(algorithm.rawValue) (\(name))" }
     for component in Set(adapter.targets.map(\.key.component)).sorted() where component.isTextEncoder {
       let own = adapter.targets.filter { $0.key.component == component }
       if !own.contains(where: { $0.isOutputOfAttention || $0.key.path.includes("_mlp_") }) {

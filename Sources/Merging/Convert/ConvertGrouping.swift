@@ -30,7 +30,14 @@ struct ConvertGrouping {
   mutating func collect() throws(MergingError) {
     var places: [String: Int] = [:], unnamed: [(name: String, reason: String)] = []
     for source in sources {
+      unnamed += source.adapter.dependents.filter { !$0.isOptional }.map {
+        ($0.name, "\($0.algorithm.rawValue) depends on the base weight, so that it has no factors of its own")
+      }
       for target in source.adapter.targets {
+        guard target.kind != .vector else {
+          unnamed.append((target.name, "biases and weights of norms stay in the dialect that they have"))
+          continue
+        }
         switch naming.places(of: target, key: source.key(of: target), in: source.adapter.format) {
         case .none(let reason): unnamed.append((target.name, reason))
         case .places(let found):

@@ -45,7 +45,7 @@ public struct ConvertPlan: Sendable {
     let sources = try ConvertSource.all(at: recipe.path)
     for source in sources {
       try source.adapter.requireWorkable(
-        allowingUnknown: recipe.allowsUnmatched, allowingUnsupported: recipe.allowsUnmatched)
+        allowingUnknown: recipe.allowsUnmatched, allowingUnsupported: recipe.allowsUnmatched, allowingDependents: true)
     }
     self.recipe = recipe
     adapters = sources.map(\.adapter)
