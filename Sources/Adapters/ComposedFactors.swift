@@ -13,6 +13,8 @@ struct ComposedFactors {
   let down: Tensor
   /// The product, where one of the factors is the identity.
   let whole: Tensor?
+  /// Two matrices of which the product is the Kronecker product.
+  private(set) var kronecker: (first: Tensor, second: Tensor)?
 
   /// A matrix with its kernel: rows × inputs × kernel, as doubles.
   struct Block {
@@ -183,6 +185,7 @@ struct ComposedFactors {
     guard count < min(p * u, q * v * points) else {
       let (first, second) = (a.up.times(a.down), b.up.times(b.down))
       self.init(Pair(whole: Self.kronecker(first, second)))
+      kronecker = (first.tensor, second.tensor)
       return
     }
     self.init(Pair(up: Self.kronecker(a.up, b.up), down: Self.kronecker(a.down, b.down)))

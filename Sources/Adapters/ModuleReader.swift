@@ -200,7 +200,8 @@ struct ModuleReader {
         ? .init(up: module + ".lora_embedding_B", down: module + ".lora_embedding_A")
         : .init(up: module + ".lora_up.weight", down: module + ".lora_down.weight", alpha: module + ".alpha"),
       alpha: alpha, scale: scale, isTransposed: isTransposed, algorithm: algorithm, storedRank: rank,
-      stored: main.filter { $0.role != .alpha && $0.role != .other(.dora) }.map { ($0.label, $0.tensor) })
+      stored: main.filter { $0.role != .alpha && $0.role != .other(.dora) }.map { ($0.label, $0.tensor) },
+      kronecker: factors.kronecker)
   }
 
   // MARK: Alpha

@@ -44,6 +44,8 @@ public struct Target: Sendable {
   public let mid: Tensor?
   /// The product of the factors, where one of them is the identity: a delta of which no factors are known.
   public let whole: Tensor?
+  /// Two matrices whose Kronecker product the whole delta is: its singular values are the products of theirs.
+  package let kronecker: (first: Tensor, second: Tensor)?
   /// In the file; of other algorithms than LoRA what a LoRA would be called.
   public let names: TensorNames
   /// The alpha that scales this target, from a tensor or a configuration; `nil` when there is none.
@@ -56,8 +58,10 @@ public struct Target: Sendable {
   package init(
     name: String, key: TargetKey, kind: Kind, up: Tensor, down: Tensor, mid: Tensor?, whole: Tensor? = nil,
     names: TensorNames, alpha: Double?, scale: Double, isTransposed: Bool, algorithm: Algorithm = .lora,
-    storedRank: Int? = nil, stored: [(label: String, tensor: Tensor)]? = nil
+    storedRank: Int? = nil, stored: [(label: String, tensor: Tensor)]? = nil,
+    kronecker: (first: Tensor, second: Tensor)? = nil
   ) {
+    self.kronecker = kronecker
     (self.name, self.key, self.kind) = (name, key, kind)
     (self.up, self.down, self.mid, self.whole) = (up, down, mid, whole)
     (self.names, self.alpha, self.scale, self.isTransposed) = (names, alpha, scale, isTransposed)

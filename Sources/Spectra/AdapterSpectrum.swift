@@ -33,6 +33,7 @@ public struct AdapterSpectrum: Sendable {
       count: targets.count, threads: threads, order: targets.map { [$0] }.longestFirst, progress: progress,
       workspace: FactorWorkspace.init
     ) { index, workspace in
+      if let spectrum = targets[index].kroneckerSpectrum { return spectrum }
       let delta = try DeltaSum([.init(targets[index], of: adapter.path)])
       let core = try delta.core(in: workspace)
       let values = try SingularValues.values(of: core.core(weights: delta.weights))

@@ -18,6 +18,7 @@ public struct WeightSurvey: Sendable {
       workspace: FactorWorkspace.init
     ) { index, workspace -> (norm: Double?, problem: AdapterProblem?) in
       let delta = try DeltaSum([.init(targets[index], of: adapter.path)])
+      if let spectrum = targets[index].kroneckerSpectrum, spectrum.norm > 0 { return (spectrum.norm, nil) }
       do {
         let norm = try delta.core(in: workspace).core(weights: delta.weights).frobeniusNorm
         return (norm, norm == 0 ? AdapterProblem(.dead, target: targets[index].name) : nil)
