@@ -27,4 +27,7 @@ trap 'rm -rf "$reports"' EXIT
 bash Tests/page.sh "$reports/audit/report.html"
 bash Tests/batch.sh "$LATHE"
 
+# Files that nobody should trust, in quantity.
+bash Tests/Hostile/run.sh "$LATHE"
+
 bash Tests/training.sh "$LATHE"
