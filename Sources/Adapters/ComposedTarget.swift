@@ -40,6 +40,7 @@ struct ComposedTarget {
       throw Self.shape(
         "two matrices of one shape", "\(a.up.rows) × \(a.down.columns) and \(b.up.rows) × \(b.down.columns)")
     }
+    try Self.requirePossible([a.up.rows, a.down.columns])
     (factors, rank, usesAlpha) = (ComposedFactors(elementwise: a, b), a.rank, true)
   }
 
@@ -60,6 +61,7 @@ struct ComposedTarget {
       throw shape("a core of [\(outputs.rows), \(inputs.rows), kernel]", "\(core.shape)")
     }
     let (p, q, i) = (outputs.rows, inputs.rows, inputs.inputs), kernel = Array(core.shape.extents.dropFirst(2))
+    try requirePossible([p, i] + kernel)
     let points = kernel.reduce(1, *), narrow = inputs.values
     let down = Block(rows: p, inputs: i, kernel: kernel) {
       let (t, b) = (core.doubles(), narrow())
@@ -86,6 +88,9 @@ struct ComposedTarget {
     guard first.pair.down.kernel.isEmpty else {
       throw Self.shape("a first matrix without a kernel", "one with a kernel")
     }
+    try Self.requirePossible([
+      first.pair.up.rows, second.pair.up.rows, first.pair.down.columns, second.pair.down.columns,
+    ])
     factors = ComposedFactors(kronecker: first.pair, second.pair)
     // Of two whole matrices nothing has a rank: their alpha is the dimension once asked for, and means nothing.
     usesAlpha = first.rank != nil || second.rank != nil
@@ -125,6 +130,13 @@ struct ComposedTarget {
     guard let tensor = parts[name] else { throw missing(name) }
     guard tensor.shape.rank == 2, tensor.elementCount > 0 else { throw shape("\(name) as a matrix", "\(tensor.shape)") }
     return tensor
+  }
+
+  private static func requirePossible(_ extents: [Int]) throws(Fault) {
+    guard FactorShapes.isPossible(extents) else {
+      throw shape(
+        "a weight of at most \(FactorShapes.mostElements) elements", extents.map(String.init).joined(separator: " × "))
+    }
   }
 
   private static func missing(_ name: String) -> Fault { Fault(kind: .missingFactor(expected: name)) }

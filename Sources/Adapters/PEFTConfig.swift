@@ -9,12 +9,27 @@ struct PEFTConfig {
   /// - Parameters:
   ///   - component: what stands before the fields' names in `text`, with a dot.
   ///   - text: what the fields were read from.
-  init(_ fields: [String: JSONValue], component: String? = nil, text: String) {
+  /// - Throws: what is wrong with a field that the deltas depend on.
+  init(_ fields: [String: JSONValue], component: String? = nil, text: String) throws(ConfigurationFault) {
     self.fields = fields
     let prefix = component.map { $0 + "." } ?? ""
-    alphas = ModulePatterns(fields["alpha_pattern"], field: prefix + "alpha_pattern", in: text)
-    ranks = ModulePatterns(fields["rank_pattern"], field: prefix + "rank_pattern", in: text)
+    for (field, what, isRight) in Self.expected {
+      if let value = fields[field], value != .null, !isRight(value) {
+        throw ConfigurationFault(prefix + field, what, value)
+      }
+    }
+    alphas = try ModulePatterns(fields["alpha_pattern"], field: prefix + "alpha_pattern", in: text)
+    ranks = try ModulePatterns(fields["rank_pattern"], field: prefix + "rank_pattern", in: text)
   }
+
+  /// A value of another kind than PEFT's would be passed over, and the delta be another one.
+  private static let expected: [(field: String, what: String, isRight: @Sendable (JSONValue) -> Bool)] = [
+    ("peft_type", "expected a text", { $0.string != nil }), ("lora_alpha", "expected a number", { $0.double != nil }),
+    ("use_rslora", "expected true or false", { $0.bool != nil }),
+    ("fan_in_fan_out", "expected true or false", { $0.bool != nil }),
+    ("use_dora", "expected true or false", { $0.bool != nil }),
+    ("alpha_pattern", "expected numbers", { $0.object?.values.allSatisfy { $0.double != nil } ?? false }),
+  ]
 
   var type: String { fields["peft_type"]?.string ?? "LORA" }
   var isFanInFanOut: Bool { fields["fan_in_fan_out"]?.bool ?? false }
@@ -68,5 +83,15 @@ struct PEFTConfig {
     case .object(let items): !items.isEmpty
     default: true
     }
+  }
+}
+
+/// What is wrong with a field of a configuration.
+struct ConfigurationFault: Error {
+  let reason: String
+
+  init(_ field: String, _ expected: String, _ found: JSONValue) {
+    let text = found.compactText
+    reason = "\(field): \(expected), found \(text.count > 60 ? text.prefix(60) + " …" : text)"
   }
 }

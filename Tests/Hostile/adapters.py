@@ -380,8 +380,9 @@ def names(files):
     ]:
         tensors = files.adapter_tensors()
         files.add("name", name + ".safetensors", safetensors([*tensors, Tensor(text, "F32", [1], b"\0\0\x80\x3f")]))
-    tensors = [Tensor(f"base_model.model.x{n}.weight", "U8", [0], b"") for n in range(50_000)]
-    files.add("name", "fifty-thousand-modules.safetensors", safetensors(tensors))
+    tensors = [Tensor(f"base_model.model.x{n}.weight", "U8", [0], b"") for n in range(20_000)]
+    tensors.append(Tensor("what.is.this", "U8", [0], b""))
+    files.add("name", "twenty-thousand-modules.safetensors", safetensors(tensors))
     tensors = [Tensor(f"what.is.this.{n}", "U8", [0], b"") for n in range(50_000)]
     files.add("name", "fifty-thousand-unknown.safetensors", safetensors(tensors))
     tensors = [Tensor(f"lora_unet_x{n}.lora_up.weight", "U8", [0], b"") for n in range(50_000)]
