@@ -27,5 +27,8 @@ trap 'rm -rf "$reports"' EXIT
 bash Tests/page.sh "$reports/audit/report.html"
 bash Tests/batch.sh "$LATHE"
 
+# Files that nobody should trust, in quantity.
+bash Tests/Hostile/run.sh "$LATHE"
+
 bash Tests/training.sh "$LATHE"
 bash Tests/Interop/run.sh "$LATHE"

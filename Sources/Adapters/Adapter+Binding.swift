@@ -178,7 +178,8 @@ package struct BoundTarget: Sendable {
 
 extension BoundAdapter {
   /// The adapter with only the low-rank part of DoRA targets, and the lengths that belong to them.
-  package func takingMagnitudesApart(_ base: Checkpoint) -> (adapter: Adapter, magnitudes: [TargetKey: BoundMagnitude]) {
+  package func takingMagnitudesApart(_ base: Checkpoint) -> (adapter: Adapter, magnitudes: [TargetKey: BoundMagnitude])
+  {
     var targets = adapter.targets, magnitudes: [TargetKey: BoundMagnitude] = [:]
     for (index, origin) in origins {
       guard let magnitude = origin.magnitude(numbers: base.storedNumbers) else { continue }

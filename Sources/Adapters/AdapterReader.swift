@@ -16,7 +16,9 @@ extension Adapter {
 
   /// Reads an adapter whose tensors are in `tensorFile` and whose configuration is at hand: one that is being written.
   public init(tensorFile: String, configuration: JSONValue?) throws {
-    let config = configuration.flatMap { value in value.object.map { PEFTConfig($0, text: value.text) } }
+    let config = try configuration.flatMap { value in
+      try value.object.map { try AdapterSource.config($0, text: value.text, path: tensorFile) }
+    }
     var reader = AdapterReader(
       AdapterSource(path: tensorFile, tensorFile: tensorFile, state: try StateDict(path: tensorFile), config: config))
     self = try reader.read()
@@ -45,7 +47,7 @@ struct AdapterReader {
     problems = source.state.warnings.map { AdapterProblem(.oddHeader($0)) }
     guard !moduleOrder.isEmpty else { throw AdapterError(.notAnAdapter(reason: foundInstead), path: source.path) }
     let format = detectFormat()
-    let configs = configurations()
+    let configs = try configurations()
     for config in Set(configs.keys).sorted() { check(configs[config]!, named: config) }
 
     let positional = format == .cloneofsimo ? positionalKeys() : [:]
@@ -102,20 +104,21 @@ struct AdapterReader {
     }
     // A LyCORIS IA3 vector is called plain `weight`, and a PEFT file may carry replaced modules: both are told by
     // their neighbours.
-    for name in unknown where name.hasSuffix(".weight") || name.hasSuffix(".bias") {
-      let dot = name.lastIndex(of: ".")!, label = String(name[name.index(after: dot)...])
-      var module = String(name[..<dot])
-      let isIA3 = modules[module]?.contains { $0.role == .other(.ia3) } == true
-      guard isIA3 || name.hasPrefix("base_model.model.") else { continue }
+    let unnamed = Set(unknown)
+    unknown = []
+    for (name, tensor) in source.state.tensors where unnamed.contains(name) {
+      guard let label = ["weight", "bias"].first(where: { name.hasSuffix("." + $0) }),
+        case var module = name.dropping(suffix: "." + label),
+        case let isIA3 = modules[module]?.contains(where: { $0.role == .other(.ia3) }) == true,
+        isIA3 || name.hasPrefix("base_model.model.")
+      else {
+        unknown.append(name)
+        continue
+      }
       for level in [".base_layer", ".ln_tuning_layers"] where module.hasSuffix(level) {
         module = module.dropping(suffix: level)
       }
-      unknown.removeAll { $0 == name }
-      add(
-        module,
-        TargetPart(
-          role: .other(isIA3 ? .ia3 : .full), label: label, name: name,
-          tensor: source.state.tensors.first { $0.name == name }!.tensor))
+      add(module, TargetPart(role: .other(isIA3 ? .ia3 : .full), label: label, name: name, tensor: tensor))
     }
   }
 
@@ -160,19 +163,25 @@ struct AdapterReader {
   }
 
   private func positionalKeys() -> [String: TargetKey] {
-    let numbered = moduleOrder.filter { $0.hasPrefix("unet:") }.sorted { Int($0.dropFirst(5))! < Int($1.dropFirst(5))! }
-    let shapes = numbered.map { module -> (rows: Int, inputs: Int) in
+    // Names of other dialects may begin like these, with something else than a number behind it.
+    func numbered(_ prefix: String) -> [(module: String, number: Int)] {
+      moduleOrder.filter { $0.hasPrefix(prefix) }.compactMap { module in
+        Int(module.dropping(prefix: prefix)).flatMap { $0 < 0 ? nil : (module, $0) }
+      }
+    }
+    let layers = numbered("unet:").sorted { $0.number < $1.number }.map(\.module)
+    let shapes = layers.map { module -> (rows: Int, inputs: Int) in
       let parts = modules[module]!
       let up = parts.first { $0.role == .up }?.tensor.shape, down = parts.first { $0.role == .down }?.tensor.shape
       return (up?.extents.first ?? 0, down.map { $0.rank > 1 ? $0[1] : 0 } ?? 0)
     }
     var keys: [String: TargetKey] = [:]
-    for (module, path) in zip(numbered, CloneofsimoOrder.unetPaths(rowsAndInputs: shapes) ?? []) {
+    for (module, path) in zip(layers, CloneofsimoOrder.unetPaths(rowsAndInputs: shapes) ?? []) {
       keys[module] = TargetKey(.denoiser, path)
     }
-    let layers = moduleOrder.filter { $0.hasPrefix("text_encoder:") }
-    for module in layers where layers.count % 4 == 0 {
-      keys[module] = TargetKey(.textEncoder1, CloneofsimoOrder.textEncoderPath(Int(module.dropFirst(13))!))
+    let projections = numbered("text_encoder:")
+    for (module, number) in projections where projections.count % 4 == 0 {
+      keys[module] = TargetKey(.textEncoder1, CloneofsimoOrder.textEncoderPath(number))
     }
     return keys
   }
@@ -180,7 +189,7 @@ struct AdapterReader {
   // MARK: Configuration
 
   /// Configurations by the prefix of the modules that they speak for; "" is for all.
-  private func configurations() -> [String: PEFTConfig] {
+  private func configurations() throws(AdapterError) -> [String: PEFTConfig] {
     if let config = source.config { return ["": config] }
     guard let text = metadata["lora_adapter_metadata"], let fields = JSONValue(parsing: text)?.object else {
       return [:]
@@ -190,8 +199,11 @@ struct AdapterReader {
       let parts = key.split(separator: ".", maxSplits: 1)
       if parts.count == 2 { components[String(parts[0]), default: [:]][String(parts[1])] = value }
     }
-    return Dictionary(
-      uniqueKeysWithValues: components.map { ($0.key, PEFTConfig($0.value, component: $0.key, text: text)) })
+    var configs: [String: PEFTConfig] = [:]
+    for (component, fields) in components {
+      configs[component] = try AdapterSource.config(fields, component: component, text: text, path: source.path)
+    }
+    return configs
   }
 
   private mutating func check(_ config: PEFTConfig, named component: String) {

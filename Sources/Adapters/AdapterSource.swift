@@ -37,12 +37,17 @@ struct AdapterSource {
     throw AdapterError(.notAnAdapter(reason: "found a folder without adapter_model.safetensors"), path: path)
   }
 
-  private static func config(inFolder folder: String) throws(AdapterError) -> PEFTConfig? {
+  private static func config(inFolder folder: String) throws -> PEFTConfig? {
     let file = "\(folder)/adapter_config.json"
-    guard FileManager.default.fileExists(atPath: file) else { return nil }
-    guard let data = FileManager.default.contents(atPath: file), let text = String(data: data, encoding: .utf8),
-      let fields = JSONValue(parsing: text)?.object
-    else { throw AdapterError(.configuration(reason: "expected a JSON object"), path: folder) }
-    return PEFTConfig(fields, text: text)
+    let found = try JSONValue.object(inFile: file) { AdapterError(.configuration(reason: $0), path: folder) }
+    return try found.map { try config($0.fields, text: $0.text, path: folder) }
+  }
+
+  static func config(
+    _ fields: [String: JSONValue], component: String? = nil, text: String, path: String
+  ) throws(AdapterError) -> PEFTConfig {
+    do throws(ConfigurationFault) {
+      return try PEFTConfig(fields, component: component, text: text)
+    } catch { throw AdapterError(.configuration(reason: error.reason), path: path) }
   }
 }

@@ -72,15 +72,21 @@ extension Target {
         dtype: .f64, shape: shape,
         bytes: Bytes(count: 8 * shape.elementCount) { Tensor(values(), shape: shape, dtype: .f64).bytes })
     }
-    let scaledUp = !onRows ? up : tensor(up) {
-      let (values, own) = (up.doubles(), factors())
-      return values.indices.map { values[$0] * own[$0 / rank] }
-    }
+    let scaledUp =
+      !onRows
+      ? up
+      : tensor(up) {
+        let (values, own) = (up.doubles(), factors())
+        return values.indices.map { values[$0] * own[$0 / rank] }
+      }
     let points = down.elementCount / max(down.shape[0] * inputs, 1)
-    let scaledDown = onRows ? down : tensor(down) {
-      let (values, own) = (down.doubles(), factors())
-      return values.indices.map { values[$0] * own[$0 / points % inputs] }
-    }
+    let scaledDown =
+      onRows
+      ? down
+      : tensor(down) {
+        let (values, own) = (down.doubles(), factors())
+        return values.indices.map { values[$0] * own[$0 / points % inputs] }
+      }
     return Target(
       name: name, key: key, kind: kind, up: scaledUp, down: scaledDown, mid: mid, names: names, alpha: alpha,
       scale: scale, isTransposed: isTransposed, algorithm: algorithm, storedRank: storedRank, stored: stored)

@@ -30,6 +30,8 @@ enum CloneofsimoOrder {
 
   /// The flattened path of a text encoder's target: four projections a layer, in the order in which transformers' CLIP
   /// attention registers them.
+  ///
+  /// - Precondition: the number is not negative.
   static func textEncoderPath(_ number: Int) -> String {
     "encoder_layers_\(number / 4)_self_attn_\(["k_proj", "v_proj", "q_proj", "out_proj"][number % 4])"
   }

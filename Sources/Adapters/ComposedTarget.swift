@@ -35,6 +35,7 @@ struct ComposedTarget {
       throw TargetFault.shape(
         "two matrices of one shape", "\(a.up.rows) × \(a.down.columns) and \(b.up.rows) × \(b.down.columns)")
     }
+    try Self.requirePossible([a.up.rows, a.down.columns])
     (factors, rank, usesAlpha) = (ComposedFactors(elementwise: a, b), a.rank, true)
   }
 
@@ -55,6 +56,7 @@ struct ComposedTarget {
       throw TargetFault.shape("a core of [\(outputs.rows), \(inputs.rows), kernel]", "\(core.shape)")
     }
     let (p, i) = (outputs.rows, inputs.inputs), kernel = Array(core.shape.extents.dropFirst(2)), narrow = inputs.values
+    try requirePossible([p, i] + kernel)
     let down = Block(rows: p, inputs: i, kernel: kernel) {
       var values = [Double](repeating: 0, count: p * i * kernel.reduce(1, *))
       values.withUnsafeMutableBufferPointer { TuckerCore(core).multiply(narrow(), inputs: i, into: $0) }
@@ -71,6 +73,9 @@ struct ComposedTarget {
     guard first.pair.down.kernel.isEmpty else {
       throw TargetFault.shape("a first matrix without a kernel", "one with a kernel")
     }
+    try Self.requirePossible([
+      first.pair.up.rows, second.pair.up.rows, first.pair.down.columns, second.pair.down.columns,
+    ])
     factors = ComposedFactors(kronecker: first.pair, second.pair)
     // Of two whole matrices nothing has a rank: their alpha is the dimension once asked for, and means nothing.
     usesAlpha = first.rank != nil || second.rank != nil
@@ -102,5 +107,14 @@ struct ComposedTarget {
     }
     factors = ComposedFactors(whole: Block(difference))
     (rank, usesAlpha) = (min(difference.shape.flattened.rows, difference.shape.flattened.columns), false)
+  }
+
+  // MARK: Faults
+
+  private static func requirePossible(_ extents: [Int]) throws(TargetFault) {
+    guard FactorShapes.isPossible(extents) else {
+      throw TargetFault.shape(
+        "a weight of at most \(FactorShapes.mostElements) elements", extents.map(String.init).joined(separator: " × "))
+    }
   }
 }

@@ -69,7 +69,7 @@ enum KeyGrammar {
   private static func parseCloneofsimo(_ key: String) -> ParsedKey? {
     guard key.utf8.contains(UInt8(ascii: ":")) else { return nil }
     let parts = key.split(separator: ":", omittingEmptySubsequences: false)
-    guard parts.count == 3, Int(parts[1]) != nil, parts[2] == "up" || parts[2] == "down" else { return nil }
+    guard parts.count == 3, Int(parts[1]) ?? -1 >= 0, parts[2] == "up" || parts[2] == "down" else { return nil }
     return ParsedKey(module: "\(parts[0]):\(parts[1])", role: parts[2] == "up" ? .up : .down, label: String(parts[2]))
   }
 

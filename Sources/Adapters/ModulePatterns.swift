@@ -7,12 +7,17 @@ import Checkpoints
 struct ModulePatterns {
   /// Keys without any special sign but the dot, which stands for itself in every module's name.
   private var literals: [String: (place: Int, value: Double)] = [:]
-  private var expressions: [(place: Int, expression: Regex<AnyRegexOutput>, value: Double)] = []
+  private static let mostExpressions = 256
+  private var expressions: [(place: Int, expression: ModuleExpression, value: Double)] = []
 
   /// - Parameters:
   ///   - patterns: the field's value.
   ///   - field: its name, and `text` the file it was read from: parsed objects have lost the order of their keys.
-  init(_ patterns: JSONValue?, field: String, in text: String) {
+  /// - Throws: what is wrong with the field.
+  init(_ patterns: JSONValue?, field: String, in text: String) throws(ConfigurationFault) {
+    if let patterns, patterns != .null, patterns.object == nil {
+      throw ConfigurationFault(field, "expected an object", patterns)
+    }
     let start = text.offset(of: "\(field)\"", after: 0)
     let entries = (patterns?.object ?? [:]).map { entry in
       (
@@ -25,7 +30,10 @@ struct ModulePatterns {
       let name = entry.key.includes("\\.") ? entry.key.replacing("\\.", with: ".") : entry.key
       if name.utf8.allSatisfy(Self.isPlain) {
         literals[name] = (place, value)
-      } else if let expression = try? Regex("(.*\\.)?(\(entry.key))") {
+      } else {
+        guard let expression = ModuleExpression(entry.key), expressions.count < Self.mostExpressions else {
+          throw ConfigurationFault(field, "expected a few regular expressions without references", .string(entry.key))
+        }
         expressions.append((place, expression, value))
       }
     }
@@ -41,7 +49,7 @@ struct ModulePatterns {
       rest = rest[rest.index(after: dot)...]
     }
     for (place, expression, value) in expressions where place < best?.place ?? .max {
-      if (try? expression.wholeMatch(in: module)) != nil { best = (place, value) }
+      if expression.matchesEnd(of: module) { best = (place, value) }
     }
     return best?.value
   }

@@ -97,8 +97,10 @@ struct ModuleReader {
       targets.append(target)
       return target
     }
-    guard let change = MagnitudeChange(
-        magnitude.tensor, named: magnitude.name, on: target, isPlain: magnitude.label != "dora_scale") else {
+    guard
+      let change = MagnitudeChange(
+        magnitude.tensor, named: magnitude.name, on: target, isPlain: magnitude.label != "dora_scale")
+    else {
       throw TargetFault.shape(
         "\(magnitude.label) for \(target.rows) rows or \(target.inputs) inputs", "\(magnitude.tensor.shape)")
     }
@@ -182,6 +184,7 @@ struct ModuleReader {
     }
     // Today's files have no such tensor; then it is the rank that training began with, however many were pruned.
     let divisor = main.tensors["ranknum"]?.scalar ?? config?.settings.initialRank ?? Double(up.shape[1])
+    guard divisor.isFinite, divisor >= 0 else { throw TargetFault(kind: .alphaNotFinite(found: divisor)) }
     let alpha = config?.settings.alpha(of: config!.path)
     return target(
       .adalora, ComposedFactors(up: .init(up), down: weighted), main, alpha: alpha,

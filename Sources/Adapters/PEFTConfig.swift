@@ -9,12 +9,36 @@ struct PEFTConfig {
   /// - Parameters:
   ///   - component: what stands before the fields' names in `text`, with a dot.
   ///   - text: what the fields were read from.
-  init(_ fields: [String: JSONValue], component: String? = nil, text: String) {
+  /// - Throws: what is wrong with a field that the deltas depend on.
+  init(_ fields: [String: JSONValue], component: String? = nil, text: String) throws(ConfigurationFault) {
     self.fields = fields
     let prefix = component.map { $0 + "." } ?? ""
-    alphas = ModulePatterns(fields["alpha_pattern"], field: prefix + "alpha_pattern", in: text)
-    ranks = ModulePatterns(fields["rank_pattern"], field: prefix + "rank_pattern", in: text)
+    for (field, what, isRight) in Self.expected {
+      if let value = fields[field], value != .null, !isRight(value) {
+        throw ConfigurationFault(prefix + field, what, value)
+      }
+    }
+    alphas = try ModulePatterns(fields["alpha_pattern"], field: prefix + "alpha_pattern", in: text)
+    ranks = try ModulePatterns(fields["rank_pattern"], field: prefix + "rank_pattern", in: text)
   }
+
+  /// A value of another kind than PEFT's would be passed over, and the delta be another one.
+  private static let expected: [(field: String, what: String, isRight: @Sendable (JSONValue) -> Bool)] = [
+    ("peft_type", "expected a text", { $0.string != nil }), ("lora_alpha", "expected a number", { $0.double != nil }),
+    ("use_rslora", "expected true or false", { $0.bool != nil }),
+    ("fan_in_fan_out", "expected true or false", { $0.bool != nil }),
+    ("use_dora", "expected true or false", { $0.bool != nil }),
+    ("alpha", "expected a number", { $0.double != nil }), ("init_r", "expected a number", { $0.double != nil }),
+    ("coft", "expected true or false", { $0.bool != nil }), ("eps", "expected a number", { $0.double != nil }),
+    ("block_share", "expected true or false", { $0.bool != nil }),
+    ("use_cayley_neumann", "expected true or false", { $0.bool != nil }),
+    (
+      "num_cayley_neumann_terms", "expected a number from 1 to 64",
+      { $0.double.flatMap { Int(exactly: $0) }.map((1...64).contains) ?? false }
+    ),
+    ("apply_GS", "expected true or false", { $0.bool != nil }),
+    ("alpha_pattern", "expected numbers", { $0.object?.values.allSatisfy { $0.double != nil } ?? false }),
+  ]
 
   var type: String { fields["peft_type"]?.string ?? "LORA" }
   var isFanInFanOut: Bool { fields["fan_in_fan_out"]?.bool ?? false }
@@ -70,7 +94,7 @@ struct PEFTConfig {
   func isFeedForward(_ module: String) -> Bool {
     switch fields["feedforward_modules"] {
     case .array(let names): names.contains { $0.string.map { module == $0 || module.hasSuffix("." + $0) } ?? false }
-    case .string(let pattern): (try? Regex(pattern).wholeMatch(in: module)) != nil
+    case .string(let pattern): ModuleExpression("^(?:\(pattern))$")?.matchesEnd(of: module) ?? false
     default: false
     }
   }
@@ -98,5 +122,15 @@ struct PEFTConfig {
     case .object(let items): !items.isEmpty
     default: true
     }
+  }
+}
+
+/// What is wrong with a field of a configuration.
+struct ConfigurationFault: Error {
+  let reason: String
+
+  init(_ field: String, _ expected: String, _ found: JSONValue) {
+    let text = found.compactText
+    reason = "\(field): \(expected), found \(text.count > 60 ? text.prefix(60) + " …" : text)"
   }
 }

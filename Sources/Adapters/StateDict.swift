@@ -28,10 +28,10 @@ struct StateDict {
     let pickle = try TorchPickle(file)
     byteCount = file.count
     switch pickle.contents {
-    case .dictionary(let views): tensors = views.map { ($0.name, $0.view.tensor) }
+    case .dictionary(let views): tensors = views.map { ($0.name, $0.view.lazyTensor) }
     case .list(let list):
       // cloneofsimo's list: up, down, up, down, … of the UNet, in the order of its modules.
-      tensors = list.enumerated().map { ("unet:\($0 / 2):\($0 % 2 == 0 ? "up" : "down")", $1.tensor) }
+      tensors = list.enumerated().map { ("unet:\($0 / 2):\($0 % 2 == 0 ? "up" : "down")", $1.lazyTensor) }
     }
   }
 }

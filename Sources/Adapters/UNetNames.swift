@@ -11,11 +11,11 @@ enum UNetNames {
     for (ldm, diffusers) in wholeModules where path == ldm { return diffusers }
     let words = path.split(separator: "_", maxSplits: 4, omittingEmptySubsequences: false)
     guard words.count >= 4, words[1] == "block" || words[1] == "blocks" else { return nil }
-    if words[0] == "middle", words[1] == "block", let place = Int(words[2]) {
+    if words[0] == "middle", words[1] == "block", let place = number(words[2]) {
       let rest = words[3...].joined(separator: "_")
       return place == 1 ? "mid_block_attentions_0_" + rest : resnet("mid_block_resnets_\(place / 2)", rest)
     }
-    guard let block = Int(words[2]), let place = Int(words[3]) else { return nil }
+    guard let block = number(words[2]), let place = number(words[3]) else { return nil }
     let rest = words.count > 4 ? String(words[4]) : ""
     switch words[0] {
     case "input" where block > 0:
@@ -30,6 +30,11 @@ enum UNetNames {
         ? "up_blocks_\(level)_attentions_\(layer)_\(rest)" : resnet("up_blocks_\(level)_resnets_\(layer)", rest)
     default: return nil
     }
+  }
+
+  /// A number of a block. Names from strangers may hold any, and blocks are reckoned with.
+  private static func number(_ word: Substring) -> Int? {
+    Int(word).flatMap { (0..<1000).contains($0) ? $0 : nil }
   }
 
   private static func resnet(_ block: String, _ part: String) -> String? {
@@ -54,11 +59,11 @@ enum UNetNames {
     for (ldm, diffusers) in wholeModules where path == diffusers { return ldm }
     let words = path.split(separator: "_", maxSplits: 5, omittingEmptySubsequences: false)
     guard words.count == 6 || path.hasPrefix("mid_block_") else { return nil }
-    if words[0] == "mid", words.count >= 5, let place = Int(words[3]) {
+    if words[0] == "mid", words.count >= 5, let place = number(words[3]) {
       let rest = words[4...].joined(separator: "_")
       return words[2] == "attentions" ? "middle_block_1_" + rest : ldmResnet("middle_block_\(place * 2)", rest)
     }
-    guard words[1] == "blocks", let level = Int(words[2]), let layer = Int(words[4]) else { return nil }
+    guard words[1] == "blocks", let level = number(words[2]), let layer = number(words[4]) else { return nil }
     let rest = String(words[5])
     switch (words[0], words[3]) {
     case ("down", "attentions"): return "input_blocks_\(1 + 3 * level + layer)_1_\(rest)"

@@ -273,10 +273,8 @@ struct CheckpointFolder {
 
   /// The JSON object in a file; `nil` when there is no file.
   static func object(_ path: String) throws -> [String: JSONValue]? {
-    guard let data = FileManager.default.contents(atPath: path) else { return nil }
-    guard let text = String(data: data, encoding: .utf8), let fields = JSONValue(parsing: text)?.object else {
-      throw CheckpointError(.configuration(file: "content", reason: "expected a JSON object"), path: path)
-    }
-    return fields
+    try JSONValue.object(inFile: path) {
+      CheckpointError(.configuration(file: "content", reason: $0), path: path)
+    }?.fields
   }
 }

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Safetensors
 
 /// Any JSON value, for configuration files whose unknown fields must survive a round trip.
 public enum JSONValue: Codable, Equatable, Sendable {
@@ -34,10 +35,32 @@ public enum JSONValue: Codable, Equatable, Sendable {
     }
   }
 
-  /// The value that `text` spells, or `nil` when it is not JSON.
+  /// The most bytes of a text that is read.
+  public static let mostBytes = 16 << 20
+
+  /// The value that `text` spells, or `nil` when it is not JSON, or asks for more than any configuration does.
   public init?(parsing text: some StringProtocol) {
-    guard let value = try? JSONDecoder().decode(JSONValue.self, from: Data(text.utf8)) else { return nil }
-    self = value
+    do throws(JSONReader.Fault) { self = try JSONReader.value(text) } catch { return nil }
+  }
+
+  /// The JSON object in a file and its text; `nil` when there is no file.
+  ///
+  /// - Parameter refused: makes an error of what is wrong with the contents.
+  /// - Throws: that error, or `SafetensorsError` for what is no file or cannot be read.
+  public static func object(
+    inFile path: String, refused: (_ reason: String) -> any Error
+  ) throws -> (fields: [String: JSONValue], text: String)? {
+    guard FileManager.default.fileExists(atPath: path) else { return nil }
+    let file = try MappedFile(path: path)
+    guard file.count <= mostBytes else { throw refused("expected at most \(mostBytes) bytes, found \(file.count)") }
+    let otherwise = "expected a JSON object"
+    guard let text = file.bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else {
+      throw refused(otherwise)
+    }
+    do throws(JSONReader.Fault) {
+      guard let fields = try JSONReader.value(text).object else { throw JSONReader.Fault() }
+      return (fields, text)
+    } catch { throw refused(error.reason ?? otherwise) }
   }
 
   /// Readable text with sorted keys.

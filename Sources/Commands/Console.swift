@@ -26,9 +26,9 @@ enum Console {
     }
   }
 
-  /// Writes a line to standard error.
+  /// Writes a line to standard error: one, and one that can be read, whatever names are in it.
   static func complain(_ message: String) {
-    tell("lathe: \(message.harmless)\n")
+    tell("lathe: \(message.harmless.oneLine)\n")
   }
 
   /// Writes to standard error as it is; nothing can be done when that fails.
@@ -50,9 +50,24 @@ enum Console {
 }
 
 extension String {
-  /// The text without control characters but the end of a line: names in a stranger's file must not steer the terminal.
+  /// The text without characters that steer a terminal, but for the end of a line: names come from strangers' files.
   var harmless: String {
-    guard utf8.contains(where: { $0 < 0x20 && $0 != 0x0a || $0 == 0x7f }) else { return self }
-    return String(decoding: utf8.map { $0 < 0x20 && $0 != 0x0a || $0 == 0x7f ? UInt8(ascii: "?") : $0 }, as: UTF8.self)
+    guard utf8.contains(where: { $0 < 0x20 && $0 != 0x0a || $0 >= 0x7f }) else { return self }
+    return String(String.UnicodeScalarView(unicodeScalars.map { $0.steersTerminal && $0 != "\n" ? "?" : $0 }))
+  }
+
+  /// The text without ends of lines, and without its middle where it is longer than anybody reads.
+  fileprivate var oneLine: String {
+    let line = utf8.contains(0x0a) ? replacing("\n", with: "?") : self
+    guard line.utf8.count > 1000, line.count > 1000 else { return line }
+    return line.prefix(600) + " … " + line.suffix(300)
+  }
+}
+
+extension Unicode.Scalar {
+  /// Control characters, and those that turn the direction of writing around.
+  fileprivate var steersTerminal: Bool {
+    value < 0x20 || (0x7f...0x9f).contains(value) || (0x202a...0x202e).contains(value)
+      || (0x2066...0x2069).contains(value)
   }
 }

@@ -61,6 +61,8 @@ public struct OutputTarget: Sendable {
 
   /// The same for the model of the file's size.
   func parts(index: Int) -> [FileSizeModel.Part] {
-    items(rank: 1).map { FileSizeModel.Part(target: index, item: $0, growsWithRank: [names.up, names.down].contains($0.name)) }
+    items(rank: 1).map {
+      FileSizeModel.Part(target: index, item: $0, growsWithRank: [names.up, names.down].contains($0.name))
+    }
   }
 }

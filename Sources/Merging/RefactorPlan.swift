@@ -76,8 +76,9 @@ public struct RefactorPlan: Sendable {
               "\(adapter.path): its names are of the oldest diffusers style, which current diffusers skips; the output has today's names"
             ] : [])
           + Self.conversions(adapter)
-      } + (magnitudes.isEmpty
-      ? [] : ["\(magnitudes.count) targets of dora stay dora: errors are those of the part that has factors"])
+      }
+      + (magnitudes.isEmpty
+        ? [] : ["\(magnitudes.count) targets of dora stay dora: errors are those of the part that has factors"])
       + (vectors.isEmpty ? [] : ["\(vectors.count) biases and weights of norms are kept whole"])
   }
 

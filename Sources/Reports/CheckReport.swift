@@ -24,6 +24,8 @@ public struct CheckReport: JSONReport {
   /// What the adapter says it was trained on.
   @Explicit var trainedOn: String?
   let unknown: [String]
+  /// What keeps the adapter from being worked on, apart from unknown tensors and algorithms.
+  let problems: [String]
   let targets: [Row]
   public let warnings: [String]
 
@@ -33,7 +35,8 @@ public struct CheckReport: JSONReport {
     base = fit.base.path
     family = adapter.family.rawValue
     baseFamily = fit.base.family.rawValue
-    fits = fit.isComplete && adapter.unknown.isEmpty
+    problems = AdapterProblem.grouped(adapter.problems.filter { $0.isFatal && !Self.isShownElsewhere($0) })
+    fits = fit.isComplete && adapter.unknown.isEmpty && problems.isEmpty
     resolved = fit.fittingCount
     missing = fit.entries.count { if case .missing = $0.finding { true } else { false } }
     shapeMismatches = fit.entries.count { if case .shape = $0.finding { true } else { false } }
@@ -52,6 +55,13 @@ public struct CheckReport: JSONReport {
 
   /// The exit code belongs to the report: everything fits, or not.
   public var isGood: Bool { fits }
+
+  private static func isShownElsewhere(_ problem: AdapterProblem) -> Bool {
+    switch problem.kind {
+    case .unsupported, .unknownTensor: true
+    default: false
+    }
+  }
 
   private static func origin(_ adapter: Adapter) -> String? {
     for key in ["ss_sd_model_name", "base_model", "ss_base_model_version", "modelspec.architecture"] {
@@ -72,6 +82,7 @@ public struct CheckReport: JSONReport {
     if let familyMismatch { row("reason", familyMismatch) }
     row("adapter", family + (trainedOn.map { ", trained on \($0)" } ?? ""))
     row("checkpoint", baseFamily)
+    for problem in problems { row("problem", problem) }
     for name in unknown { row("unknown", name) }
     // The same reason for many targets is one line.
     var order: [String] = [], groups: [String: [String]] = [:]

@@ -31,19 +31,39 @@ struct HeaderParser {
     return parser
   }
 
+  /// More than any model has. Each takes memory, in a header of a few bytes for each.
+  private static let mostEntries = 1 << 18
+  /// In bytes; names are looked at again and again.
+  private static let longestName = 4096
+  /// As many as torch and NumPy know.
+  private static let mostExtents = 64
+
   private init(text: UnsafeRawBufferPointer, path: String) {
     self.text = text
     self.path = path
   }
 
   private mutating func parseHeader() throws(SafetensorsError) {
-    guard String(validating: text, as: UTF8.self) != nil else { throw fault("the text is not UTF-8") }
+    guard isUTF8 else { throw fault("the text is not UTF-8") }
     if text.first != UInt8(ascii: "{") { warnings.append("the header does not begin with {") }
     try parseObject { (parser, key) throws(SafetensorsError) in
       if key == "__metadata__" { try parser.parseMetadata() } else { try parser.parseEntry(named: key) }
     }
     skipSpace()
     guard position == text.count else { throw fault("expected the end of the header, found more text") }
+  }
+
+  /// Looked at in parts: the standard library copies what it validates, and a header may be large.
+  private var isUTF8: Bool {
+    var start = 0
+    while start < text.count {
+      var end = min(start + 65_536, text.count)
+      // Not in the middle of a character.
+      while end < text.count, end > start, text[end] & 0xc0 == 0x80 { end -= 1 }
+      guard end > start, String(validating: text[start..<end], as: UTF8.self) != nil else { return false }
+      start = end
+    }
+    return true
   }
 
   private mutating func parseMetadata() throws(SafetensorsError) {
@@ -72,6 +92,9 @@ struct HeaderParser {
   }
 
   private mutating func parseEntry(named name: String) throws(SafetensorsError) {
+    guard name.utf8.count <= Self.longestName else {
+      throw fault("expected a name of at most \(Self.longestName) bytes, found one of \(name.utf8.count)")
+    }
     var dtype: DType?, extents: [Int]?, offsets: [Int]?
     skipSpace()
     guard peek() == UInt8(ascii: "{") else {
@@ -98,6 +121,9 @@ struct HeaderParser {
     guard let dtype else { throw entryFault(name, "expected a dtype, found none") }
     guard let extents else { throw entryFault(name, "expected a shape, found none") }
     guard let offsets, offsets.count == 2 else { throw entryFault(name, "data_offsets: expected two numbers") }
+    guard entries.count < Self.mostEntries else {
+      throw fault("expected at most \(Self.mostEntries) tensors, found more")
+    }
     entries.append(HeaderEntry(name: name, dtype: dtype, extents: extents, begin: offsets[0], end: offsets[1]))
   }
 
@@ -121,6 +147,9 @@ struct HeaderParser {
       }
       let hasLeadingZero = position - start > 1 && text[start] == UInt8(ascii: "0")
       guard position > start, !hasLeadingZero else { throw entryFault(name, problem) }
+      guard result.count < Self.mostExtents else {
+        throw entryFault(name, "\(field): expected at most \(Self.mostExtents) numbers, found more")
+      }
       result.append(value)
       skipSpace()
       if take("]") { return result }

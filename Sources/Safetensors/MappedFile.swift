@@ -16,7 +16,8 @@ public final class MappedFile: @unchecked Sendable {
 
   /// - Throws: `SafetensorsError`: `missing`, `notAFile` or `system`.
   public init(path: String) throws(SafetensorsError) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // Opening a pipe would wait for somebody to write into it.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
       throw SafetensorsError(
         errno == ENOENT ? .missing : .system(operation: "open", reason: systemReason()), path: path)

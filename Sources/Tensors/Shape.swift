@@ -2,7 +2,7 @@
 public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomStringConvertible {
   public let extents: [Int]
 
-  /// - Precondition: no extent is negative and their product fits in `Int`.
+  /// - Precondition: no extent is negative and the product of those that are not zero fits in `Int`.
   public init(_ extents: [Int]) {
     precondition(Self.elementCount(of: extents) != nil, "a shape needs extents whose product fits in Int")
     self.extents = extents
@@ -11,15 +11,18 @@ public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomString
   public init(arrayLiteral extents: Int...) { self.init(extents) }
 
   /// The product of the extents, or `nil` when one is negative or the product overflows.
+  ///
+  /// An extent of zero hides no overflow of the others, so that every part of a shape has a product too.
   public static func elementCount(of extents: [Int]) -> Int? {
-    var product = 1
+    var product = 1, isEmpty = false
     for extent in extents {
       guard extent >= 0 else { return nil }
-      let (value, overflow) = product.multipliedReportingOverflow(by: extent)
+      isEmpty = isEmpty || extent == 0
+      let (value, overflow) = product.multipliedReportingOverflow(by: max(extent, 1))
       guard !overflow else { return nil }
       product = value
     }
-    return product
+    return isEmpty ? 0 : product
   }
 
   public var rank: Int { extents.count }

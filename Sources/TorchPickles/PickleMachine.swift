@@ -25,8 +25,8 @@ struct PickleMachine {
 
   /// A checkpoint has some ten values and containers for each of its tensors. A program of few bytes can ask for many
   /// more, and each takes memory.
-  private static let valueLimit = 1 << 22
-  private static let containerLimit = 1 << 20
+  private static let valueLimit = 1 << 20
+  private static let containerLimit = 1 << 18
 
   private enum Slot {
     case mark

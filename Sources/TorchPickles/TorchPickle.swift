@@ -18,7 +18,7 @@ public struct TorchPickle: Sendable {
   /// Values of the dictionary that are no tensors, by name.
   public let ignored: [String]
 
-  private static let pickleLimit = 64 << 20
+  private static let pickleLimit = 32 << 20
 
   /// Whether the file at hand begins like a zip archive or an old torch pickle.
   public static func recognises(_ beginning: [UInt8]) -> Bool {

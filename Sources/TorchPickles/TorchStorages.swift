@@ -27,7 +27,7 @@ struct ZipStorages: TorchStorages {
 
   /// Storages of a model pack to no less than this part of themselves, but for small ones that are all zeros.
   private static let packing: UInt64 = 16
-  private static let smallRoom: UInt64 = 64 << 20
+  private static let smallRoom: UInt64 = 32 << 20
 
   /// - Parameter root: the folder of the archive that everything is in, with its slash.
   init(_ archive: ZipArchive, of file: MappedFile, root: String) {

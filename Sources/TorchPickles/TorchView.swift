@@ -87,6 +87,14 @@ public struct TorchView: Sendable {
       })
   }
 
+  /// The same, with a copy that is made anew each time it is asked for: a file of few bytes may have any number of views that
+  /// need one.
+  public var lazyTensor: Tensor {
+    guard shape.elementCount > 0, !isContiguous else { return tensor }
+    let count = shape.elementCount * (dtype.bits / 8)
+    return Tensor(dtype: dtype, shape: shape, bytes: Bytes(count: count) { tensor.bytes })
+  }
+
   private func gather<Element: FixedWidthInteger>(
     _ source: UnsafeRawBufferPointer, _ type: Element.Type, into target: UnsafeMutableRawBufferPointer
   ) {

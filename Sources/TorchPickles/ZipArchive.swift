@@ -64,6 +64,13 @@ final class ZipArchive {
       throw TorchPickleError(
         .entry(name: name, reason: "expected \(status.size) bytes, found \(count)"), path: file.path)
     }
+    // Only behind the last byte does the library look at the checksum.
+    var more: UInt8 = 0
+    guard zip_fread(entry, &more, 1) == 0 else {
+      throw TorchPickleError(
+        .entry(name: name, reason: "expected \(status.size) bytes of the entry's checksum, found others"),
+        path: file.path)
+    }
     return bytes
   }
 }

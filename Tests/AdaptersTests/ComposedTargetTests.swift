@@ -113,4 +113,30 @@ import Testing
       })
     #expect(try Adapter(path: path).targets.count == 1)
   }
+
+  @Test(
+    "small matrices whose product is larger than any weight are refused",
+    arguments: [
+      ["lokr_w1": [200, 200], "lokr_w2": [200, 200]],
+      ["lokr_w1_a": [40_000, 1], "lokr_w1_b": [1, 40_000], "lokr_w2": [1, 1]],
+      ["hada_w1_a": [40_000, 1], "hada_w1_b": [1, 40_000], "hada_w2_a": [40_000, 1], "hada_w2_b": [1, 40_000]],
+      [
+        "hada_w1_a": [40_000, 1], "hada_w1_b": [1, 40_000], "hada_t1": [40_000, 1, 1], "hada_w2_a": [1, 1],
+        "hada_w2_b": [1, 1],
+      ],
+      ["lora_up.weight": [1, 40_000], "lora_down.weight": [1, 40_000], "lora_mid.weight": [40_000, 1, 1]],
+    ] as [[String: [Int]]])
+  func tooLarge(parts: [String: [Int]]) throws {
+    let folder = try TemporaryFolder()
+    try writeTensors(
+      parts.map {
+        (
+          "lora_unet_x.\($0.key)",
+          Tensor(dtype: .u8, shape: Shape($0.value), bytes: Bytes(count: $0.value.reduce(1, *)) { _ in })
+        )
+      }, to: folder.file("a.safetensors"))
+    let adapter = try Adapter(path: folder.file("a.safetensors"))
+    #expect(adapter.targets.isEmpty && adapter.problems.count == 1)
+    #expect(adapter.problems.allSatisfy { $0.isFatal && $0.description.contains("at most 1073741824 elements") })
+  }
 }

@@ -30,7 +30,6 @@ import Testing
       ("{\"r\":2,\"lora_alpha\":8,\"alpha_pattern\":{\"layers\\\\.[0-3]\\\\..*\":3}}", 1.5),
       ("{\"r\":2,\"lora_alpha\":8,\"alpha_pattern\":{\"v_proj\":1,\".*q_proj\":3,\"q_proj\":5}}", 1.5),
       ("{\"r\":2,\"lora_alpha\":8,\"alpha_pattern\":{\"v_proj\":1,\"q_proj\":5,\".*q_proj\":3}}", 2.5),
-      ("{\"r\":2,\"lora_alpha\":8,\"alpha_pattern\":{\"q_proj[\":3}}", 4),
       ("{\"r\":2,\"lora_alpha\":8,\"alpha_pattern\":{\"proj\":3}}", 4),
     ])
   func scale(configuration: String, scale: Double) throws {
@@ -128,6 +127,38 @@ import Testing
     let adapter = try read("{\"r\":2,\"fan_in_fan_out\":true}")
     #expect(adapter.targets[0].isTransposed && adapter.targets[0].shape == [8, 6])
     #expect(adapter.targets[0].rows == 6 && adapter.targets[0].columns == 8)
+  }
+
+  @Test(
+    "fields of another kind than the deltas need are refused by name, not passed over",
+    arguments: [
+      ("\"lora_alpha\":\"8\"", "lora_alpha: expected a number, found \"8\""),
+      ("\"lora_alpha\":[8]", "lora_alpha: expected a number, found [8]"),
+      ("\"use_rslora\":\"yes\"", "use_rslora: expected true or false, found \"yes\""),
+      ("\"fan_in_fan_out\":1", "fan_in_fan_out: expected true or false, found 1"),
+      ("\"use_dora\":\"false\"", "use_dora: expected true or false, found \"false\""),
+      ("\"peft_type\":1", "peft_type: expected a text, found 1"),
+      ("\"alpha_pattern\":[]", "alpha_pattern: expected numbers, found []"),
+      ("\"alpha_pattern\":{\"q_proj\":\"3\"}", "alpha_pattern: expected numbers, found {\"q_proj\":\"3\"}"),
+      ("\"rank_pattern\":[]", "rank_pattern: expected an object, found []"),
+      (
+        "\"alpha_pattern\":{\"q_proj[\":3}",
+        "alpha_pattern: expected a few regular expressions without references, found \"q_proj[\""
+      ), ("\"lora_alpha\":8,\"lora_alpha\":4", "expected each name once, found lora_alpha twice"),
+    ])
+  func kinds(field: String, message: String) throws {
+    let error = #expect(throws: AdapterError.self) { try read("{\"r\":2,\(field)}") }
+    #expect(
+      error.map { String(describing: $0).hasSuffix(": adapter_config.json: \(message)") } ?? false, "\(error as Any)")
+  }
+
+  @Test("what is null is not there")
+  func nothing() throws {
+    let fields = [
+      "lora_alpha", "use_rslora", "fan_in_fan_out", "use_dora", "peft_type", "alpha_pattern", "rank_pattern",
+    ]
+    let adapter = try read("{\(fields.map { "\"\($0)\":null" }.joined(separator: ","))}")
+    #expect(adapter.problems.isEmpty && adapter.targets[0].scale == 1 && !adapter.targets[0].isTransposed)
   }
 
   @Test("a configuration that is no JSON object is refused", arguments: ["", "[]", "{\"r\":", "not json", "{} {}"])

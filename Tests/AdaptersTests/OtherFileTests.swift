@@ -48,6 +48,34 @@ import TorchPickles
     #expect(try message(tensors: []) == "expected an adapter, found no tensors")
   }
 
+  @Test(
+    "numbers in names are no trouble, whatever they are",
+    arguments: [
+      ["unet:-1:up", "unet:-1:down"], ["text_encoder:-3:up", "text_encoder:-3:down"],
+      ["unet:one.lora_up.weight", "unet:one.lora_down.weight"],
+      ["text_encoder:two.lora_up.weight", "text_encoder:two.lora_down.weight", "unet:0:up", "unet:0:down"],
+      [
+        "lora_unet_mid_block_resnets_9223372036854775807_conv1.lora_up.weight",
+        "lora_unet_down_blocks_9223372036854775807_attentions_9223372036854775807_x.lora_up.weight",
+      ],
+      [
+        "lora_unet_input_blocks_9223372036854775807_1_x.lora_up.weight",
+        "lora_unet_output_blocks_9223372036854775807_0_conv.lora_down.weight",
+        "lora_unet_middle_block_9223372036854775807_x.lora_up.weight",
+      ],
+    ])
+  func numbers(names: [String]) throws {
+    let folder = try TemporaryFolder()
+    try writeAdapter(to: folder.file("a.safetensors"), tensors: names.map { filler($0, [2, 2]) })
+    guard let adapter = try? Adapter(path: folder.file("a.safetensors")) else { return }
+    #expect(adapter.targets.count + adapter.problems.count > 0)
+    for target in adapter.targets { #expect(target.key.ldmPath?.isEmpty != true) }
+    for name in names {
+      let module = String(name.prefix { $0 != "." })
+      #expect(TargetKey(.denoiser, String(module.dropFirst("lora_unet_".count))).ldmPath?.isEmpty != true)
+    }
+  }
+
   @Test("a web page, a truncated download and an empty file")
   func downloads() throws {
     let folder = try TemporaryFolder()

@@ -54,6 +54,19 @@ import Testing
     #expect(text.status == 65 && text.output.contains("shape: expected [32, 2048], found [32, 768]"))
   }
 
+  @Test("check does not take an adapter whose targets are broken, and says what they are")
+  func checkBroken() throws {
+    let half = folder.file("half.safetensors")
+    let name = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
+    try writeAdapter(to: half, tensors: [filler(name + ".lora_up.weight", [32, 4])])
+    let problem = "\(name): factors: expected a down factor, found none; hint: the file is incomplete"
+    let run = try Tool.run(["check", "--json", half, base])
+    #expect(run.status == 65 && run.errors.isEmpty)
+    #expect(run.json["fits"] as? Bool == false && run.json["problems"] as? [String] == [problem])
+    let text = try Tool.run(["check", half, base])
+    #expect(text.status == 65 && text.output.contains("  problem         \(problem)\n"))
+  }
+
   // MARK: bake
 
   @Test(

@@ -94,6 +94,14 @@ import Testing
         "DIR/strange.safetensors: what.is.this: name: expected a known adapter tensor, found this one; hint: --allow-unknown leaves it out\n"
     ),
     Case(
+      name: "a name that would be two lines, and steer a terminal",
+      arguments: ["resize", "DIR/lines.safetensors", "-o", "OUT", "--rank", "1"], status: 65,
+      message: "DIR/lines.safetensors: x?lathe: error: y?[2J??z: name: expected a known adapter tensor, found this one;"
+    ),
+    Case(
+      name: "a name that nobody can read", arguments: ["spectrum", "DIR/long.safetensors"], status: 65,
+      message: "aaaaaaaaaa … aaaaaaaaaa"),
+    Case(
       name: "NaN in a factor", arguments: ["resize", "DIR/nan.safetensors", "-o", "OUT", "--rank", "1"], status: 65,
       message: "DIR/nan.safetensors: lora_unet_a: up: expected finite values, found 1 NaN or infinite\n"),
     Case(
@@ -118,6 +126,12 @@ import Testing
     ]
     try writeAdapter(
       to: folder.file("strange.safetensors"), tensors: pair + [("what.is.this", [1], .f32, [0])], metadata: [])
+    try writeAdapter(
+      to: folder.file("lines.safetensors"),
+      tensors: pair + [("x\nlathe: error: y\u{1b}[2J\u{9b}\u{202e}z", [1], .f32, [0])], metadata: [])
+    try writeAdapter(
+      to: folder.file("long.safetensors"),
+      tensors: pair + [(String(repeating: "a", count: 3000), [1], .f32, [0])], metadata: [])
     try writeAdapter(
       to: folder.file("nan.safetensors"),
       tensors: [("lora_unet_a.lora_up.weight", [2, 1], .f32, [.nan, 2]), pair[1]], metadata: [])

@@ -3,6 +3,12 @@ import Safetensors
 import TestSupport
 import Testing
 
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
 /// A file put together by hand and what opening it must give.
 struct HeaderCase: CustomTestStringConvertible, Sendable {
   let name: String
@@ -86,6 +92,8 @@ struct HeaderCase: CustomTestStringConvertible, Sendable {
     }
     #expect(message(folder.file("none")) == "\(folder.file("none")): no such file")
     #expect(message(folder.path) == "\(folder.path): is not a regular file")
+    #expect(mkfifo(folder.file("pipe"), 0o600) == 0)
+    #expect(message(folder.file("pipe")) == "\(folder.file("pipe")): is not a regular file")
     try folder.write([0], to: "file")
     #expect(message(folder.file("file/inside")) == "\(folder.file("file/inside")): cannot open: Not a directory")
   }

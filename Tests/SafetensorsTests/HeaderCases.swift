@@ -92,6 +92,20 @@ extension HeaderCase {
       "a product beyond Int", "{\(entry("a", shape: "[4294967296,4294967296]"))}", 4,
       "a: shape: the number of elements is too large"),
     .refused(
+      "a product beyond Int behind a zero", "{\(entry("a", shape: "[0,4611686018427387904,4]", offsets: "[0,0]"))}", 0,
+      "a: shape: the number of elements is too large"),
+    .refused(
+      "more extents than any library takes",
+      "{\(entry("a", shape: "[\(String(repeating: "1,", count: 64))1]"))}", 4,
+      "a: shape: expected at most 64 numbers, found more"),
+    .refused(
+      "a name that nobody can read", "{\(entry(String(repeating: "a", count: 4097)))}", 4,
+      "header: expected a name of at most 4096 bytes, found one of 4097 at byte 4109"),
+    .refused(
+      "more tensors than any model has",
+      "{\((0...1 << 18).map { entry("\($0)", shape: "[0]", offsets: "[0,0]") }.joined(separator: ","))}", 0,
+      "header: expected at most 262144 tensors, found more at byte 15093308"),
+    .refused(
       "bits beyond Int", "{\(entry("a", dtype: "F64", shape: "[1152921504606846976]"))}", 4,
       "a: shape: the number of elements is too large"),
     .refused(

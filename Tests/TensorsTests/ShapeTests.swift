@@ -5,7 +5,7 @@ import Testing
 @Suite struct ShapeTests {
   @Test(
     "the number of elements is the product of the extents",
-    arguments: [([], 1), ([5], 5), ([3, 4, 5], 60), ([3, 0, 5], 0), ([1, 1, 1], 1), ([0, .max, 2], 0)] as [([Int], Int)]
+    arguments: [([], 1), ([5], 5), ([3, 4, 5], 60), ([3, 0, 5], 0), ([1, 1, 1], 1), ([0, .max, 1], 0)] as [([Int], Int)]
   )
   func product(extents: [Int], count: Int) {
     #expect(Shape.elementCount(of: extents) == count)
@@ -13,8 +13,8 @@ import Testing
   }
 
   @Test(
-    "an extent below zero or a product beyond Int is no shape",
-    arguments: [[-1], [3, -1], [.max, 2], [1 << 32, 1 << 31], [.max, 2, 0]] as [[Int]])
+    "an extent below zero or a product beyond Int is no shape, and a zero hides neither",
+    arguments: [[-1], [3, -1], [.max, 2], [1 << 32, 1 << 31], [.max, 2, 0], [0, .max, 2], [0, -1]] as [[Int]])
   func overflow(extents: [Int]) { #expect(Shape.elementCount(of: extents) == nil) }
 
   @Test("a shape seen as a matrix keeps its first extent as rows")

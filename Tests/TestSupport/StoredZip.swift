@@ -5,6 +5,8 @@ public struct StoredZip {
     public var contents: [UInt8]
     /// What the directory says of the unpacked size; the truth when `nil`.
     public var declaredSize: UInt32?
+    /// What the archive says of the checksum; the truth when `nil`.
+    public var declaredChecksum: UInt32?
     /// 0 = stored; 8 = deflated.
     public var method: UInt16 = 0
     /// Whether the directory has the sizes and the place in 64 bits.
@@ -26,7 +28,8 @@ public struct StoredZip {
       // Version, flags, method, time, date, checksum, sizes, length of the name, length of the extra field.
       func common(_ packed: UInt32, _ size: UInt32, extra: [UInt8]) -> [UInt8] {
         Self.two(20) + Self.two(0) + Self.two(entry.method) + Self.two(0) + Self.two(0x21)
-          + Self.four(Self.crc(entry.contents)) + Self.four(packed) + Self.four(size) + Self.two(UInt16(name.count))
+          + Self.four(entry.declaredChecksum ?? Self.crc(entry.contents)) + Self.four(packed) + Self.four(size)
+          + Self.two(UInt16(name.count))
           + Self.two(UInt16(extra.count))
       }
       let packed = UInt32(entry.contents.count), size = entry.declaredSize ?? packed

@@ -67,6 +67,15 @@ import TorchPickles
     #expect(found.hasPrefix("pickle: a part of a storage, as torch before 0.4 wrote it at byte "))
   }
 
+  @Test("a copy that is made when it is asked for has the same elements") func lazy() throws {
+    for strides in [[2, 1], [1, 2], [0, 1], [0, 0]] {
+      let view = Pickle.tensor(elements: 4, shape: [2, 2], strides: strides)
+      let zip = StoredZip.torch(Pickle.start + Pickle.dictionary([("x", view)]) + Pickle.stop, storages: storage)
+      let found = try self.view(zip)
+      #expect(found.lazyTensor.doubles() == found.tensor.doubles() && found.lazyTensor.shape == [2, 2])
+    }
+  }
+
   @Test("a name that is set twice has the later tensor") func repeatedName() throws {
     let first = Pickle.tensor(elements: 4, shape: [1], strides: [1])
     let second = Pickle.tensor(elements: 4, offset: 3, shape: [1], strides: [1])

@@ -37,7 +37,7 @@ extension RotationChange {
       let one = count * size * size
       var stages: [Stage] = []
       for depth in 0..<depth {
-        guard count * size % (size << depth) == 0 else {
+        guard depth < 32, count * size % (size << depth) == 0 else {
           throw TargetFault.shape("at most \(depth) stages for \(count) blocks", "\(tensor.shape)")
         }
         let order = Self.butterfly(count * size, step: (size / 2) << depth)
