@@ -10,15 +10,22 @@ struct BaseOption: ParsableArguments {
       valueName: "path"))
   var base: String?
 
+  var binding: BaseBinding { BaseBinding(path: base) }
+}
+
+/// Adapters with the deltas that a base gives them.
+struct BaseBinding {
+  let path: String?
+
   /// The adapters with all deltas that the base gives them.
   func bind(_ adapters: [Adapter]) throws -> [Adapter] {
-    guard let base, adapters.contains(where: { !$0.dependents.isEmpty }) else { return adapters }
-    let checkpoint = try Checkpoint(path: base)
+    guard let path, adapters.contains(where: { !$0.dependents.isEmpty }) else { return adapters }
+    let checkpoint = try Checkpoint(path: path)
     return try adapters.map { try $0.bound(to: checkpoint).adapter }
   }
 
   /// What to say of a base that is not needed.
   func warnings(_ adapters: [Adapter]) -> [String] {
-    base != nil && adapters.allSatisfy(\.dependents.isEmpty) ? ["--base: no target depends on it; it was not read"] : []
+    path != nil && adapters.allSatisfy(\.dependents.isEmpty) ? ["--base: no target depends on it; it was not read"] : []
   }
 }

@@ -62,7 +62,7 @@ struct Compare: LatheCommand {
       try common.show(report, text: report.text(width: Console.width))
       return .done
     }
-    let opened = try inputs.map { try Adapter(path: $0.path) }, binding = BaseOption(base: probeOptions.base)
+    let opened = try inputs.map { try Adapter(path: $0.path) }, binding = BaseBinding(path: probeOptions.base)
     let files = try binding.bind(opened)
     for file in files { try file.requireWorkable(allowingUnknown: allowUnknown) }
     if !probe { common.warn(binding.warnings(opened)) }

@@ -1,3 +1,4 @@
+public import Adapters
 public import ArgumentParser
 import Foundation
 public import Merging

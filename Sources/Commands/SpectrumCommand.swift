@@ -39,7 +39,7 @@ struct SpectrumCommand: LatheCommand {
   @OptionGroup var common: CommonOptions
 
   func execute() throws -> Outcome {
-    let opened = try Adapter(path: file), adapter = try base.bind([opened])[0]
+    let opened = try Adapter(path: file), adapter = try base.binding.bind([opened])[0]
     try adapter.requireWorkable(allowingUnknown: allowUnknown)
     let spectrum = try withProgress("spectra", total: adapter.targets.count, isQuiet: common.quiet) {
       try AdapterSpectrum(of: adapter, threads: common.threads, progress: $0)
@@ -47,7 +47,7 @@ struct SpectrumCommand: LatheCommand {
     let report = SpectrumReport(adapter, spectrum)
     if let csv { try writeSideFile(report.csv, to: csv, overwriting: force) }
     if let svg { try writeSideFile(report.svg, to: svg, overwriting: force) }
-    common.warn(base.warnings([opened]) + AdapterProblem.grouped(adapter.problems).map { "\(adapter.path): \($0)" })
+    common.warn(base.binding.warnings([opened]) + AdapterProblem.grouped(adapter.problems).map { "\(adapter.path): \($0)" })
     try common.show(report, text: report.text(width: Console.width, showsTargets: targets))
     return adapter.unknown.isEmpty ? .done : .skipped
   }
