@@ -51,9 +51,10 @@ import TorchPickles
   @Test(
     "numbers in names are no trouble, whatever they are",
     arguments: [
-      ["unet:-1:up", "unet:-1:down"], ["text_encoder:-3:up", "text_encoder:-3:down"],
-      ["unet:one.lora_up.weight", "unet:one.lora_down.weight"],
-      ["text_encoder:two.lora_up.weight", "text_encoder:two.lora_down.weight", "unet:0:up", "unet:0:down"],
+      ["unet:-1:up", "unet:-1:down", "unet:-2:up", "unet:-2:down"],
+      (1...4).flatMap { ["text_encoder:-\($0):up", "text_encoder:-\($0):down"] },
+      ["one", "two"].flatMap { ["unet:\($0).lora_up.weight", "unet:\($0).lora_down.weight"] },
+      (1...4).flatMap { ["text_encoder:x\($0).lora_up.weight", "text_encoder:x\($0).lora_down.weight"] },
       [
         "lora_unet_mid_block_resnets_9223372036854775807_conv1.lora_up.weight",
         "lora_unet_down_blocks_9223372036854775807_attentions_9223372036854775807_x.lora_up.weight",

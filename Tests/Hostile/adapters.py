@@ -268,8 +268,10 @@ def something_else(files):
     add("unknown-tensor.safetensors", safetensors(files.adapter_tensors() + [files.tensor("what.is.this", "F32", [2])]))
     add("lone-factor.safetensors", safetensors(files.adapter_tensors()[:1]))
     add("lone-alpha.safetensors", safetensors(files.adapter_tensors()[2:3]))
-    add("numbers-in-names.safetensors", safetensors(numbered(files, "text_encoder:-1", "unet:-9223372036854775808")))
-    add("no-numbers-in-names.safetensors", safetensors(loose(files, "unet:one", "text_encoder:two") + files.adapter_tensors()[:1]))
+    negative = [f"text_encoder:-{number}" for number in range(1, 5)]
+    add("numbers-in-names.safetensors", safetensors(numbered(files, *negative, "unet:-9223372036854775808")))
+    lettered = ["unet:one", "unet:two", *(f"text_encoder:{letter}" for letter in "abcd")]
+    add("no-numbers-in-names.safetensors", safetensors(loose(files, *lettered) + files.adapter_tensors()[:1]))
     large = (1 << 63) - 1
     blocks = [f"lora_unet_{start}_{large}_{large}_conv" for start in ("input_blocks", "output_blocks", "middle_block")]
     blocks += [f"lora_unet_down_blocks_{large}_attentions_{large}_x", f"lora_unet_mid_block_resnets_{large}_conv1"]
