@@ -62,11 +62,10 @@ struct AuditSceneOptions: ParsableArguments {
 
   /// How pictures of the model are made.
   func rendering(_ model: PictureModel, threads: Int) throws -> AuditRendering {
-    let isDistilled = sampler == .lcm || sampler == .tcd
     var request = RenderRequest(prompt: "", size: MapSize(height: model.usualSize, width: model.usualSize))
     request.sampler = sampler
-    request.steps = steps ?? (isDistilled ? 4 : 12)
-    request.guidance = Guidance(scale: Float(cfg ?? (isDistilled ? 1 : model.textUse == .two ? 6 : 7)))
+    request.steps = steps ?? sampler.usualSteps(otherwise: 12)
+    request.guidance = Guidance(scale: Float(cfg ?? model.usualGuidance(with: sampler)))
     request.generator = rng
     let other = try vae.map { try OtherAutoencoder(path: $0) }
     guard other != nil || model.autoencoder != nil || !hasPrompts else {
