@@ -16,7 +16,7 @@ public struct MemoryEstimate: Sendable, Equatable {
   public var peak: Int { max(texts, encoding, steps, decoding) + Self.program }
 
   /// Tokenizers, compiled kernels, lists of numbers.
-  static let program = 64 << 20
+  static let program = 96 << 20
 
   /// - Parameters:
   ///   - encoder: where the weights are that encode a picture to start from; `nil` where there is none.
@@ -141,10 +141,10 @@ public struct MemoryEstimate: Sendable, Equatable {
     for (level, channels) in unet.channels.enumerated() {
       let map = 4 * batch * extent.height * extent.width * channels
       skips += map * (unet.resnetsPerLevel[level] + 1)
-      // A gated layer has eight times the channels before the gate and four times behind it, beside the map and its norm;
-      // a block on the way up has its own channels and as many of the way down.
+      // A gated layer has eight times the channels before the gate and four times behind it, beside the map and its norm, and
+      // what earlier maps of other sizes have left; a block on the way up has its own channels and as many of the way down.
       let attends = unet.depths[level] > 0 || unet.upDepths[unet.channels.count - 1 - level] > 0
-      largest = max(largest, attends ? (precision == .f32 ? 16 : 10) * map : 7 * map)
+      largest = max(largest, attends ? (precision == .f32 ? 18 : 10) * map : 7 * map)
       extent = extent.halved
     }
     return skips + largest
