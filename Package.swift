@@ -93,7 +93,9 @@ let package = Package(
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
     .target(name: "CArithmetic", cSettings: [.define("NDEBUG")]),
-    .target(name: "CKernels", cSettings: [.define("NDEBUG")], linkerSettings: [.linkedLibrary("gomp")]),
+    .target(
+      name: "CKernels", dependencies: ["CArithmetic"], cSettings: [.define("NDEBUG")],
+      linkerSettings: [.linkedLibrary("gomp")]),
     .executableTarget(name: "lathe", dependencies: ["Commands"], swiftSettings: settings),
   ]
     + rooms.map {

@@ -15,6 +15,8 @@ public struct Adapter: Sendable {
   public let unsupported: [UnsupportedTarget]
   /// Tensors that are known not to be part of any target (bundled embeddings, say). Writers copy them.
   public let passedThrough: [(name: String, tensor: Tensor)]
+  /// The names of those that change what a prompt says: embeddings, with new words for the text encoder.
+  package var embeddings: [String] { passedThrough.map(\.name).filter { !$0.contains("_aux.") } }
   /// Tensors that no known trainer writes.
   public let unknown: [String]
   /// The file's metadata, in its order.

@@ -65,18 +65,20 @@ public struct AuditPlan: Sendable {
     let costs = try [AuditSide([], base: base), before, after].map { try AuditCost(of: $0) }
     progress(.spectra)
     let structure = AuditStructure(before, after, threads: threads)
-    var result = AuditResult(plan: self, weights: weights, costs: costs, structure: structure)
+    var noise: NoiseError?, pictures: AuditPictures?
     // What is broken cannot be rendered.
     let isFinite = weights.entries.allSatisfy { $0.notFiniteAfter == 0 }
     if let rendering, isFinite {
-      result.noise = try probe(rendering, progress)
+      noise = try probe(rendering, progress)
       if !scenes.isEmpty {
-        result.pictures = try AuditPictures(
+        pictures = try AuditPictures(
           scenes, before: before, after: after, rendering: rendering,
           nulls: NullKind.kinds(for: rendering.precision)
         ) { progress(.pictures($0, $1)) }
       }
     }
+    var result = AuditResult(
+      plan: self, weights: weights, costs: costs, structure: structure, noise: noise, pictures: pictures)
     result.seconds = (ContinuousClock.now - start) / .seconds(1)
     return result
   }

@@ -9,17 +9,21 @@ public struct AuditResult: Sendable {
   /// Of the base alone, before, and after.
   public let costs: [AuditCost]
   public let structure: AuditStructure
-  public internal(set) var noise: NoiseError?
-  public internal(set) var pictures: AuditPictures?
+  public let noise: NoiseError?
+  public let pictures: AuditPictures?
+  public private(set) var checks: [AuditCheck] = []
   public internal(set) var seconds = 0.0
 
-  init(plan: AuditPlan, weights: WeightComparison, costs: [AuditCost], structure: AuditStructure) {
+  init(
+    plan: AuditPlan, weights: WeightComparison, costs: [AuditCost], structure: AuditStructure, noise: NoiseError?,
+    pictures: AuditPictures?
+  ) {
     (self.plan, self.weights, self.costs, self.structure) = (plan, weights, costs, structure)
+    (self.noise, self.pictures) = (noise, pictures)
+    checks = weightChecks + noiseChecks + pictureChecks
   }
 
   // MARK: Checks
-
-  public var checks: [AuditCheck] { weightChecks + noiseChecks + pictureChecks }
 
   private func check(
     _ measure: AuditMeasure, _ value: Double, null: Double? = nil, worst: String? = nil

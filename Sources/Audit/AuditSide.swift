@@ -12,6 +12,8 @@ public struct AuditSide: Sendable {
   public let checkpoint: Checkpoint?
   public let fits: [AdapterFit]
   public let inputs: [AdapterInput]
+  /// Networks of the base that the side's own checkpoint lacks; the base's are used.
+  let borrowed: Set<Component>
   private let adapted: AdaptedWeights
 
   /// Opens what is named; reads headers only.
@@ -39,6 +41,7 @@ public struct AuditSide: Sendable {
       }
     }
     let own = checkpoint ?? base
+    borrowed = Set(Component.allCases.filter { !base.names(of: $0).isEmpty && own.names(of: $0).isEmpty })
     (self.base, self.checkpoint, self.inputs) = (base, checkpoint, adapters.map(\.1))
     fits = try adapters.map { try AdapterFit($0.0, on: own) }
     for fit in fits where fit.fittingCount == 0 {
@@ -51,7 +54,7 @@ public struct AuditSide: Sendable {
   }
 
   private init(_ other: AuditSide, factor: Double) {
-    (base, checkpoint, fits) = (other.base, other.checkpoint, other.fits)
+    (base, checkpoint, fits, borrowed) = (other.base, other.checkpoint, other.fits, other.borrowed)
     inputs = other.inputs.map { $0.scaled(by: factor) }
     adapted = AdaptedWeights(base: checkpoint ?? base, adapters: Array(zip(fits, inputs)))
   }
@@ -82,14 +85,9 @@ public struct AuditSide: Sendable {
     for fit in fits {
       let problems = AdapterProblem.grouped(fit.adapter.problems.filter { !$0.isFatal }) + fit.notes
       warnings += problems.map { "\(fit.adapter.path): \($0)" }
+      warnings += fit.adapter.embeddings.map { "\(fit.adapter.path): \($0): an embedding, which is not used" }
     }
     return warnings + borrowed.sorted().map { "\(label): has no \($0.title); that of the base is used" }
-  }
-
-  /// Networks of the base that the side's own checkpoint lacks; the base's are used.
-  var borrowed: Set<Component> {
-    guard let checkpoint else { return [] }
-    return Set(Component.allCases.filter { !base.names(of: $0).isEmpty && checkpoint.names(of: $0).isEmpty })
   }
 
   /// What the side adds to a weight of the base: to its numbers, of which `original` has all.

@@ -35,12 +35,17 @@ public struct AuditStructure: Sendable {
     let first = decomposed(before), second = decomposed(after)
     blocks = Self.blocks(first, second)
     curve = first?.curve(points: 24) ?? []
-    if before.inputs.count > 1, before.hasStrength {
-      crossTalk = try? CrossTalk(
-        before.fits.map(\.adapter), strengths: before.inputs.map(\.strength), threads: threads)
-    } else {
-      crossTalk = nil
+    func measuredCrossTalk() -> CrossTalk? {
+      guard before.inputs.count > 1, before.hasStrength else { return nil }
+      do {
+        return try CrossTalk(
+          before.fits.map(\.adapter), strengths: before.inputs.map(\.strength), threads: threads)
+      } catch {
+        notes.append("cross-talk of \(before.label): \(error)")
+        return nil
+      }
     }
+    crossTalk = measuredCrossTalk()
     self.notes = notes
   }
 

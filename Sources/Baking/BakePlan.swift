@@ -134,12 +134,12 @@ public struct BakePlan: Sendable {
       throw BakingError(
         .doesNotFit(target: first.target, finding: first.finding, others: misfits.count - 1), path: path)
     }
-    let embeddings = fit.adapter.passedThrough.filter { !$0.name.contains("_aux.") }
+    let embeddings = fit.adapter.embeddings
     if !isAllowed, let first = embeddings.first {
-      throw BakingError(.notBaked(tensor: first.name, others: embeddings.count - 1), path: path)
+      throw BakingError(.notBaked(tensor: first, others: embeddings.count - 1), path: path)
     }
     return misfits.map { "\(path): \($0.target): \($0.finding)" }
-      + embeddings.map { "\(path): \($0.name): an embedding" }
+      + embeddings.map { "\(path): \($0): an embedding" }
   }
 
   // MARK: Number formats

@@ -1,14 +1,10 @@
 // Shared by the conversion loops: nothing here is seen outside.
 #pragma once
+#include "multiversioned.h"
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__linux__)
-#define MULTIVERSIONED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define MULTIVERSIONED
-#endif
 #define INLINE static inline __attribute__((always_inline))
 
 INLINE float float_of(uint32_t bits) { float f; memcpy(&f, &bits, 4); return f; }

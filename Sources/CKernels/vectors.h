@@ -1,14 +1,10 @@
 // Vectors of 16 numbers, for loops that are compiled for several instruction sets and chosen at run time.
 #pragma once
+#include "multiversioned.h"
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__linux__)
-#define MULTIVERSIONED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define MULTIVERSIONED
-#endif
 #define INLINE static inline __attribute__((always_inline))
 
 // Vectors stay inside inlined code, whatever the calling convention for them is.

@@ -1,3 +1,5 @@
+import Safetensors
+
 #if canImport(Glibc)
   import Glibc
 #else
@@ -20,7 +22,7 @@ enum Console {
       let count = bytes.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
       guard count > 0 else {
         if count < 0, errno == EINTR { continue }
-        throw ConsoleError(description: "standard output: cannot write: \(String(cString: strerror(errno)))")
+        throw ConsoleError(description: "standard output: cannot write: \(systemReason())")
       }
       bytes = bytes.dropFirst(count)
     }

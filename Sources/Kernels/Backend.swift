@@ -76,9 +76,31 @@ extension Backend {
 
 /// A matrix product with packed weights.
 public protocol Linear: AnyObject {
+  /// Channels of the result.
+  var outputs: Int { get }
   func callAsFunction(_ x: FeatureMap, as format: NumberFormat) -> FeatureMap
   /// sum += x·Wᵀ + b
   func add(_ x: FeatureMap, to sum: inout FeatureMap)
+}
+
+extension Linear {
+  /// x = x·Wᵀ + b
+  ///
+  /// Where the result is no wider than x and nobody else reads x, it is computed in parts and written over those that are
+  /// done, so that there are never two large maps.
+  public func replace(_ x: inout FeatureMap) {
+    let rowsOfPart = 1 << 14
+    guard x.rows > rowsOfPart, x.format == .f32, outputs <= x.channels, x.isAlone() else {
+      x = self(x, as: .f32)
+      return
+    }
+    let result = x.narrowed(to: outputs)
+    for start in stride(from: 0, to: x.rows, by: rowsOfPart) {
+      let rows = start..<min(start + rowsOfPart, x.rows), part = self(x[rows: rows], as: .f32)
+      result[rows: rows].floats.update(from: part.floats, count: part.count)
+    }
+    x = result
+  }
 }
 
 /// A convolution with packed weights.

@@ -45,6 +45,31 @@ public struct FeatureMap {
     memory = whole.memory
   }
 
+  /// Rows of `channels` in the front of a map's memory.
+  private init(_ whole: FeatureMap, batch: Int, size: MapSize, channels: Int, offset: Int = 0) {
+    whole.requireWhole()
+    precondition(channels <= whole.channels, "more channels than the memory was made for")
+    self.batch = batch
+    height = size.height
+    width = size.width
+    self.channels = channels
+    format = whole.format
+    pitch = channels
+    self.offset = whole.offset + offset
+    memory = whole.memory
+  }
+
+  /// A view of some rows (pixels of the whole batch), as a map of height 1.
+  subscript(rows rows: Range<Int>) -> FeatureMap {
+    precondition(rows.lowerBound >= 0 && rows.upperBound <= self.rows, "rows outside the map")
+    return FeatureMap(
+      self, batch: 1, size: MapSize(height: 1, width: rows.count), channels: channels,
+      offset: rows.lowerBound * channels)
+  }
+
+  /// A map of the same extents with fewer channels, which lies in the front of the same memory.
+  func narrowed(to channels: Int) -> FeatureMap { FeatureMap(self, batch: batch, size: size, channels: channels) }
+
   /// A view of some of the channels.
   public subscript(channels channels: Range<Int>) -> FeatureMap { FeatureMap(self, channels: channels) }
 

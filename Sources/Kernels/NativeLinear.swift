@@ -15,7 +15,7 @@ final class NativeLinear: Linear {
 
   private unowned let backend: NativeBackend
   private let inputs: Int
-  private let outputs: Int
+  let outputs: Int
   private let operand: NumberFormat
   private let hasBias: Bool
   private var layer: OneDNNLayer<Case>

@@ -5,7 +5,7 @@ final class ReferenceLinear: Linear {
   private let weight: [Float]
   private let bias: [Float]?
   private let inputs: Int
-  private let outputs: Int
+  let outputs: Int
   private let pool: MemoryPool
 
   init(weight: Tensor, bias: Tensor?, pool: MemoryPool) {

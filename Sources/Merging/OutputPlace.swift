@@ -128,7 +128,7 @@ struct OutputPlace {
   func prepare() throws {
     guard let folder, isNew else { return }
     guard mkdir(folder, 0o777) == 0 else {
-      throw SafetensorsError(.notWritable(reason: String(cString: strerror(errno))), path: folder)
+      throw SafetensorsError(.notWritable(reason: systemReason()), path: folder)
     }
   }
 

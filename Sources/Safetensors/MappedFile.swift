@@ -73,4 +73,4 @@ extension MappedFile {
 }
 
 /// The system's words for the last failed call.
-func systemReason() -> String { String(cString: strerror(errno)) }
+package func systemReason() -> String { String(cString: strerror(errno)) }

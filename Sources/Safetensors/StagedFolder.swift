@@ -1,3 +1,5 @@
+import FoundationEssentials
+
 #if canImport(Glibc)
   import Glibc
 #else
@@ -7,19 +9,23 @@
 /// A folder that appears under its name only when it is complete.
 ///
 /// Files are made in a hidden sibling; `commit` renames it into place in one step. If the value goes away before, or the
-/// process is interrupted, the sibling is removed with all that is in it. A folder that exists is never replaced.
+/// process is interrupted, the sibling is removed with all that is in it. A folder that exists is replaced only where that is
+/// asked for, and stays until the new one is complete.
 public final class StagedFolder {
   /// Where the files go until `commit`.
   public let path: String
   private let destination: String
+  private let isReplacing: Bool
   private var contents: [(path: String, registration: Int)] = []
   private var folders: Set<String> = [""]
   private var isOpen = true
 
-  /// - Throws: `SafetensorsError`: `exists` or `notWritable`.
-  public init(for destination: String) throws(SafetensorsError) {
+  /// - Parameter isReplacing: whether a folder that exists at `destination` goes away when this one is complete.
+  /// - Throws: `SafetensorsError`: `folderExists` or `notWritable`.
+  public init(for destination: String, replacing isReplacing: Bool = false) throws(SafetensorsError) {
     let destination = destination.hasSuffix("/") ? String(destination.dropLast()) : destination
-    try Self.checkDestination(destination)
+    self.isReplacing = isReplacing && Self.isFolder(destination)
+    if !self.isReplacing { try Self.checkDestination(destination) }
     let slash = destination.lastIndex(of: "/")
     let parent = slash.map { String(destination[...$0]) } ?? ""
     let name = slash.map { String(destination[destination.index(after: $0)...]) } ?? destination
@@ -54,12 +60,50 @@ public final class StagedFolder {
       fsync(descriptor)
       close(descriptor)
     }
-    try Self.checkDestination(destination)
-    guard rename(path, destination) == 0 else {
-      throw SafetensorsError(.notWritable(reason: systemReason()), path: destination)
+    if isReplacing {
+      try Self.move(path, to: destination)
+    } else {
+      try Self.checkDestination(destination)
+      guard rename(path, destination) == 0 else {
+        throw SafetensorsError(.notWritable(reason: systemReason()), path: destination)
+      }
     }
     isOpen = false
     for item in contents { Interruption.forget(item.registration) }
+  }
+
+  /// Moves a folder into the place of another, or where nothing is.
+  ///
+  /// The other one is moved aside, beside `folder`; it comes back when the move fails, and is removed after it.
+  ///
+  /// - Parameter folder: on the file system of `destination`.
+  /// - Throws: `SafetensorsError.notWritable`.
+  public static func move(_ folder: String, to destination: String) throws(SafetensorsError) {
+    let aside = folder + ".old"
+    // What a run left there that was killed; it had a successor by then.
+    if access(destination, F_OK) == 0 { try remove(aside) }
+    let isReplacing = rename(destination, aside) == 0
+    guard isReplacing || errno == ENOENT, rename(folder, destination) == 0 else {
+      let reason = systemReason()
+      if isReplacing { rename(aside, destination) }
+      throw SafetensorsError(.notWritable(reason: reason), path: destination)
+    }
+    if isReplacing { try remove(aside) }
+  }
+
+  /// Removes a folder with all that is in it, if it is there.
+  private static func remove(_ folder: String) throws(SafetensorsError) {
+    do {
+      try FileManager.default.removeItem(atPath: folder)
+    } catch {
+      guard access(folder, F_OK) == 0 else { return }
+      throw SafetensorsError(.notWritable(reason: "\(folder) cannot be removed"), path: folder)
+    }
+  }
+
+  private static func isFolder(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
   }
 
   deinit {

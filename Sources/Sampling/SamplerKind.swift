@@ -36,5 +36,11 @@ public enum SamplerKind: String, CaseIterable, Codable, Sendable {
     }
   }
 
-  var isConsistencyModel: Bool { self == .lcm || self == .tcd }
+  /// Whether it is one of distilled models, which need few steps and no guidance.
+  public var isConsistencyModel: Bool { self == .lcm || self == .tcd }
+
+  /// The steps where nobody says a number.
+  ///
+  /// - Parameter count: of models that are not distilled.
+  public func usualSteps(otherwise count: Int) -> Int { isConsistencyModel ? 4 : count }
 }

@@ -1,5 +1,6 @@
 import Checkpoints
 import Merging
+import Safetensors
 import Tensors
 import TestSupport
 import Testing
@@ -51,6 +52,18 @@ import Testing
         #expect(found.doubles() == Tensor(exact, shape: shape, dtype: format).doubles())
       }
     }
+  }
+
+  @Test("an embedding that came with an adapter is told: no picture of an audit has it")
+  func embeddings() throws {
+    let file = try SafetensorsFile(path: Sides.adapter("lumi"))
+    let more = ["bundle_emb.wizard.string_to_param.*", "bundle_emb._aux.note"].map {
+      ($0, Tensor([1, 2], shape: [1, 2], dtype: .f32))
+    }
+    let path = folder.file("lumi.safetensors")
+    try writeTensors(file.entries.map { ($0.name, file[$0.name]!) } + more, to: path)
+    let warnings = try sides.side(.init(path: path)).warnings.filter { $0.contains("bundle_emb") }
+    #expect(warnings == ["\(path): bundle_emb.wizard.string_to_param.*: an embedding, which is not used"])
   }
 
   @Test("what makes no side is refused, each with its reason")

@@ -133,6 +133,22 @@ import Testing
     #expect(before.status == 65 && before.errors.contains("expected finite numbers, found"), "\(before.errors)")
   }
 
+  @Test("a tag of an adapter in a prompt is refused, and not drawn as words")
+  func tags() throws {
+    let sides = ["--before", Toybox.adapter("sketch"), "--after", Toybox.adapter("sketch")]
+    let file = folder.file("p.yaml"), tag = "a robot <lora:neon:0.5>"
+    try "prompts:\n  - prompt: a robot\n    negative: \(tag)\n".write(toFile: file, atomically: true, encoding: .utf8)
+    let message =
+      "prompt: expected no tags of adapters, found \"\(tag)\"; hint: an audit's adapters belong to --before and --after"
+    for prompts in [["--prompt", tag], ["--prompt", "a robot", "--negative", tag], ["--prompts", file]] {
+      let run = try audit(sides + prompts, pictures: false)
+      #expect(run.status == 64 && run.errors.contains(message), "\(run.errors)")
+    }
+    // Angle brackets alone are text.
+    let run = try audit(sides + ["--prompt", "a <red> robot", "--steps", "1", "--strengths", "1"], pictures: false)
+    #expect(run.status == 0, "\(run.errors)")
+  }
+
   @Test("a limit can be set; a misspelled one is refused")
   func limits() throws {
     let sides = ["--before", Toybox.adapter("sketch"), "--after", Toybox.adapter("sketch") + "@0.99", "--weights-only"]
@@ -264,6 +280,13 @@ private struct BrokenCopies {
   private func resize(_ arguments: [String], output: String = "small.safetensors") throws -> Tool.Run {
     try Tool.run(
       ["resize", Toybox.adapter("sepia-r64"), "-o", folder.file(output), "--quiet", "--json"] + arguments)
+  }
+
+  @Test("a tag of an adapter in a prompt is refused")
+  func tags() throws {
+    let run = try resize(["--until", "effect<=0.05", "--base", Toybox.model, "--prompt", "a robot <lora:neon:0.5>"])
+    #expect(run.status == 64 && run.errors.contains("prompt: expected no tags of adapters, found"), "\(run.errors)")
+    #expect(try folder.names.isEmpty)
   }
 
   @Test("the file keeps its limit as the audit measures it, every try is told, and none is left behind")

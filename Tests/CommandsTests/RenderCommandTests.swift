@@ -154,6 +154,15 @@ import Testing
     #expect(try fixture.folder.bytes(of: "zero.png") == fixture.folder.bytes(of: "base.png"))
   }
 
+  @Test("columns whose text encoders are the same share what the prompt says, and are what each is alone")
+  func sweepOfTheUNet() throws {
+    let style = try fixture.adapter()
+    #expect(try fixture.render([style + "@1,0", "--sweep", "0,0.5,1"]).status == 0)
+    #expect(try fixture.render([style + "@0.5,0"], output: "half.png").status == 0)
+    #expect(try fixture.folder.bytes(of: "out-02.png") == fixture.folder.bytes(of: "half.png"))
+    #expect(try fixture.folder.bytes(of: "out-02.png") != fixture.folder.bytes(of: "out-03.png"))
+  }
+
   @Test("a grid has the base, each adapter alone, and all together")
   func grid() throws {
     let style = try fixture.adapter(), hero = try fixture.adapter("hero.safetensors", seed: 2)

@@ -46,6 +46,19 @@ import Testing
     try expectRefusal(fixture, folder, "vae/config.json: content: expected a JSON object")
   }
 
+  @Test("a TAESD is refused by a model whose latents it cannot decode", arguments: ["--vae", "--preview"])
+  func otherReduction(_ option: String) throws {
+    let fixture = try RenderFixture(), folder = fixture.folder.file("model"), tiny = try fixture.tinyDecoder()
+    try FileManager.default.copyItem(atPath: RenderFixture.sd1, toPath: folder)
+    try FileManager.default.removeItem(atPath: "\(folder)/vae")
+    try FileManager.default.copyItem(atPath: Goldens.path("diffusion/vae-two-levels/vae"), toPath: "\(folder)/vae")
+    let run = try fixture.render([option, tiny], model: folder)
+    #expect(run.status == 65)
+    #expect(
+      run.errors
+        == "lathe: error: \(tiny): autoencoder: expected 2 pixels for each latent one as the model has it, found 8\n")
+  }
+
   @Test("without guidance the negative prompt has no part in a picture, however long it is")
   func unguided() throws {
     let fixture = try RenderFixture(), long = Array(repeating: "fog", count: 100).joined(separator: " ")

@@ -78,6 +78,35 @@ import Testing
     }
   }
 
+  @Test("a large picture is the same, whether maps lie over each other or each has its own memory")
+  func large() throws {
+    let golden = try NetworkGolden("vae-tiny"), configuration = try configuration(golden)
+    let checkpoint = try Checkpoint(path: golden.model), size = MapSize(height: 72, width: 60)
+    var generator = SplitMix64(seed: 31)
+    let numbers = generator.gaussians(4 * size.area).map { Float($0) }
+    func decoded(threads: Int, keepsMaps: Bool) throws -> [Float] {
+      try KernelThread.run {
+        let backend = TestedBackend.native.make(threads: threads)
+        let latent = FeatureMap(
+          numbers, batch: 1, height: size.height, width: size.width, channels: 4, pool: backend.pool)
+        let decoder = try AutoencoderDecoder(
+          configuration, weights: checkpoint, backend: backend, expecting: size)
+        // A map that somebody else holds cannot be written over.
+        var kept: [FeatureMap] = []
+        let picture = decoder(latent) { if keepsMaps { kept.append($1) } }
+        #expect(picture.size.area > 1 << 14 && kept.isEmpty == !keepsMaps)
+        return picture.values
+      }
+    }
+    let one = try decoded(threads: 1, keepsMaps: false), apart = try decoded(threads: 1, keepsMaps: true)
+    let difference = largestDifference(one, apart)
+    #expect(difference <= 1e-6 * rootMeanSquare(apart), "seed 31: \(difference)")
+    for threads in 2...3 {
+      let several = try decoded(threads: threads, keepsMaps: false)
+      #expect(several.map(\.bitPattern) == one.map(\.bitPattern), "\(threads) threads give other bits")
+    }
+  }
+
   @Test("a shift is taken off after the scale")
   func shift() throws {
     let golden = try NetworkGolden("vae-two-levels"), checkpoint = try Checkpoint(path: golden.model)

@@ -87,11 +87,16 @@ import Testing
       let block = try ResnetBlock(
         layers, required(settings.inputs), required(settings.outputs), timeChannels: settings.time,
         groups: required(settings.groups), epsilon: #require(settings.eps), size: size)
-      guard let projection = block.timeProjection else { return block(x) }
+      var result = x
+      guard let projection = block.timeProjection else {
+        block(&result)
+        return result
+      }
       let time = try seeded.tensor("\(test.name)/time")
       let embedding = FeatureMap(
         time.floats(), batch: x.batch, height: 1, width: 1, channels: time.elementCount / x.batch, pool: pool)
-      return block(x, offset: projection(layers.backend.activated(embedding, .silu, as: .f32), as: .f32))
+      block(&result, offset: projection(layers.backend.activated(embedding, .silu, as: .f32), as: .f32))
+      return result
     case "transformer":
       let block = try SpatialTransformer(
         layers, x.channels, heads: required(settings.heads), depth: required(settings.layers),

@@ -75,12 +75,42 @@ struct PipelineRun: Decodable, CustomStringConvertible {
   }
 }
 
+/// A checkpoint that counts the weights that are asked for.
+private final class CountedWeights: WeightSource {
+  private let checkpoint: Checkpoint
+  private(set) var counts: [Component: Int] = [:]
+
+  init(_ checkpoint: Checkpoint) { self.checkpoint = checkpoint }
+
+  func weight(named name: WeightName, shape: Shape) throws -> Tensor {
+    counts[name.component, default: 0] += 1
+    return try checkpoint.weight(named: name, shape: shape)
+  }
+}
+
 @Suite struct PipelineTests {
   @Test("renders diffusers' pictures of a tiny SD1 model", arguments: PipelineRun.all("sd1-pipeline"))
   func stableDiffusion1(_ run: PipelineRun) throws { try compare(run, "sd1-pipeline") }
 
   @Test("renders diffusers' pictures of a tiny SDXL model", arguments: PipelineRun.all("sdxl-pipeline"))
   func stableDiffusionXL(_ run: PipelineRun) throws { try compare(run, "sdxl-pipeline") }
+
+  @Test("texts that another renderer has read are not read again, and the picture is the same")
+  func sharedTexts() throws {
+    let checkpoint = try Checkpoint(path: Goldens.path("diffusion/sd1-pipeline")), model = try PictureModel(checkpoint)
+    var request = RenderRequest(prompt: "a red fox", size: MapSize(height: 64, width: 64))
+    request.steps = 1
+    let first = CountedWeights(checkpoint), second = CountedWeights(checkpoint), texts = SharedTexts()
+    func picture(_ weights: CountedWeights, _ request: RenderRequest, _ texts: SharedTexts) throws -> RGBImage {
+      try Renderer(model, weights: weights, texts: texts, precision: .f32, threads: 1).render([request]).images[0]
+    }
+    let expected = try picture(first, request, texts), found = try picture(second, request, texts)
+    #expect(first.counts[.textEncoder1, default: 0] > 10 && second.counts[.textEncoder1] == nil)
+    #expect(second.counts[.denoiser] == first.counts[.denoiser] && found == expected)
+    // Another text is no known one.
+    request.prompt = "a blue fox"
+    #expect(try picture(second, request, texts) != expected && second.counts[.textEncoder1] != nil)
+  }
 
   private func compare(_ run: PipelineRun, _ pipeline: String) throws {
     let folder = Goldens.path("diffusion/\(pipeline)")

@@ -7,6 +7,7 @@ final class WeightlessBackend: Backend {
   let pool = MemoryPool()
 
   private final class Nothing: Linear, Convolution {
+    let outputs = 0
     func callAsFunction(_ x: FeatureMap, as format: NumberFormat) -> FeatureMap { x }
     func add(_ x: FeatureMap, to sum: inout FeatureMap) {}
     func callAsFunction(_ x: FeatureMap, after factors: NormFactors?, enlargedTo size: MapSize?) -> FeatureMap { x }

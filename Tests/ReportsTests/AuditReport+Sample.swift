@@ -127,7 +127,7 @@ extension AuditReport {
     let targets = (0..<30).map { weight("weight.\($0)", "down.0", 0.001 * Double($0 + 1)) }
     return Weights(
       relativeError: 0.031, baseRelativeError: 0.0003, scale: 0.99, cosine: nil, null: 0.0002,
-      blocks: [weight("down.0", "down.0", 0.02), weight(image, image, 0.04)],
+      nullFormat: "bf16", blocks: [weight("down.0", "down.0", 0.02), weight(image, image, 0.04)],
       targets: targets + [weight(row, image, .infinity), weight(script, image, .nan), weight("worst", image, 0.9)])
   }
 

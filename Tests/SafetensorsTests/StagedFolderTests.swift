@@ -9,7 +9,8 @@ import Testing
   import Darwin
 #endif
 
-/// Proves that a folder appears whole or not at all, that none is ever replaced, and that a disk without room is refused.
+/// Proves that a folder appears whole or not at all, that none is replaced unless that is asked for, and that a disk without
+/// room is refused.
 @Suite struct StagedFolderTests {
   private func write(_ text: String, to path: String) throws {
     let file = try TemporaryFile(for: path, overwriting: false)
@@ -90,6 +91,63 @@ import Testing
       message { _ = try StagedFolder(for: path) }
         == "\(path): cannot create: \(folder.file("none/")): No such file or directory")
     #expect(try folder.names.isEmpty)
+  }
+
+  // MARK: Replacing
+
+  @Test("a folder is replaced when the new one is complete, and not before", arguments: ["out", "out/"])
+  func replaced(name: String) throws {
+    let folder = try TemporaryFolder(), path = folder.file(name)
+    let first = try StagedFolder(for: path, replacing: true)
+    for place in ["old", "unet/old"] { try write("1", to: first.place(for: place)) }
+    try first.commit()
+    let second = try StagedFolder(for: path, replacing: true)
+    try write("2", to: second.place(for: "new"))
+    #expect(try tree(folder.file("out")) == ["old", "unet", "unet/old"])
+    try second.commit()
+    #expect(try folder.names == ["out"] && tree(folder.file("out")) == ["new"])
+  }
+
+  @Test("a folder stays when the new one is given up, or cannot be moved into its place")
+  func failed() throws {
+    let folder = try TemporaryFolder(), path = folder.file("out")
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
+    try folder.write([1], to: "out/old")
+    do {
+      let staged = try StagedFolder(for: path, replacing: true)
+      try write("2", to: staged.place(for: "new"))
+    }
+    #expect(try folder.names == ["out"] && tree(path) == ["old"])
+    // The earlier folder has been moved aside when it turns out that there is nothing to put in its place.
+    do {
+      let staged = try StagedFolder(for: path, replacing: true)
+      try FileManager.default.removeItem(atPath: staged.path)
+      #expect(message { try staged.commit() } == "\(path): cannot create: No such file or directory")
+    }
+    #expect(try folder.names == ["out"] && folder.bytes(of: "out/old") == [1])
+  }
+
+  @Test("a file is no folder, and is never replaced")
+  func file() throws {
+    let folder = try TemporaryFolder(), path = try folder.write([1], to: "out")
+    #expect(
+      message { _ = try StagedFolder(for: path, replacing: true) }
+        == "\(path): exists already; hint: a folder is never replaced, give a new name")
+    #expect(try folder.bytes(of: "out") == [1])
+  }
+
+  @Test("what a killed run left behind does not stop the next one")
+  func leftover() throws {
+    let folder = try TemporaryFolder(), path = folder.file("out")
+    for name in ["out", ".out.\(getpid()).partial.old", ".out.1.partial", "out.new"] {
+      try FileManager.default.createDirectory(atPath: folder.file(name), withIntermediateDirectories: false)
+      try folder.write([1], to: "\(name)/old")
+    }
+    let staged = try StagedFolder(for: path, replacing: true)
+    try write("2", to: staged.place(for: "new"))
+    try staged.commit()
+    #expect(try tree(path) == ["new"])
+    #expect(try folder.names.sorted() == [".out.1.partial", "out", "out.new"])
   }
 
   // MARK: Room

@@ -62,14 +62,7 @@ struct AuditBatchFolder {
   /// - Parameter report: a folder on the same file system, which is moved.
   func publish(_ report: String, _ row: AuditBatchReport.Row, inputs: AuditRowInputs) throws {
     try write(AuditRowRecord(inputs: inputs, row: row, reportHash: reportHash(in: report)))
-    let place = "\(path)/\(row.name)", old = report + ".old"
-    let isReplacing = rename(place, old) == 0
-    guard isReplacing || errno == ENOENT, rename(report, place) == 0 else {
-      let reason = Self.reason
-      if isReplacing { rename(old, place) }
-      throw SafetensorsError(.notWritable(reason: reason), path: place)
-    }
-    if isReplacing { try FileManager.default.removeItem(atPath: old) }
+    try StagedFolder.move(report, to: "\(path)/\(row.name)")
   }
 
   /// The report for people in a row's folder, by its name.
@@ -97,11 +90,9 @@ struct AuditBatchFolder {
   /// Makes a folder where there is none. Shards may do so at the same time.
   static func make(_ path: String) throws {
     guard mkdir(path, 0o777) == 0 || errno == EEXIST && isFolder(path) else {
-      throw SafetensorsError(.notWritable(reason: reason), path: path)
+      throw SafetensorsError(.notWritable(reason: systemReason()), path: path)
     }
   }
-
-  static var reason: String { String(cString: strerror(errno)) }
 }
 
 /// Where a shard makes its reports, until they are complete. Only one run at a time has it; when it ends nothing is left.
@@ -119,7 +110,7 @@ final class AuditWorkingFolder {
     try AuditBatchFolder.make(path)
     let file = "\(path)/lock"
     lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
-    guard lock >= 0 else { throw SafetensorsError(.notWritable(reason: AuditBatchFolder.reason), path: file) }
+    guard lock >= 0 else { throw SafetensorsError(.notWritable(reason: systemReason()), path: file) }
     // A file system without locks is no reason to stop: they only catch a shard that is started twice.
     var status = stat()
     let isTaken = flock(lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK

@@ -4,6 +4,7 @@ import Diffusion
 import Foundation
 import Kernels
 import Merging
+import Prompts
 import Sampling
 
 /// What an audit renders, and how. Its pictures are compared, so that many small ones say more than a few large ones.
@@ -62,11 +63,10 @@ struct AuditSceneOptions: ParsableArguments {
 
   /// How pictures of the model are made.
   func rendering(_ model: PictureModel, threads: Int) throws -> AuditRendering {
-    let isDistilled = sampler == .lcm || sampler == .tcd
     var request = RenderRequest(prompt: "", size: MapSize(height: model.usualSize, width: model.usualSize))
     request.sampler = sampler
-    request.steps = steps ?? (isDistilled ? 4 : 12)
-    request.guidance = Guidance(scale: Float(cfg ?? (isDistilled ? 1 : model.textUse == .two ? 6 : 7)))
+    request.steps = steps ?? sampler.usualSteps(otherwise: 12)
+    request.guidance = Guidance(scale: Float(cfg ?? model.usualGuidance(with: sampler)))
     request.generator = rng
     let other = try vae.map { try OtherAutoencoder(path: $0) }
     guard other != nil || model.autoencoder != nil || !hasPrompts else {
@@ -79,12 +79,22 @@ struct AuditSceneOptions: ParsableArguments {
   /// What is rendered.
   ///
   /// - Parameter wanted: the size of pictures that the file says nothing about, and the option that says so.
-  /// - Throws: `ValidationError` for sizes that the model has not.
+  /// - Throws: `ValidationError` for sizes that the model has not, and for prompts with tags of adapters; `PromptError` for tags
+  ///   that are none.
   func scenes(_ model: PictureModel, size wanted: (size: PictureSize?, option: String)) throws -> [AuditScene] {
     let file = try prompts.map { try SceneFile(path: $0) }
     let usual = PictureSize(width: model.usualSize, height: model.usualSize)
     let entries = prompt.map { SceneFile.Entry(prompt: $0) } + (file?.entries ?? [])
     return try entries.map { entry in
+      let excluded = entry.negative ?? file?.negative ?? negative
+      for text in [entry.prompt, excluded ?? ""] {
+        // What is compared is the same in all pictures.
+        guard try PromptTags(of: text, style: .a1111).tags.isEmpty else {
+          throw ValidationError(
+            "prompt: expected no tags of adapters, found \"\(text)\"; hint: an audit's adapters belong to --before and "
+              + "--after")
+        }
+      }
       // What the command line says holds for all that say nothing themselves.
       let size = file?.size(of: entry) ?? wanted.size ?? usual
       guard size.width % model.reduction == 0, size.height % model.reduction == 0,
@@ -97,7 +107,7 @@ struct AuditSceneOptions: ParsableArguments {
         throw ValidationError("\(wanted.option): expected at least 16 pixels a side to compare, found \(size.text)")
       }
       return AuditScene(
-        prompt: entry.prompt, negative: entry.negative ?? file?.negative ?? negative,
+        prompt: entry.prompt, negative: excluded,
         seed: entry.seed ?? seed ?? file?.seed ?? 0, size: MapSize(height: size.height, width: size.width),
         strengths: entry.strengths ?? strengths?.values ?? file?.strengths ?? Self.usualStrengths)
     }

@@ -22,9 +22,7 @@ struct AuditOutput {
   }
 
   func write(_ report: AuditReport, _ result: AuditResult) throws {
-    // The earlier report stays until the new one is complete.
-    let place = isReplacing ? "\(path).new" : path
-    let folder = try StagedFolder(for: place)
+    let folder = try StagedFolder(for: path, replacing: isReplacing)
     let pictures = try pictures(report, result)
     for (name, bytes) in pictures.sorted(by: { $0.key < $1.key }) { try write(bytes, name, folder) }
     let texts = [
@@ -34,9 +32,6 @@ struct AuditOutput {
     ]
     for (name, text) in texts.sorted(by: { $0.key < $1.key }) { try write(Array(text.utf8), name, folder) }
     try folder.commit()
-    guard isReplacing else { return }
-    try FileManager.default.removeItem(atPath: path)
-    try FileManager.default.moveItem(atPath: place, toPath: path)
   }
 
   private func write(_ bytes: [UInt8], _ name: String, _ folder: StagedFolder) throws {

@@ -18,7 +18,7 @@ final class AuditResultsFile {
     self.path = path
     try writeSideFile(AuditBatchReport.csvText(rows), to: path, overwriting: true)
     descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
-    guard descriptor >= 0 else { throw SafetensorsError(.notWritable(reason: AuditBatchFolder.reason), path: path) }
+    guard descriptor >= 0 else { throw SafetensorsError(.notWritable(reason: systemReason()), path: path) }
   }
 
   /// Adds a line, and waits until it is on the disk.
@@ -27,7 +27,7 @@ final class AuditResultsFile {
   func append(_ row: AuditBatchReport.Row) throws {
     let bytes = Array((row.csvLine + "\n").utf8)
     guard write(descriptor, bytes, bytes.count) == bytes.count, fsync(descriptor) == 0 else {
-      throw SafetensorsError(.system(operation: "write", reason: AuditBatchFolder.reason), path: path)
+      throw SafetensorsError(.system(operation: "write", reason: systemReason()), path: path)
     }
   }
 

@@ -108,7 +108,8 @@ struct Render: LatheCommand {
     }
 
     let estimate = MemoryEstimate(
-      model, adapters.base, decoder: other.map(\.checkpoint) ?? adapters.base, size: request.size,
+      model, adapters.base, encoder: request.start.map { _ in other?.checkpoint ?? adapters.base },
+      decoder: other.map(\.checkpoint) ?? adapters.base, size: request.size,
       isGuided: request.guidance.needsUnconditional, precision: sampling.precision, threads: common.threads)
     var warnings = adapters.warnings + modelWarnings(model) + truncations(model, tags.map(\.text))
     let memory = Int(ProcessInfo.processInfo.physicalMemory)
@@ -224,10 +225,14 @@ struct Render: LatheCommand {
     guard own != nil || other != nil && (sampling.start == nil || other?.checkpoint != nil) else {
       throw DiffusionError(.missing("a VAE", hint: "give one with --vae"), file: base)
     }
-    guard let other, let checkpoint = other.checkpoint else { return }
-    let found = try AutoencoderConfiguration(of: checkpoint).reduction
-    guard found == own ?? 8 else {
-      throw RenderError(.reduction(expected: own ?? 8, found: found), path: checkpoint.path)
+    var reductions: [(path: String, found: Int)] = []
+    if let other, let path = sampling.vae {
+      let full = try other.checkpoint.map { try AutoencoderConfiguration(of: $0).reduction }
+      reductions.append((path, full ?? LatentPreview.reduction))
+    }
+    if let path = sheets.preview { reductions.append((path, LatentPreview.reduction)) }
+    for (path, found) in reductions where found != model.reduction {
+      throw RenderError(.reduction(expected: model.reduction, found: found), path: path)
     }
   }
 

@@ -83,6 +83,19 @@ struct RenderAdapters {
     uses.isEmpty ? base : AdaptedWeights(base: base, adapters: uses.map { (fits[$0.file], $0.input) })
   }
 
+  /// Of some uses what they do to the text encoders.
+  func textUses(_ uses: [AdapterUse]) -> [AdapterUse] {
+    uses.filter { use in
+      fits[use.file].adapter.targets.contains {
+        $0.key.component.isTextEncoder && use.input.strength(for: $0.key) != 0
+      }
+    }.map { use in
+      var input = use.input
+      input.strength = 0
+      return AdapterUse(file: use.file, input: input)
+    }
+  }
+
   /// A row of the report for each file.
   var rows: [RenderReport.Adapter] {
     files.indices.map { file in

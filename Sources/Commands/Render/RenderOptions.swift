@@ -159,11 +159,9 @@ struct SamplingOptions: ParsableArguments {
     try precision.requireProcessor()
   }
 
-  /// Whether the sampler is one of a distilled model, which needs few steps and no guidance.
-  private var isDistilled: Bool { sampler == .lcm || sampler == .tcd }
-  var stepCount: Int { steps ?? (isDistilled ? 4 : 20) }
+  var stepCount: Int { steps ?? sampler.usualSteps(otherwise: 20) }
   var denoising: Double { denoise ?? 0.75 }
-  func scale(for model: PictureModel) -> Double { cfg ?? (isDistilled ? 1 : model.textUse == .two ? 6 : 7) }
+  func scale(for model: PictureModel) -> Double { cfg ?? model.usualGuidance(with: sampler) }
   var seeds: [UInt64] { (0..<UInt64(batch)).map { seed + $0 } }
 }
 

@@ -33,6 +33,8 @@ struct RenderRun {
     defer { unfinished?.remove() }
     var images = [RGBImage?](repeating: nil, count: plan.pictures.count)
     var times: [(seconds: Double, steps: Int)] = [], peak = 0
+    // Strengths of adapters that do not touch the text encoders leave what the prompts say as it is.
+    var texts: [(uses: [AdapterUse], texts: SharedTexts)] = []
     for group in groups {
       let requests = group.places.map { places in
         var request = request
@@ -40,7 +42,10 @@ struct RenderRun {
         request.seed = plan.pictures[places[0]].seed
         return request
       }
-      let renderer = renderer(group)
+      let uses = adapters.textUses(group.uses)
+      let place = texts.firstIndex { $0.uses == uses } ?? texts.count
+      if place == texts.count { texts.append((uses, SharedTexts())) }
+      let renderer = renderer(group, texts[place].texts)
       let result = try renderer.render(requests, progress: { progress.update($0) }) { _, step, latents in
         guard let preview, let unfinished, (step + 1) % preview.every == 0 else { return }
         try unfinished.show(try preview.picture.picture(of: latents, size: request.size))
@@ -66,9 +71,10 @@ struct RenderRun {
       seconds: (ContinuousClock.now - start) / .seconds(1), peakMemory: peak)
   }
 
-  private func renderer(_ group: RenderPlan.Group) -> Renderer {
+  private func renderer(_ group: RenderPlan.Group, _ texts: SharedTexts) -> Renderer {
     func make(_ weights: some WeightSource) -> Renderer {
-      Renderer(model, weights: weights, decoder: decoder, precision: precision, threads: common.threads)
+      Renderer(
+        model, weights: weights, decoder: decoder, texts: texts, precision: precision, threads: common.threads)
     }
     return make(adapters.weights(group.uses))
   }

@@ -52,15 +52,21 @@ public final class AutoencoderDecoder {
   ///   - observer: is shown the output of each part under its name in diffusers' dialect.
   /// - Returns: pictures of [-1, 1], `reduction` times as high and wide, with 3 channels.
   public func callAsFunction(_ latent: FeatureMap, observer: ((String, FeatureMap) -> Void)? = nil) -> FeatureMap {
+    // An earlier picture's largest maps are of no use at the beginning.
+    backend.pool.trim()
     let scale = 1 / configuration.scale, shift = configuration.shift
     var x = latent.mapped(pool: backend.pool) { $0 * scale + shift }
     x = input(afterQuantisation.map { $0(x, as: .f32) } ?? x, after: nil, enlargedTo: nil)
     observer?("decoder.conv_in", x)
-    x = middle(x)
+    middle(&x)
     observer?("decoder.mid_block", x)
     for (index, level) in levels.enumerated() {
-      for block in level.resnets { x = block(x) }
-      if let upsampler = level.upsampler { x = upsampler(x, to: x.size.doubled) }
+      for block in level.resnets { block(&x) }
+      if let upsampler = level.upsampler {
+        // What these blocks have left is of no use for the larger maps to come, and would lie beside them.
+        backend.pool.trim()
+        x = upsampler(x, to: x.size.doubled)
+      }
       observer?("decoder.up_blocks.\(index)", x)
     }
     return output(x, after: outputNorm.factors(x), enlargedTo: nil)
@@ -121,10 +127,13 @@ public final class AutoencoderEncoder {
   public func moments(of picture: FeatureMap) -> FeatureMap {
     var x = input(picture, after: nil, enlargedTo: nil)
     for level in levels {
-      for block in level.resnets { x = block(x) }
-      if let downsampler = level.downsampler { x = downsampler(x, after: nil, enlargedTo: nil) }
+      for block in level.resnets { block(&x) }
+      if let downsampler = level.downsampler {
+        backend.pool.trim()
+        x = downsampler(x, after: nil, enlargedTo: nil)
+      }
     }
-    x = middle(x)
+    middle(&x)
     x = output(x, after: outputNorm.factors(x), enlargedTo: nil)
     return quantisation.map { $0(x, as: .f32) } ?? x
   }
@@ -166,10 +175,10 @@ struct AutoencoderMiddle {
     second = try block(1)
   }
 
-  func callAsFunction(_ x: FeatureMap) -> FeatureMap {
-    var x = first(x)
+  func callAsFunction(_ x: inout FeatureMap) {
+    first(&x)
     attention?(&x)
-    return second(x)
+    second(&x)
   }
 
   struct Attention {

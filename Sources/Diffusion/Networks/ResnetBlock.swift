@@ -22,14 +22,15 @@ struct ResnetBlock {
     shortcut = inputs == outputs ? nil : try layers.linear("conv_shortcut", inputs, outputs)
   }
 
+  /// The result takes the memory of x, unless somebody else reads that: of large maps there are two at a time.
+  ///
   /// - Parameter offset: what the time adds between the two convolutions, batch × 1 × 1 × outputs.
-  func callAsFunction(_ x: FeatureMap, offset: FeatureMap? = nil) -> FeatureMap {
+  func callAsFunction(_ x: inout FeatureMap, offset: FeatureMap? = nil) {
     // The offset joins the second norm instead of a pass of its own: nothing else reads the sum.
     let hidden = convolution1(x, after: norm1.factors(x), enlargedTo: nil)
     let factors = norm2.factors(hidden, offset: offset)
-    var result = shortcut.map { $0(x, as: .f32) } ?? x
-    convolution2.add(hidden, after: factors, to: &result)
-    return result
+    shortcut?.replace(&x)
+    convolution2.add(hidden, after: factors, to: &x)
   }
 }
 

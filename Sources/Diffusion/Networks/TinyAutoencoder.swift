@@ -10,6 +10,8 @@ public final class TinyDecoder {
     case enlarged(any Convolution)
   }
 
+  /// How many pixels a latent pixel stands for, along each side.
+  static let reduction = 8
   private static let channels = 64
   /// Blocks before each doubling of the size.
   private static let blocksPerLevel = 3

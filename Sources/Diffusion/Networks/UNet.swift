@@ -156,7 +156,8 @@ public final class UNet {
   ) -> FeatureMap {
     var offsets = time.offsets[...], texts = text.texts[...]
     func resnet(_ block: ResnetBlock, _ x: FeatureMap, _ name: @autoclosure () -> String) -> FeatureMap {
-      let result = block(x, offset: offsets.removeFirst())
+      var result = x
+      block(&result, offset: offsets.removeFirst())
       observer?(name(), result)
       return result
     }

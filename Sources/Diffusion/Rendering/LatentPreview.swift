@@ -3,23 +3,20 @@ public import Kernels
 
 /// Quick pictures of unfinished latents, by a TAESD.
 public final class LatentPreview {
-  private let decoder: TinyDecoder
-  private let pool: MemoryPool
+  private let decoder: PictureDecoder
   // Layers refer to it without holding it.
   private let backend: any Backend
+
+  /// How many pixels a latent pixel stands for, along each side.
+  public static var reduction: Int { TinyDecoder.reduction }
 
   /// - Parameters:
   ///   - path: of the TAESD's file.
   ///   - size: in pixels, of the pictures that it will mostly see.
   /// - Throws: `SafetensorsError`, `DiffusionError`.
   public init(path: String, expecting size: MapSize, threads: Int) throws {
-    let backend: any Backend =
-      NativeBackend.precisions.isEmpty ? ReferenceBackend() : NativeBackend(precision: .f32, threads: threads)
-    pool = backend.pool
-    decoder = try KernelThread.run {
-      try TinyDecoder(
-        path: path, backend: backend, expecting: MapSize(height: size.height / 8, width: size.width / 8))
-    }
+    let backend = Backends(precision: .f32, threads: threads).exact
+    decoder = try KernelThread.run { try PictureDecoder(tiny: path, backend: backend, expecting: size) }
     self.backend = backend
   }
 
@@ -28,11 +25,7 @@ public final class LatentPreview {
   ///   - size: of the picture in pixels.
   /// - Throws: `ImageError.notANumber`.
   public func picture(of latents: [Float], size: MapSize) throws -> RGBImage {
-    try KernelThread.run {
-      let map = FeatureMap(
-        planar: latents, batch: 1, channels: 4, height: size.height / 8, width: size.width / 8, pool: pool)
-      return try RGBImage(values: decoder(map).values, order: .interleaved, width: size.width, height: size.height)
-    }
+    try KernelThread.run { try decoder.picture(of: latents, size: size) }
   }
 
   /// Whether a file whose tensors have these names holds a decoder of this kind.

@@ -137,6 +137,11 @@ public struct PictureModel: Sendable {
     )
   }
 
+  /// How closely prompts are followed where nobody says it.
+  public func usualGuidance(with sampler: SamplerKind) -> Double {
+    sampler.isConsistencyModel ? 1 : textUse == .two ? 6 : 7
+  }
+
   /// The token that fills up texts for an encoder.
   func paddingToken(_ encoder: Int) -> Int32 { padding[encoder] == .zero ? 0 : tokenizer.end }
 

@@ -35,6 +35,7 @@ public struct Renderer {
   private let model: PictureModel
   private let weights: any WeightSource
   private let decoder: Decoder
+  private let texts: SharedTexts
   private let backends: Backends
 
   /// What turns latents into pictures.
@@ -49,13 +50,16 @@ public struct Renderer {
 
   /// - Parameters:
   ///   - weights: of the model, perhaps with something added.
+  ///   - texts: what others have read with the same text encoders, and where new texts are kept.
   ///   - precision: of the UNet; texts and pictures are always computed in f32.
   public init(
-    _ model: PictureModel, weights: some WeightSource, decoder: Decoder = .own, precision: Precision, threads: Int
+    _ model: PictureModel, weights: some WeightSource, decoder: Decoder = .own, texts: SharedTexts = SharedTexts(),
+    precision: Precision, threads: Int
   ) {
     self.model = model
     self.weights = weights
     self.decoder = decoder
+    self.texts = texts
     backends = Backends(precision: precision, threads: threads)
   }
 
@@ -112,20 +116,8 @@ public struct Renderer {
     let firstSteps = try zip(requests, samplers).map { request, sampler in
       try request.start.map { try sampler.firstIndex(strength: $0.strength) } ?? 0
     }
-    try progress(.loading(.textEncoder1))
-    let conditioner = try TextConditioner(model, weights: weights, backend: backends.exact)
-    try progress(.readingPrompts)
-    // Pictures that differ only in their seeds share their texts.
-    var features: [TextConditioner.Texts: (prompt: TextConditioner.Features, negative: TextConditioner.Features?)] = [:]
-    let texts = try requests.map { request in
-      let texts = TextConditioner.Texts(
-        prompt: request.prompt, negative: request.negativePrompt, style: request.style,
-        layersSkipped: request.textLayersSkipped,
-        isGuided: request.guidance.needsUnconditional && model.unet.guidanceChannels == nil)
-      let own = try features[texts] ?? conditioner.features(of: texts)
-      features[texts] = own
-      return own
-    }
+    let texts = try readTexts(requests, progress)
+    backends.pool.trim()
     var encoder: AutoencoderEncoder?
     return try requests.indices.map { index in
       let request = requests[index], sampler = samplers[index], firstStep = firstSteps[index]
@@ -153,6 +145,26 @@ public struct Renderer {
     }
   }
 
+  /// What the prompts of requests say. The text encoders are there only for as long as something has to be read.
+  private func readTexts(
+    _ requests: [RenderRequest], _ progress: (Progress) throws -> Void
+  ) throws -> [SharedTexts.Features] {
+    let all = requests.map { request in
+      TextConditioner.Texts(
+        prompt: request.prompt, negative: request.negativePrompt, style: request.style,
+        layersSkipped: request.textLayersSkipped,
+        isGuided: request.guidance.needsUnconditional && model.unet.guidanceChannels == nil)
+    }
+    // Pictures that differ only in their seeds share their texts.
+    if all.contains(where: { texts.features[$0] == nil }) {
+      try progress(.loading(.textEncoder1))
+      let conditioner = try TextConditioner(model, weights: weights, backend: backends.exact)
+      try progress(.readingPrompts)
+      for own in all where texts.features[own] == nil { texts.features[own] = try conditioner.features(of: own) }
+    }
+    return all.map { texts.features[$0]! }
+  }
+
   private func makeEncoder(_ size: MapSize) throws -> AutoencoderEncoder {
     let (configuration, weights) = try autoencoder()
     return try AutoencoderEncoder(configuration, weights: weights, backend: backends.exact, expecting: size)
@@ -173,10 +185,12 @@ public struct Renderer {
   private func denoise(
     _ runs: [Run], _ result: inout Result, _ progress: (Progress) throws -> Void, _ observer: Observer?
   ) throws {
+    // The encoder of a first picture is gone by now.
     backends.pool.trim()
     try progress(.loading(.denoiser))
     let largest = runs.map(\.latentSize).max { $0.area < $1.area }!
     let network = try UNet(model.unet, weights: weights, backend: backends.main, expecting: largest)
+    backends.pool.trim()
     let total = runs.reduce(0) { $0 + $1.sampler.timesteps.count - $1.firstStep }
     var done = 0, times: [Duration] = []
     for (index, run) in runs.enumerated() {
@@ -208,32 +222,20 @@ public struct Renderer {
     _ requests: [RenderRequest], _ result: inout Result, _ progress: (Progress) throws -> Void
   ) throws {
     try progress(.loading(.vae))
-    let pictures = try makeDecoder(requests.map(\.size).max { $0.area < $1.area }!)
+    let decoder = try makeDecoder(requests.map(\.size).max { $0.area < $1.area }!)
+    backends.pool.trim()
     for (index, request) in requests.enumerated() {
       try progress(.decoding(index + 1, of: requests.count))
-      result.images.append(try pictures(result.latents[index], request.size))
+      result.images.append(try decoder.picture(of: result.latents[index], size: request.size))
     }
   }
 
-  /// From latents of any of the requests to pictures.
-  private func makeDecoder(_ size: MapSize) throws -> (_ latent: [Float], _ size: MapSize) throws -> RGBImage {
-    let reduction = model.reduction
-    let usual = MapSize(height: size.height / reduction, width: size.width / reduction), pool = backends.pool
-    let decoder: (FeatureMap) -> FeatureMap
-    if case .tiny(let path) = self.decoder {
-      let tiny = try TinyDecoder(path: path, backend: backends.exact, expecting: usual)
-      decoder = { tiny($0) }
-    } else {
-      let (configuration, weights) = try autoencoder()
-      let full = try AutoencoderDecoder(configuration, weights: weights, backend: backends.exact, expecting: usual)
-      decoder = { full($0) }
+  private func makeDecoder(_ size: MapSize) throws -> PictureDecoder {
+    if case .tiny(let path) = decoder {
+      return try PictureDecoder(tiny: path, backend: backends.exact, expecting: size)
     }
-    return { latent, size in
-      let map = FeatureMap(
-        planar: latent, batch: 1, channels: 4, height: size.height / reduction, width: size.width / reduction,
-        pool: pool)
-      return try RGBImage(values: decoder(map).values, order: .interleaved, width: size.width, height: size.height)
-    }
+    let (configuration, weights) = try autoencoder()
+    return try PictureDecoder(configuration, weights: weights, backend: backends.exact, expecting: size)
   }
 
   private func autoencoder() throws -> (AutoencoderConfiguration, any WeightSource) {

@@ -21,31 +21,11 @@ extension AuditBatchReport {
         let values = shown.map { item in
           row.checks.first { $0.name == item.measure.rawValue }?.value.map(Numbers.short) ?? ""
         }
-        let name = row.report.map { "[\(row.name.literal)](\($0.linkPath))" } ?? row.name.literal
-        let cells = [name, title, row.verdict ?? ""] + values + [(row.error ?? row.faults).literal]
+        let name = row.report.map { "[\(row.name.markdown)](\($0.markdownTarget))" } ?? row.name.markdown
+        let cells = [name, title, row.verdict ?? ""] + values + [(row.error ?? row.faults).markdown]
         lines.append("| " + cells.joined(separator: " | ") + " |")
       }
     }
     return lines.joined(separator: "\n") + "\n"
-  }
-}
-
-extension String {
-  /// The text in a cell of a table, no character of which is taken for formatting.
-  fileprivate var literal: String {
-    reduce(into: "") { text, character in
-      if "\\`*_[]<>|~&".contains(character) { text.append("\\") }
-      text.append(character)
-    }
-  }
-
-  /// The path as a link has it.
-  fileprivate var linkPath: String {
-    let digits = Array("0123456789ABCDEF")
-    return utf8.reduce(into: "") { text, byte in
-      let character = Character(UnicodeScalar(byte))
-      let isPlain = byte < 0x80 && (character.isLetter || character.isNumber || "-._~/".contains(character))
-      text += isPlain ? "\(character)" : "%\(digits[Int(byte >> 4)])\(digits[Int(byte & 15)])"
-    }
   }
 }

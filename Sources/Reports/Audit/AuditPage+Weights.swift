@@ -63,7 +63,7 @@ extension AuditPage {
       totals = [
         Total(
           term: "relative error", figure: percent(weights.relativeError),
-          explanation: "of what before adds to the base; \(percent(weights.null)) by rounding to f16 alone"),
+          explanation: "of what before adds to the base; \(percent(weights.null)) by \(weights.nullName)"),
         Total(
           term: "of the base", figure: percent(weights.baseRelativeError),
           explanation: "the same difference against the base's weights"),

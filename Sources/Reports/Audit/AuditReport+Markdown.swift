@@ -39,7 +39,7 @@ extension AuditReport {
     if let weights, !weights.blocks.isEmpty {
       section(
         "Blocks",
-        "Relative error of all weights: \(AuditPage.percent(weights.relativeError)); rounding to f16 alone makes "
+        "Relative error of all weights: \(AuditPage.percent(weights.relativeError)); \(weights.nullName) makes "
           + "\(AuditPage.percent(weights.null)).", [Self.table(weights.blocks, title: "block")])
     }
     if let weights, !weights.targets.isEmpty {

@@ -29,20 +29,25 @@ extension AuditReport {
     /// The strength at which D stands in D'; neither what was cut off nor noise counts.
     public var scale: Double
     @Explicit public var cosine: Double?
-    /// The relative error that rounding the adapted weights to f16 makes.
+    /// The relative error that rounding the adapted weights to `nullFormat` makes.
     public var null: Double
+    /// The base's 16 bits, or f16; `nil` in reports that do not say it.
+    public var nullFormat: String?
     public var blocks: [WeightRow]
     /// The changed weights, in the base's order.
     public var targets: [WeightRow]
 
     public init(
       relativeError: Double, baseRelativeError: Double, scale: Double, cosine: Double?, null: Double,
-      blocks: [WeightRow], targets: [WeightRow]
+      nullFormat: String?, blocks: [WeightRow], targets: [WeightRow]
     ) {
       (self.relativeError, self.baseRelativeError, self.scale) = (relativeError, baseRelativeError, scale)
-      (self.null, self.blocks, self.targets) = (null, blocks, targets)
+      (self.null, self.nullFormat, self.blocks, self.targets) = (null, nullFormat, blocks, targets)
       self.cosine = cosine
     }
+
+    /// `rounding to bf16 alone`
+    var nullName: String { "rounding to \(nullFormat ?? "16 bits") alone" }
   }
 
   /// What the UNet predicts, before and after.

@@ -93,6 +93,7 @@ extension AuditReport.Weights {
     self.init(
       relativeError: total.relativeError, baseRelativeError: total.baseRelativeError, scale: total.scale,
       cosine: total.cosine, null: total.roundingError,
+      nullFormat: weights.roundingFormat.rawValue.lowercased(),
       blocks: weights.blocks.map { name, total in
         AuditReport.WeightRow(
           name: name, block: name, shape: [], relativeError: total.relativeError,
