@@ -47,7 +47,8 @@ struct SpectrumCommand: LatheCommand {
     let report = SpectrumReport(adapter, spectrum)
     if let csv { try writeSideFile(report.csv, to: csv, overwriting: force) }
     if let svg { try writeSideFile(report.svg, to: svg, overwriting: force) }
-    common.warn(base.binding.warnings([opened]) + AdapterProblem.grouped(adapter.problems).map { "\(adapter.path): \($0)" })
+    common.warn(
+      base.binding.warnings([opened]) + AdapterProblem.grouped(adapter.problems).map { "\(adapter.path): \($0)" })
     try common.show(report, text: report.text(width: Console.width, showsTargets: targets))
     return adapter.unknown.isEmpty ? .done : .skipped
   }

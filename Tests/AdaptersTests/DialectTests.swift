@@ -101,7 +101,9 @@ import Testing
     let adapter = try Adapter(path: golden.path)
     let others = adapter.targets.filter { $0.algorithm != .lora }
     func module(_ name: String) -> String {
-      for label in [".w_norm", ".b_norm", ".diff_b"] where name.hasSuffix(label) { return String(name.dropLast(label.count)) }
+      for label in [".w_norm", ".b_norm", ".diff_b"] where name.hasSuffix(label) {
+        return String(name.dropLast(label.count))
+      }
       return name
     }
     let found =
