@@ -17,6 +17,8 @@ struct BaseOption: ParsableArguments {
 struct BaseBinding {
   let path: String?
 
+  static let unused = "--base: no target depends on it; it was not read"
+
   /// The adapters with all deltas that the base gives them.
   func bind(_ adapters: [Adapter]) throws -> [Adapter] {
     guard let path, adapters.contains(where: { !$0.dependents.isEmpty }) else { return adapters }
@@ -26,6 +28,6 @@ struct BaseBinding {
 
   /// What to say of a base that is not needed.
   func warnings(_ adapters: [Adapter]) -> [String] {
-    path != nil && adapters.allSatisfy(\.dependents.isEmpty) ? ["--base: no target depends on it; it was not read"] : []
+    path != nil && adapters.allSatisfy(\.dependents.isEmpty) ? [Self.unused] : []
   }
 }

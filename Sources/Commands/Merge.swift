@@ -77,7 +77,7 @@ struct Merge: LatheCommand {
     let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
       try DecomposedPlan(plan, threads: common.threads, progress: $0)
     }
-    common.warn(plan.warnings)
+    common.warn(plan.warnings + (plan.isBaseUnused ? [BaseBinding.unused] : []))
     let report = try RefactorRun(plan: plan, decomposed: decomposed, writer: writer, common: common).report(
       rule: nil, output: output)
     try common.show(MergeReport(report), text: report.text(width: Console.width, showsTargets: targets))

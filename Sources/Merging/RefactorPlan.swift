@@ -29,6 +29,9 @@ public struct RefactorPlan: Sendable {
 
   let passedThrough: [(name: String, tensor: Tensor)]
 
+  /// Whether a base was given that no target depends on.
+  public let isBaseUnused: Bool
+
   /// Reads the adapters' headers and matches their targets.
   ///
   /// - Throws: an error of the file's room, `AdapterError` for an adapter that cannot be worked on, or `MergingError`.
@@ -37,6 +40,7 @@ public struct RefactorPlan: Sendable {
     var magnitudes: [TargetKey: BoundMagnitude] = [:]
     // What a resize does not touch needs no base.
     if recipe.operation == .resize { adapters = adapters.map(\.keepingReplacements) }
+    isBaseUnused = recipe.base != nil && adapters.allSatisfy(\.dependents.isEmpty)
     if let base = recipe.base, adapters.contains(where: { !$0.dependents.isEmpty }) {
       let checkpoint = try Checkpoint(path: base)
       let bound = try adapters.map { try $0.bound(to: checkpoint) }

@@ -331,7 +331,7 @@ private struct BrokenCopies {
       (["--until", "probe<=0.1"], 64, "expected --base"),
       (["--until", "ssim>=0.9", "--base", Toybox.model], 64, "expected --prompts"),
       (["--until", "probe<=0.1", "--base", Toybox.model, "--rank", "4"], 64, "expected no other rule"),
-      (["--rank", "4", "--base", Toybox.model], 64, "expected --until"),
+      (["--rank", "4", "--prompt", "a cat"], 64, "expected --until"),
     ] as [([String], Int32, String)] {
       let run = try resize(arguments)
       #expect(run.status == status && (message.isEmpty || run.errors.contains(message)), "\(arguments): \(run.errors)")

@@ -49,7 +49,7 @@ import Testing
   func usage() throws {
     let fixture = try RenderFixture(), style = try fixture.adapter()
     for arguments in [
-      [style, style, "--base", RenderFixture.sd1], [style, style, "--all", "--probe"],
+      [style, style, "--all", "--probe"],
       [style, style, "--probe", "--base", RenderFixture.sd1, "--probe-size", "60x64"],
     ] {
       #expect(try Tool.run(["compare"] + arguments).status == 64, "\(arguments)")

@@ -73,8 +73,11 @@ import Testing
       name: "an output that exists", arguments: ["resize", "STYLE", "-o", "STYLE", "--rank", "1"], status: 73,
       message: "lathe: error: STYLE: exists already; hint: --force overwrites it\n"),
     Case(
-      name: "another algorithm", arguments: ["resize", "GOLDENS/kohya_boft.safetensors", "-o", "OUT", "--rank", "1"],
-      status: 65, message: ": algorithm: expected one that this version works on, found boft\n"),
+      name: "a delta without its base",
+      arguments: ["resize", "GOLDENS/kohya_boft.safetensors", "-o", "OUT", "--rank", "1"],
+      status: 65,
+      message: ": boft depends on the base weight: expected a base, found none; "
+        + "hint: give the checkpoint with --base\n"),
     Case(
       name: "one adapter to compare", arguments: ["compare", "STYLE"], status: 64,
       message: "expected two adapters, found 1\n"),

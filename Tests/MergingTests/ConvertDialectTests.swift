@@ -79,7 +79,8 @@ import Testing
     #expect(run.targets.allSatisfy { $0.alpha != 0 && $0.alpha != nil })
     // Diffusers knows no Tucker core.
     guard !golden.file.contains("tucker") else { return }
-    #expect(LoaderScales(of: run.output).disagreements.isEmpty)
+    // Diffusers passes over attention of a text encoder without out_proj.
+    #expect(LoaderScales(of: run.output).disagreements.allSatisfy { Set($0.scales.values).count == 1 })
   }
 
   @Test("The same bytes with any number of threads")
