@@ -25,7 +25,8 @@ public struct AuditStructure: Sendable {
       guard side.hasStrength else { return nil }
       do {
         let recipe = RefactorRecipe(
-          side.inputs.count == 1 ? .resize : .merge, inputs: side.inputs, rule: .exact, allowsUnknown: true)
+          side.inputs.count == 1 ? .resize : .merge, inputs: side.inputs, rule: .exact, allowsUnknown: true,
+          base: side.base.path)
         return try DecomposedPlan(RefactorPlan(recipe), threads: threads)
       } catch {
         notes.append("spectra of \(side.label): \(error)")

@@ -113,7 +113,7 @@ public struct InspectReport: JSONReport {
     row("family", family)
     row("format", format)
     row("targets", targetSummary)
-    if needsBase { row("needs", "the base, for what its targets add to depends on the weights there (--base)") }
+    if needsBase { row("needs", "the base (--base): what its targets add depends on the weights that they change") }
     row("ranks", histogram(targets.compactMap { $0.rank.map(String.init) }))
     row("scales", histogram(targets.compactMap { $0.scale.map(Numbers.short) }))
     for (index, line) in (loaders?.lines ?? []).enumerated() {
