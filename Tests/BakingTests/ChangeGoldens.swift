@@ -22,11 +22,11 @@ enum ChangeGoldens {
     let expected: [String: String]
   }
 
-  private struct Document: Decodable { let cells: [Cell] }
-
   static let cells: [Cell] = {
-    let data = try! Goldens.data("changes/cells.json")
-    return try! JSONDecoder().decode(Document.self, from: data).cells
+    struct Document: Decodable { let cells: [Cell] }
+    do {
+      return try JSONDecoder().decode(Document.self, from: Goldens.data("changes/cells.json")).cells
+    } catch { fatalError("Tests/Goldens/changes/cells.json: \(error)") }
   }()
 
   /// VeRA without its projections has no formula: they exist only in the trainer.

@@ -157,4 +157,16 @@ import Testing
       #expect(relativeDifference(both[entry.name]!, wanted) <= 1e-5, "\(entry.name)")
     }
   }
+
+  @Test("VeRA without its projections is refused with the reason")
+  func missingProjections() throws {
+    let adapter = try Adapter(path: ChangeGoldens.path("peft-vera-without"))
+    #expect(
+      adapter.problems.contains {
+        $0.description.contains("expected vera_A and vera_B, which PEFT saves unless save_projection is off")
+      })
+    #expect(throws: AdapterError.self) {
+      try adapter.requireWorkable(allowingUnknown: false, allowingDependents: true)
+    }
+  }
 }
