@@ -43,6 +43,7 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     case rankAboveDimensions(rank: Int, rows: Int, columns: Int)
     case configuredRank(expected: Int, found: Int)
     case changedBase(method: String)
+    case assumedStart
     case splitProjections
     case familyMetadata(expected: String, found: String)
     case staleHash(field: String, expected: String, found: String)
@@ -70,7 +71,7 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
       .duplicateTarget,
       .alphaNotScalar, .alphaNotFinite, .notFinite:
       true
-    case .alphaZero, .rankAboveDimensions, .configuredRank, .changedBase, .splitProjections, .familyMetadata,
+    case .alphaZero, .rankAboveDimensions, .configuredRank, .changedBase, .assumedStart, .splitProjections, .familyMetadata,
       .staleHash,
       .dead, .oddHeader, .loadersDisagree, .loadsNowhere:
       false
@@ -123,6 +124,8 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     case .configuredRank(let expected, let found): "rank: the configuration says \(expected), the tensors have \(found)"
     case .changedBase(let method):
       "initialised by \(method), which changes the base: right only on that base, unless the trainer converted it on saving"
+    case .assumedStart:
+      "t-lora does not say what its factors began with: taken to be the weight's leading singular vectors, the default"
     case .splitProjections:
       "trained with split_qkv: the trained strength was higher than alpha/rank of the fused file says"
     case .familyMetadata(let expected, let found): "metadata says \(found), the shapes say \(expected)"

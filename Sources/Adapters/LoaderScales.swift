@@ -30,6 +30,15 @@ public struct LoaderScales: Sendable {
     }
   }
 
+  /// How many targets each loader passes over that it reads in the file before.
+  public func lost(since before: LoaderScales) -> [(loader: Loader, count: Int)] {
+    let earlier = Dictionary(before.rows.map { ($0.target, $0.scales) }, uniquingKeysWith: { a, _ in a })
+    return Loader.allCases.compactMap { loader in
+      let count = rows.count { $0.scales[loader] == nil && earlier[$0.target]?[loader] != nil }
+      return count > 0 ? (loader, count) : nil
+    }
+  }
+
   public init(of adapter: Adapter) {
     let reader = ScaleReader(adapter)
     let plain = adapter.targets.filter { $0.algorithm == .lora }

@@ -252,6 +252,7 @@ struct ModuleReader {
     case .tlora:
       let principal = try PrincipalChange(tensors, alpha: alpha)
       (change, rank) = (principal, principal.rank)
+      note(.assumedStart)
     case .ia3: change = try scalingChange(main)
     case .hra:
       let directions = try TargetFault.matrix("hra_u", tensors)

@@ -1,3 +1,4 @@
+import Adapters
 import Merging
 import Reports
 import Safetensors
@@ -19,6 +20,16 @@ struct RefactorRun {
       }
     let report = RefactorReport(result, plan: plan, isDryRun: writer.dryRun)
     common.warn(Array(report.warnings.dropFirst(plan.warnings.count)))
+    if !writer.dryRun, plan.recipe.operation == .resize { common.warn(try lostTargets(output)) }
     return report
+  }
+
+  /// Loaders that know a text encoder's names by targets which were cut away read less of the output than of the input.
+  private func lostTargets(_ output: String) throws -> [String] {
+    let written = LoaderScales(of: try Adapter(path: output))
+    return written.lost(since: LoaderScales(of: plan.adapters[0])).map { loader, count in
+      "\(output): \(loader.rawValue) passes over \(count) of the \(written.rows.count) targets, which it reads in the input: "
+        + "it looks for others that were cut away; hint: --keep-all-targets"
+    }
   }
 }

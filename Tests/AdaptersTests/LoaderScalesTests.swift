@@ -87,6 +87,17 @@ import Testing
     #expect(try scales(more, layer + "mlp.fc1")[.diffusers] == 1)
   }
 
+  @Test("What a cut makes a loader pass over is counted")
+  func lost() throws {
+    let layer = "lora_te_text_model_encoder_layers_0_"
+    let (input, output) = (layer + "self_attn_q_proj", layer + "self_attn_out_proj")
+    let before = LoaderScales(of: try adapter([(query, 1), (input, 1), (output, 1), (layer + "mlp_fc1", 1)]))
+    let after = LoaderScales(of: try adapter([(query, 1), (input, 1), (layer + "mlp_fc1", 1)]))
+    let lost = after.lost(since: before)
+    #expect(lost.map(\.loader) == [.diffusers] && lost.map(\.count) == [1])
+    #expect(after.lost(since: after).isEmpty && before.lost(since: after).isEmpty)
+  }
+
   @Test("Names without a network load nowhere but in ComfyUI")
   func bare() throws {
     let golden = try #require(DialectGolden.all.first { $0.file == "diffusers_oldest.safetensors" })
