@@ -71,7 +71,8 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
       .duplicateTarget,
       .alphaNotScalar, .alphaNotFinite, .notFinite:
       true
-    case .alphaZero, .rankAboveDimensions, .configuredRank, .changedBase, .assumedStart, .splitProjections, .familyMetadata,
+    case .alphaZero, .rankAboveDimensions, .configuredRank, .changedBase, .assumedStart, .splitProjections,
+      .familyMetadata,
       .staleHash,
       .dead, .oddHeader, .loadersDisagree, .loadsNowhere:
       false
