@@ -7,8 +7,16 @@ public struct BoundAdapter: Sendable {
   public let adapter: Adapter
   /// What the latter were made of, by their index in the adapter's targets.
   package let origins: [Int: BoundTarget]
+  private let base: Checkpoint
   /// Targets that the base has no weight for, and why.
   public let misfits: [(target: DependentTarget, misfit: Misfit)]
+
+  fileprivate init(
+    _ adapter: Adapter, origins: [Int: BoundTarget], misfits: [(target: DependentTarget, misfit: Misfit)],
+    base: Checkpoint
+  ) {
+    (self.adapter, self.origins, self.misfits, self.base) = (adapter, origins, misfits, base)
+  }
 
   public enum Misfit: Sendable {
     case missing
@@ -43,7 +51,7 @@ extension Adapter {
       }
     }
     let adapter = replacing(targets: targets, dependents: [], problems: problems)
-    return BoundAdapter(adapter: adapter, origins: origins, misfits: misfits)
+    return BoundAdapter(adapter, origins: origins, misfits: misfits, base: base)
   }
 }
 
@@ -52,11 +60,22 @@ extension Adapter {
   package var keepingReplacements: Adapter {
     let values = dependents.filter { $0.change is Replacement }
     guard !values.isEmpty else { return self }
-    let names = Set(values.map(\.name))
+    return removing(values.map(\.name)).replacing(
+      passedThrough: passedThrough + values.map { ($0.name, $0.stored[0].tensor) })
+  }
+
+  /// The adapter without some of the targets that depend on the base, and without what is said of them.
+  private func removing(_ names: [String]) -> Adapter {
+    let names = Set(names)
     return replacing(
       dependents: dependents.filter { !names.contains($0.name) },
-      passedThrough: passedThrough + values.map { ($0.name, $0.stored[0].tensor) },
       problems: problems.filter { !($0.dependsOnBase && $0.target.map(names.contains) == true) })
+  }
+
+  /// The adapter with DoRA targets as if they had no lengths: to look at their factors.
+  package var withoutMagnitudes: Adapter {
+    let decomposed = dependents.compactMap { ($0.change as? MagnitudeChange)?.added }
+    return removing(decomposed.map(\.name)).replacing(targets: targets + decomposed)
   }
 }
 
@@ -178,8 +197,7 @@ package struct BoundTarget: Sendable {
 
 extension BoundAdapter {
   /// The adapter with only the low-rank part of DoRA targets, and the lengths that belong to them.
-  package func takingMagnitudesApart(_ base: Checkpoint) -> (adapter: Adapter, magnitudes: [TargetKey: BoundMagnitude])
-  {
+  package func takingMagnitudesApart() -> (adapter: Adapter, magnitudes: [TargetKey: BoundMagnitude]) {
     var targets = adapter.targets, magnitudes: [TargetKey: BoundMagnitude] = [:]
     for (index, origin) in origins {
       guard let magnitude = origin.magnitude(numbers: base.storedNumbers) else { continue }
@@ -187,17 +205,6 @@ extension BoundAdapter {
       magnitudes[magnitude.lowRank.key] = magnitude
     }
     return (adapter.replacing(targets: targets), magnitudes)
-  }
-}
-
-extension Adapter {
-  /// The adapter with DoRA targets as if they had no lengths: to look at their factors.
-  package var withoutMagnitudes: Adapter {
-    let decomposed = dependents.compactMap { ($0.change as? MagnitudeChange)?.added }
-    let names = Set(decomposed.map(\.name))
-    return replacing(
-      targets: targets + decomposed, dependents: dependents.filter { !names.contains($0.name) },
-      problems: problems.filter { !($0.dependsOnBase && $0.target.map(names.contains) == true) })
   }
 }
 

@@ -66,27 +66,19 @@ extension Target {
   /// The target with its delta's rows or inputs multiplied.
   fileprivate func scaled(by factors: @escaping @Sendable () -> [Double], onRows: Bool) -> Target {
     let (up, down, rank, inputs) = (up, down, rank, inputs)
-    func tensor(_ like: Tensor, _ values: @escaping @Sendable () -> [Double]) -> Tensor {
-      let shape = like.shape
-      return Tensor(
-        dtype: .f64, shape: shape,
-        bytes: Bytes(count: 8 * shape.elementCount) { Tensor(values(), shape: shape, dtype: .f64).bytes })
-    }
-    let scaledUp =
-      !onRows
-      ? up
-      : tensor(up) {
+    var (scaledUp, scaledDown) = (up, down)
+    if onRows {
+      scaledUp = Tensor(shape: up.shape) {
         let (values, own) = (up.doubles(), factors())
         return values.indices.map { values[$0] * own[$0 / rank] }
       }
-    let points = down.elementCount / max(down.shape[0] * inputs, 1)
-    let scaledDown =
-      onRows
-      ? down
-      : tensor(down) {
+    } else {
+      let points = down.elementCount / max(down.shape[0] * inputs, 1)
+      scaledDown = Tensor(shape: down.shape) {
         let (values, own) = (down.doubles(), factors())
         return values.indices.map { values[$0] * own[$0 / points % inputs] }
       }
+    }
     return Target(
       name: name, key: key, kind: kind, up: scaledUp, down: scaledDown, mid: mid, names: names, alpha: alpha,
       scale: scale, isTransposed: isTransposed, algorithm: algorithm, storedRank: storedRank, stored: stored)

@@ -49,10 +49,7 @@ struct ComposedFactors {
 
     var transposed: Block {
       let (rows, columns) = (rows, inputs), values = values
-      return Block(rows: columns, inputs: rows) {
-        let own = values()
-        return (0..<rows * columns).map { own[$0 % rows * columns + $0 / rows] }
-      }
+      return Block(rows: columns, inputs: rows) { values().transposed(rows: rows, columns: columns) }
     }
 
     /// Σ_q self[p, q] · other[q, …].
@@ -93,12 +90,7 @@ struct ComposedFactors {
       return Block(rows: rows + other.rows, inputs: inputs, kernel: kernel) { first() + second() }
     }
 
-    fileprivate var tensor: Tensor {
-      let shape = Shape([rows, inputs] + kernel), values = values
-      return Tensor(
-        dtype: .f64, shape: shape,
-        bytes: Bytes(count: 8 * shape.elementCount) { Tensor(values(), shape: shape, dtype: .f64).bytes })
-    }
+    fileprivate var tensor: Tensor { Tensor(shape: Shape([rows, inputs] + kernel), computedBy: values) }
   }
 
   /// A matrix as the product of two.
@@ -209,5 +201,23 @@ struct ComposedFactors {
       }
       return values
     }
+  }
+}
+
+extension Tensor {
+  /// Doubles that are computed whenever they are asked for.
+  init(shape: Shape, computedBy values: @escaping @Sendable () -> [Double]) {
+    self.init(
+      dtype: .f64, shape: shape,
+      bytes: Bytes(count: 8 * shape.elementCount) { Tensor(values(), shape: shape, dtype: .f64).bytes })
+  }
+}
+
+extension [Double] {
+  /// The transposed one of a row-major matrix.
+  func transposed(rows: Int, columns: Int) -> [Double] {
+    var result = [Double](repeating: 0, count: count)
+    for i in 0..<rows { for j in 0..<columns { result[j * rows + i] = self[i * columns + j] } }
+    return result
   }
 }

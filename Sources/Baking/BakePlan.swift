@@ -96,10 +96,13 @@ public struct BakePlan: Sendable {
     let largest =
       weights.additions.map { index, additions in
         let (rows, columns) = base.weights[index].entry.shape.flattened
-        let rank = additions.reduce(0) { $0 + $1.target.rank }
+        let whole = additions.filter { $0.target.whole != nil }
+        let rank = additions.reduce(0) { $0 + ($1.target.whole == nil ? $1.target.rank : 0) }
         // Factors as doubles and as floats, once more while shaping.
         let factors = (recipe.rounding == .shaped ? 28 : 12) * rank * (rows + columns)
-        return factors + 20 * max(1 << 18, 64 * columns)
+        // A delta without factors as floats; and while it is made the base, the sum and copies of them as doubles.
+        let deltas = whole.isEmpty ? 0 : (40 + 4 * whole.count) * rows * columns
+        return factors + deltas + 20 * max(1 << 18, 64 * columns)
       }.max() ?? 0
     // Tensors that cannot be used where they lie in the file.
     let copied = base.weights.lazy.filter { base.files[$0.file].contents.isCopied($0.entry) }.map {

@@ -45,7 +45,7 @@ public struct RefactorPlan: Sendable {
       let checkpoint = try Checkpoint(path: base)
       let bound = try adapters.map { try $0.bound(to: checkpoint) }
       if recipe.operation == .resize {
-        let parts = bound[0].takingMagnitudesApart(checkpoint)
+        let parts = bound[0].takingMagnitudesApart()
         (adapters, magnitudes) = ([parts.adapter], parts.magnitudes)
       } else {
         adapters = bound.map(\.adapter)

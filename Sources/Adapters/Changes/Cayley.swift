@@ -1,4 +1,4 @@
-import Tensors
+import LinearAlgebra
 
 /// Orthogonal matrices from skew-symmetric ones, many small ones at a time: count × size × size.
 ///
@@ -50,8 +50,8 @@ enum Cayley {
     for start in stride(from: 0, to: skew.count, by: size * size) {
       let q = Array(skew[start..<start + size * size])
       var sum = identity(size, plus: q, times: terms > 1 ? 2 : 0), power = q
-      for exponent in 2..<max(last, 1) + 1 {
-        power = product(power, q, size)
+      for exponent in 2..<last + 1 {
+        power = reproducibleProduct(power, q, rows: size, rank: size, columns: size)
         let factor = exponent == last ? 1.0 : 2.0
         for i in sum.indices { sum[i] += factor * power[i] }
       }
@@ -63,14 +63,6 @@ enum Cayley {
   private static func identity(_ size: Int, plus q: [Double], times factor: Double) -> [Double] {
     var result = q.map { $0 * factor }
     for i in 0..<size { result[i * size + i] += 1 }
-    return result
-  }
-
-  private static func product(_ a: [Double], _ b: [Double], _ size: Int) -> [Double] {
-    var result = [Double](repeating: 0, count: size * size)
-    for i in 0..<size {
-      for k in 0..<size { for j in 0..<size { result[i * size + j] += a[i * size + k] * b[k * size + j] } }
-    }
     return result
   }
 

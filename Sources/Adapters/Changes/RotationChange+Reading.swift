@@ -1,7 +1,6 @@
 import Tensors
 
 extension RotationChange {
-
   /// LyCORIS' and kohya's blocks, of which the skew part counts; and the older ones, which are the rotations themselves.
   ///
   /// - Parameters:
@@ -30,10 +29,6 @@ extension RotationChange {
       try Self.check(tensor, axes: 4)
       let (depth, count, size) = (tensor.shape[0], tensor.shape[1], tensor.shape[2])
       guard size % 2 == 0 else { throw TargetFault.shape("blocks of an even size", "\(tensor.shape)") }
-      let all: @Sendable (StrengthRule) -> [Double] = { rule in
-        let skew = Cayley.skew(tensor.doubles(), size: size)
-        return Cayley.rotations(bound(skew, outputs: size * count, rule), size: size)
-      }
       let one = count * size * size
       var stages: [Stage] = []
       for depth in 0..<depth {
@@ -42,7 +37,11 @@ extension RotationChange {
         }
         let order = Self.butterfly(count * size, step: (size / 2) << depth)
         stages.append(
-          Stage(size: size, count: count, order: order) { Array(all($0)[depth * one..<(depth + 1) * one]) })
+          Stage(size: size, count: count, order: order) { rule in
+            // The bound is on all stages together.
+            let skew = bound(Cayley.skew(tensor.doubles(), size: size), outputs: size * count, rule)
+            return Cayley.rotations(Array(skew[depth * one..<(depth + 1) * one]), size: size)
+          })
       }
       (self.stages, isTransposed) = (stages, false)
       return

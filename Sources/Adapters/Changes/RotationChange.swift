@@ -95,11 +95,3 @@ struct RotationChange: WeightChange {
     return result
   }
 }
-
-extension [Double] {
-  func transposed(rows: Int, columns: Int) -> [Double] {
-    var result = [Double](repeating: 0, count: count)
-    for i in 0..<rows { for j in 0..<columns { result[j * rows + i] = self[i * columns + j] } }
-    return result
-  }
-}

@@ -23,6 +23,7 @@ import os
 import pathlib
 import random
 import struct
+import sys
 import tempfile
 import warnings
 
@@ -41,6 +42,9 @@ logging.disable_progress_bar()
 diffusers_logging.set_verbosity(diffusers_logging.CRITICAL)
 torch.set_grad_enabled(False)
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1] / "Interop"))
+from authors import authors_name
+
 PIPELINES = HERE.parent / "diffusion"
 # What the trainer says of the base: widths as small as these do not tell.
 BASES = {"sd1": "sd_v1", "sdxl": "sdxl_base_v1-0"}
@@ -67,32 +71,6 @@ def pipeline(family, parts):
         vae=None, tokenizer=None, scheduler=None, safety_checker=None, feature_extractor=None,
         requires_safety_checker=False, **parts,
     )  # fmt: skip
-
-
-def authors_name(path):
-    """The name of a UNet's module in the authors' single files, by the numbers of blocks with two layers down, three up."""
-    fixed = {
-        "conv_in": "input_blocks.0.0", "conv_out": "out.2",
-        "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
-        "add_embedding.linear_1": "label_emb.0.0", "add_embedding.linear_2": "label_emb.0.2",
-    }  # fmt: skip
-    if path in fixed:
-        return fixed[path]
-    kind, *rest = path.split(".")
-    if kind == "mid_block":
-        part, layer, *module = rest
-        block = "middle_block.1" if part == "attentions" else f"middle_block.{int(layer) * 2}"
-    else:
-        level, part, layer, *module = rest
-        if part == "downsamplers":
-            return f"input_blocks.{int(level) * 3 + 3}.0.op"
-        if part == "upsamplers":
-            return f"output_blocks.{int(level) * 3 + 2}.2.conv"
-        number = int(level) * 3 + int(layer)
-        place = 1 if part == "attentions" else 0
-        block = f"input_blocks.{number + 1}.{place}" if kind == "down_blocks" else f"output_blocks.{number}.{place}"
-    parts = {"conv1": "in_layers.2", "conv2": "out_layers.3", "time_emb_proj": "emb_layers.1", "conv_shortcut": "skip_connection"}
-    return f"{block}.{'.'.join(parts.get(word, word) for word in module)}"
 
 
 def modules(family, naming, keep):
