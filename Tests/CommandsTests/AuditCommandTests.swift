@@ -1,4 +1,5 @@
 import Foundation
+import Kernels
 import TestSupport
 import Testing
 
@@ -44,7 +45,9 @@ import Testing
   func half() throws {
     let run = try audit(["--before", Toybox.adapter("sepia-r64"), "--after", resized("sepia-r64", percent: 50)])
     #expect(run.status == 0, "\(run.errors)")
-    #expect(run.json["verdict"] as? String == "within noise" && run.json["passed"] as? Bool == true)
+    // Without bf16 arithmetic beside it, the noise is that of rounded weights alone, and softer than this cut.
+    let verdict = NativeBackend.precisions.contains(.bf16) ? "within noise" : "visible but small"
+    #expect(run.json["verdict"] as? String == verdict && run.json["passed"] as? Bool == true)
     #expect(value("pictures.ssimulacra2", run) >= 90)
     #expect((run.json["pictures"] as? [Any])?.count == 4)
   }
