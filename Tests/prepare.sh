@@ -35,3 +35,16 @@ install_packages() {
   "${root[@]}" apt-get update -qq
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 }
+
+# prepare_interop_python: sets $python to one with the libraries that other programs of this field use. From the project's root.
+prepare_interop_python() {
+  local wanted=Tests/Interop/requirements.txt environment=$PWD/.build-interop
+  python=${LATHE_INTEROP_PYTHON:-$environment/bin/python}
+  if [ -z "${LATHE_INTEROP_PYTHON:-}" ] && ! cmp -s "$wanted" "$environment/requirements.txt"; then
+    python3 -c 'import ensurepip' 2>/dev/null || install_packages python3-venv
+    python3 -m venv "$environment"
+    "$environment/bin/pip" install -q "torch==2.13.0+cpu" || "$environment/bin/pip" install -q torch==2.13.0
+    "$environment/bin/pip" install -q -r "$wanted"
+    cp "$wanted" "$environment/requirements.txt"
+  fi
+}

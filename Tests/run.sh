@@ -32,3 +32,6 @@ bash Tests/Hostile/run.sh "$LATHE"
 
 bash Tests/training.sh "$LATHE"
 bash Tests/Interop/run.sh "$LATHE"
+
+# What once went wrong, in this program or in others.
+bash Tests/Cases/run.sh "$LATHE"
