@@ -39,6 +39,7 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     case duplicateTarget(other: String)
     case alphaNotScalar(found: Shape)
     case alphaNotFinite(found: Double)
+    case scaleOutOfRange(found: Double)
     case alphaZero
     case rankAboveDimensions(rank: Int, rows: Int, columns: Int)
     case configuredRank(expected: Int, found: Int)
@@ -69,7 +70,7 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     case .unsupported, .needsBase, .notInBase, .refusedConfiguration, .missingFactor, .factorShape, .unreadable,
       .unknownTensor,
       .duplicateTarget,
-      .alphaNotScalar, .alphaNotFinite, .notFinite:
+      .alphaNotScalar, .alphaNotFinite, .scaleOutOfRange, .notFinite:
       true
     case .alphaZero, .rankAboveDimensions, .configuredRank, .changedBase, .assumedStart, .splitProjections,
       .familyMetadata,
@@ -119,6 +120,7 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     case .duplicateTarget(let other): "name: expected each target once, found it again as \(other)"
     case .alphaNotScalar(let found): "alpha: expected one number, found shape \(found)"
     case .alphaNotFinite(let found): "alpha: expected a finite number, found \(found)"
+    case .scaleOutOfRange(let found): "scale: expected 0 or a number of 1e-100 to 1e100, found \(found)"
     case .alphaZero: "alpha is 0: the target has no effect (some trainers meant alpha = rank)"
     case .rankAboveDimensions(let rank, let rows, let columns):
       "rank \(rank) is above the smaller side of \(rows) × \(columns): the factors are larger than they need be"

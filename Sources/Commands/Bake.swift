@@ -25,7 +25,8 @@ struct Bake: LatheCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "Adapters with their strengths: FILE@0.8, or FILE@0.8,0.5 for UNet and text encoder.", valueName: "adapter"))
+      "Adapters with their strengths: FILE@0.8, or FILE@0.8,0.5 for UNet and text encoder.", valueName: "adapter"),
+    transform: AdapterArgument.init)
   var adapters: [AdapterArgument] = []
 
   @Option(name: .shortAndLong, help: ArgumentHelp("Write the checkpoint here.", valueName: "path"))

@@ -25,7 +25,9 @@ struct Compare: LatheCommand {
         lathe compare model.safetensors baked.safetensors --probe
       """)
 
-  @Argument(help: ArgumentHelp("Two adapters; with --all two or more.", valueName: "adapter"))
+  @Argument(
+    help: ArgumentHelp("Two adapters; with --all two or more.", valueName: "adapter"),
+    transform: AdapterArgument.init)
   var adapters: [AdapterArgument]
 
   @Flag(help: "Show the cross-talk between all pairs instead of the error between two.")

@@ -20,7 +20,8 @@ struct Merge: LatheCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "Adapters with their strengths: FILE@0.8, or FILE@0.8,0.5 for UNet and text encoder.", valueName: "adapter"))
+      "Adapters with their strengths: FILE@0.8, or FILE@0.8,0.5 for UNet and text encoder.", valueName: "adapter"),
+    transform: AdapterArgument.init)
   var adapters: [AdapterArgument] = []
 
   @Option(help: "exact (all components) or svd (cut by --rank, --energy, --max-error or --size).")

@@ -84,11 +84,12 @@ extension Rounding: ExpressibleByArgument {}
 extension StrengthRule: ExpressibleByArgument {}
 
 /// An adapter with its strength: `FILE`, `FILE@0.8`, or `FILE@0.8,0.5` for UNet and text encoder.
-struct AdapterArgument: ExpressibleByArgument {
+struct AdapterArgument {
   let input: AdapterInput
 
-  init?(argument: String) {
-    guard !argument.isEmpty else { return nil }
+  /// - Throws: `ValidationError` for what is no adapter with a strength.
+  @Sendable init(_ argument: String) throws {
+    guard !argument.isEmpty else { throw ValidationError("expected a file, found an empty name") }
     // A file name may hold an @ of its own: only numbers behind the last one are a strength.
     guard let at = argument.lastIndex(of: "@"), at != argument.startIndex else {
       input = .init(path: argument)
@@ -101,11 +102,15 @@ struct AdapterArgument: ExpressibleByArgument {
     switch numbers.count {
     case 1: input = numbers[0].map { .init(path: path, strength: $0) } ?? .init(path: argument)
     case 2:
-      guard let unet = numbers[0], let text = numbers[1] else { return nil }
+      guard let unet = numbers[0], let text = numbers[1] else {
+        throw ValidationError("strength: expected a number, or two with a comma, behind the @")
+      }
       input = .init(path: path, strength: unet, textEncoderStrength: text)
-    default: return nil
+    default: throw ValidationError("strength: expected one number or two, found \(numbers.count)")
     }
-    guard input.strength.isFinite, input.textEncoderStrength.isFinite else { return nil }
+    for strength in [input.strength, input.textEncoderStrength] {
+      if let reason = AdapterInput.fault(inStrength: strength) { throw ValidationError(reason) }
+    }
   }
 }
 

@@ -16,6 +16,13 @@ public struct AdapterInput: Sendable, Equatable {
     self.blocks = blocks
   }
 
+  /// Why a number is no strength, in the words of a message; `nil` for one that is. What is smaller or larger leaves the
+  /// range of the numbers that deltas are made of.
+  package static func fault(inStrength strength: Double) -> String? {
+    strength == 0 || (1e-30...1e30).contains(strength.magnitude)
+      ? nil : "strength: expected 0 or a number of 1e-30 to 1e30, found \(strength)"
+  }
+
   /// The strength for a target.
   package func strength(for key: TargetKey) -> Double {
     (key.component.isTextEncoder ? textEncoderStrength : strength) * (blocks?.weight(for: key) ?? 1)

@@ -55,6 +55,7 @@ extension DecomposedPlan {
         ranks: ranks, inputHashes: inputHashes, dataHash: hash,
         legacyHash: Self.legacyHash(items, metadata: layout.metadata, data: data))
     }
+    try RoundingLoss.check(outcomes.compactMap(\.loss), path: plan.adapters[0].path)
     try verify(writer.temporaryPath, scales: outcomes.map(\.scale), allocation, destination)
     let result = result(
       allocation, output: output, errors: outcomes.map(\.error), inners: outcomes.map(\.inners))
@@ -73,6 +74,8 @@ extension DecomposedPlan {
     var scale: Double?
     /// ⟨D_t, S'⟩ for each term.
     var inners: [Double]
+    /// Of a target with factors.
+    var loss: RoundingLoss?
   }
 
   private func writeTarget(
@@ -108,7 +111,7 @@ extension DecomposedPlan {
     if let name = target.magnitude?.name, let lengths = encoded.magnitude {
       try lengths.bytes.withUnsafeBytes { try writer.write($0, of: name) }
     }
-    return Outcome(error: encoded.error, scale: encoded.scale, inners: inners)
+    return Outcome(error: encoded.error, scale: encoded.scale, inners: inners, loss: encoded.loss)
   }
 
   private func writeAlpha(of target: OutputTarget, scale: Double, rank: Int, to writer: SafetensorsWriter) throws {

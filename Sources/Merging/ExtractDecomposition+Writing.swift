@@ -58,6 +58,7 @@ extension ExtractDecomposition {
         ranks: keptRanks, inputHashes: inputHashes, dataHash: hash,
         legacyHash: DecomposedPlan.legacyHash(items, metadata: layout.metadata, data: data))
     }
+    try RoundingLoss.check(outcomes.compactMap(\.loss), path: plan.recipe.tuned)
     try verify(writer.temporaryPath, scales: outcomes.map(\.scale), ranks, destination)
     let result = result(allocation, output: output, errors: outcomes.map(\.error))
     if case .ranks(.maxError(let limit)) = plan.recipe.rule, !(result.relativeError <= limit) {
@@ -73,6 +74,8 @@ extension ExtractDecomposition {
     var error: Double
     /// The scale that the stored factors are to be multiplied by; `nil` for a target without.
     var scale: Double?
+    /// Of a target with factors.
+    var loss: RoundingLoss?
   }
 
   private func write(
@@ -120,7 +123,12 @@ extension ExtractDecomposition {
     let square = DenseMatrix(delta.elements, rows: target.rows, columns: target.columns).squaredDistance(
       toProductOf: UnsafeBufferPointer(stored.up), UnsafeBufferPointer(stored.down), rank: rank, scale: stored.scale,
       reader.panels)
-    return Outcome(error: square.squareRoot(), scale: stored.scale)
+    let cut = found.error(rank: rank) * found.error(rank: rank)
+    return Outcome(
+      error: square.squareRoot(), scale: stored.scale,
+      loss: RoundingLoss(
+        target: target.name, dtype: dtype, kept: found.written.prefix(rank).reduce(0) { $0 + $1 * $1 },
+        lost: max(0, square - cut)))
   }
 
   /// Brings kept factors back: up as m × rank, down as rank × n.

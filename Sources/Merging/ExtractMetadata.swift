@@ -41,7 +41,7 @@ struct ExtractMetadata {
     if plan.format == .kohya {
       entries += [
         ("ss_network_module", "networks.lora"), ("ss_network_dim", commonRank.map(String.init) ?? "Dynamic"),
-        ("ss_network_alpha", alpha == alpha.rounded() ? String(Int(alpha)) : String(alpha)),
+        ("ss_network_alpha", alpha.alphaText),
       ]
       if let version = plan.family.kohyaVersion { entries.append(("ss_base_model_version", version)) }
       if plan.family == .sd2 { entries.append(("ss_v2", "True")) }

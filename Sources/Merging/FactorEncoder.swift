@@ -17,6 +17,8 @@ final class FactorEncoder {
     let magnitude: Tensor?
     /// ‖Δ − Δ'‖_F for the delta Δ' of the encoded factors.
     let error: Double
+    /// What rounding has made of the delta that was to be stored.
+    let loss: RoundingLoss
   }
 
   /// - Parameters:
@@ -46,10 +48,12 @@ final class FactorEncoder {
       magnitude.scale(up: stored.up, down: stored.down, rank: rank, dividing: false)
       return magnitude.lengths(adding: product)
     }
-    let error = measure(
+    let (error, kept, lost) = measure(
       delta, spectrum: spectrum, exact: (up, down), stored: (stored.up, stored.down), rank: rank, scale: stored.scale,
       isTruncation: isTruncation)
-    return Encoded(up: stored.upBytes, down: stored.downBytes, scale: stored.scale, magnitude: magnitude, error: error)
+    return Encoded(
+      up: stored.upBytes, down: stored.downBytes, scale: stored.scale, magnitude: magnitude, error: error,
+      loss: RoundingLoss(target: target.name, dtype: target.dtype, kept: kept, lost: lost))
   }
 
   /// Factors as they are stored, and the numbers that a reader gets from them (valid until the next call).
@@ -109,8 +113,8 @@ final class FactorEncoder {
     let gain = gauge.up * gauge.down
     switch scaling {
     case .none: return 1
-    case .scale(let scale): return Double(Float(scale / gain))
-    case .alpha: return Double(Float(alpha / gain)) / Double(rank)
+    case .scale(let scale): return SharedAlpha.storable(scale / gain)
+    case .alpha: return SharedAlpha.storable(alpha / gain) / Double(rank)
     }
   }
 
@@ -136,7 +140,7 @@ final class FactorEncoder {
     return bytes
   }
 
-  /// ‖Δ − Δ'‖_F of what is stored, against the source's own factors.
+  /// ‖Δ − Δ'‖_F of what is stored, against the source's own factors; ‖Δ_k‖² of what was to be stored, and ‖Δ_k − Δ'‖².
   ///
   /// Normally from ‖Δ‖² − 2⟨Δ, Δ'⟩ + ‖Δ'‖², which trusts nothing of how Δ' was made. Close to exactness that difference
   /// drowns in rounding; there it is the tail that was cut off and the change that rounding the factors made, which are
@@ -147,7 +151,7 @@ final class FactorEncoder {
     stored: (up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>), rank: Int,
     scale: Double,
     isTruncation: Bool
-  ) -> Double {
+  ) -> (error: Double, kept: Double, lost: Double) {
     let source = FactoredProduct(
       up: factors.up, down: factors.down, rows: delta.rows, columns: delta.columns, weights: delta.weights)
     let weights = [Double](repeating: scale, count: rank)
@@ -155,7 +159,13 @@ final class FactorEncoder {
       up: stored.up, down: stored.down, rows: delta.rows, columns: delta.columns, weights: weights)
     let energy = spectrum.energy
     let square = energy - 2 * source.inner(written) + written.inner(written)
-    guard square <= 1e-10 * energy, isTruncation else { return max(0, square).squareRoot() }
+    let tail = spectrum.tailNorm(afterRank: rank)
+    guard square <= 1e-10 * energy || !isTruncation else {
+      return (square.squareRoot(), energy - tail * tail, max(0, square - tail * tail))
+    }
+    let whole = FactoredProduct(
+      up: exact.up, down: exact.down, rows: delta.rows, columns: delta.columns, weights: weights)
+    let kept = isTruncation ? energy - tail * tail : whole.inner(whole)
     // Δ_k − Δ' = (up − up')·down + up'·(down − down'), factors of twice the rank.
     for i in exact.up.indices { exact.up[i] -= stored.up[i] }
     let first = FactoredProduct(
@@ -165,8 +175,8 @@ final class FactorEncoder {
     let second = FactoredProduct(
       up: stored.up, down: exact.down, rows: delta.rows, columns: delta.columns, weights: weights)
     // The two parts are independent roundings; their cross term is of higher order.
-    let tail = spectrum.tailNorm(afterRank: rank)
-    return (tail * tail + firstSquare + second.inner(second)).squareRoot()
+    let lost = firstSquare + second.inner(second)
+    return (isTruncation ? (tail * tail + lost).squareRoot() : max(0, square).squareRoot(), kept, lost)
   }
 }
 
@@ -183,7 +193,7 @@ private struct EightBitGauge {
   init(up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>) {
     func gauge(_ values: UnsafeMutableBufferPointer<Double>) -> Double {
       let largest = values.reduce(Double.leastNormalMagnitude) { max($0, $1.magnitude) }
-      return Double(sign: .plus, exponent: (240 / largest).exponent, significand: 1)
+      return .power2((240 / largest).boundedExponent)
     }
     self.init(up: gauge(up), down: gauge(down))
   }

@@ -11,6 +11,7 @@ public struct MergingError: Error, CustomStringConvertible {
     case tooSmall(limit: ByteCount, smallest: ByteCount)
     case unreachableError(limit: Double, smallest: Double, dtype: DType)
     case overflow(target: String, dtype: DType)
+    case lost(target: String, dtype: DType, share: Double, count: Int)
     case noAlpha(dtype: DType, format: AdapterFormat, option: String)
     case needsFolder
     case conflictingTensor(name: String)
@@ -55,6 +56,9 @@ public struct MergingError: Error, CustomStringConvertible {
           "max-error: expected at least \(Self.short(smallest)) in \(dtype.rawValue), found \(Self.short(limit)); hint: --dtype f32"
         case .overflow(let target, let dtype):
           "\(target): a value is too large for \(dtype.rawValue); hint: --dtype bf16 or f32"
+        case .lost(let target, let dtype, let share, let count):
+          "\(target): delta: expected one that \(dtype.rawValue) can hold, found \(Int((100 * share).rounded())) % of it lost to rounding"
+            + (count > 1 ? " (and much of \(count - 1) more targets)" : "") + "; hint: --dtype f32"
         case .noAlpha(let dtype, let format, let option):
           "\(dtype.rawValue) factors need an alpha to scale them, and the \(format.rawValue) names have none; hint: \(option) kohya"
         case .needsFolder: "expected the name of a folder for a PEFT adapter, found a file's"

@@ -44,25 +44,15 @@ struct OutputMetadata {
   func entries(
     ranks: [Int], inputHashes: [String]? = nil, dataHash: String? = nil, legacyHash: String? = nil
   ) -> [(key: String, value: String)] {
-    var entries: [(key: String, value: String)] = []
-    for adapter in adapters {
-      for entry in adapter.metadata where !entries.contains(where: { $0.key == entry.key }) && !isReplaced(entry.key) {
-        entries.append(entry)
-      }
-    }
-    if adapters.allSatisfy(\.metadata.isEmpty) { entries.append(("format", "pt")) }
-    func set(_ key: String, _ value: String) {
-      if let place = entries.firstIndex(where: { $0.key == key }) {
-        entries[place].value = value
-      } else {
-        entries.append((key, value))
-      }
-    }
+    var list = MetadataList()
+    for adapter in adapters { list.add(adapter.metadata) { key, _ in !isReplaced(key) } }
+    if adapters.allSatisfy(\.metadata.isEmpty) { list.set("format", "pt") }
+    func set(_ key: String, _ value: String) { list.set(key, value) }
     func has(_ key: String) -> Bool { adapters.contains { $0[metadata: key] != nil } }
 
     if has("ss_network_dim") || format == .kohya {
       set("ss_network_dim", commonRank.map(String.init) ?? "Dynamic")
-      if let alpha { set("ss_network_alpha", alpha == alpha.rounded() ? String(Int(alpha)) : String(alpha)) }
+      if let alpha { set("ss_network_alpha", alpha.alphaText) }
     }
     if format == .kohya, !has("ss_network_module") || plan.leavesFamily { set("ss_network_module", "networks.lora") }
     if format == .kohya || has("sshs_model_hash") {
@@ -79,7 +69,7 @@ struct OutputMetadata {
     if let patterns { set("lora_adapter_metadata", patterns.text(ranks: ranks)) }
     set("lathe.version", ToolVersion.current)
     set("lathe.recipe", recipeText(inputHashes: inputHashes))
-    return entries
+    return list.entries
   }
 
   /// Entries of the input that describe its old factors.

@@ -52,8 +52,8 @@ package struct RecipeSource<Document: Decodable> {
         textEncoderStrength: entry.text_encoder_strength, blocks: try entry.blocks.map(blocks))
     }
     guard !inputs.isEmpty else { throw fault("adapters: expected at least one, found none") }
-    guard inputs.allSatisfy({ $0.strength.isFinite && $0.textEncoderStrength.isFinite }) else {
-      throw fault("strength: expected a finite number")
+    for strength in inputs.flatMap({ [$0.strength, $0.textEncoderStrength] }) {
+      if let reason = AdapterInput.fault(inStrength: strength) { throw fault(reason) }
     }
     return inputs
   }

@@ -29,8 +29,16 @@ enum SharedAlpha {
 
   /// The alpha that goes with factors enlarged by 2^lift.
   static func lifted(_ alpha: Double, by lift: Int) -> Double {
-    // Single precision is how it is stored, so that is what it is.
-    Double(Float(alpha * Double(sign: .plus, exponent: -2 * lift, significand: 1)))
+    storable(alpha * .power2(-2 * lift))
+  }
+
+  /// What a stored alpha will be read as: alphas are stored in single precision. Where that has no such number, its
+  /// nearest that is not zero; what is missing then goes into the factors.
+  static func storable(_ alpha: Double) -> Double {
+    guard alpha != 0 else { return 0 }
+    let limits = Double(Float.leastNormalMagnitude)...Double(Float.greatestFiniteMagnitude)
+    let size = Double(Float(min(max(alpha.magnitude, limits.lowerBound), limits.upperBound)))
+    return alpha < 0 ? -size : size
   }
 
   /// How strong the components of a target are.
@@ -72,12 +80,12 @@ enum SharedAlpha {
     /// largest stays far below 2¹⁶.
     var lift: Int {
       guard smallest < 0x1p-12 else { return 0 }
-      return max(0, min(Int((0x1p-10 / smallest).exponent) + 1, Int((0x1p12 / largest).exponent)))
+      return max(0, min((0x1p-10 / smallest).boundedExponent + 1, (0x1p12 / largest).boundedExponent))
     }
 
     /// Whether half precision holds the factors without losing digits, when lifted by 2^lift.
     func fitsHalf(lift: Int) -> Bool {
-      let factor = Double(sign: .plus, exponent: lift, significand: 1)
+      let factor = Double.power2(lift)
       return smallest * factor >= 0x1p-12 && largest * factor <= 0x1p15
     }
   }

@@ -25,7 +25,11 @@ public struct DeltaSum: Sendable {
   /// The components that belong to each term.
   public let ranges: [Range<Int>]
 
-  /// - Throws: `AdapterError` (`factorShape`) when the terms' deltas differ in shape.
+  /// The sizes of scales whose squares, and those of what they are multiplied with, are numbers.
+  private static let scales = 1e-100...1e100
+
+  /// - Throws: `AdapterError` when the terms' deltas differ in shape (`factorShape`), or one's scale is nothing that can
+  ///   be reckoned with (`scaleOutOfRange`).
   public init(_ terms: [Term]) throws(AdapterError) {
     precondition(!terms.isEmpty, "a sum needs a term")
     self.terms = terms
@@ -38,6 +42,13 @@ public struct DeltaSum: Sendable {
             .factorShape(expected: "\(first.shape) as in \(terms[0].file)", found: "\(term.target.shape)"),
             target: term.target.name)),
         path: term.file)
+    }
+    for term in terms
+    where !Self.scales.contains(term.target.scale.magnitude)
+      && (term.target.scale != 0 || (term.target.alpha ?? 0) != 0)
+    {
+      throw AdapterError(
+        .problem(AdapterProblem(.scaleOutOfRange(found: term.target.scale), target: term.target.name)), path: term.file)
     }
     var start = 0
     ranges = terms.map { term in

@@ -38,10 +38,13 @@ struct AuditCommand: LatheCommand {
 
   @Option(
     parsing: .upToNextOption,
-    help: ArgumentHelp("Adapters with their strengths, FILE@0.8, or a checkpoint.", valueName: "file"))
+    help: ArgumentHelp("Adapters with their strengths, FILE@0.8, or a checkpoint.", valueName: "file"),
+    transform: AdapterArgument.init)
   var before: [AdapterArgument] = []
 
-  @Option(parsing: .upToNextOption, help: ArgumentHelp("The same for what came of them.", valueName: "file"))
+  @Option(
+    parsing: .upToNextOption, help: ArgumentHelp("The same for what came of them.", valueName: "file"),
+    transform: AdapterArgument.init)
   var after: [AdapterArgument] = []
 
   @OptionGroup var batch: AuditBatchOptions

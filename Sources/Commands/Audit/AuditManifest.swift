@@ -67,7 +67,7 @@ struct AuditManifest {
           guard !text.isEmpty else {
             throw AuditBatchError(.nothing(column: column.rawValue, row: row.number, name: name), path: path)
           }
-          guard var input = AdapterArgument(argument: text)?.input else {
+          guard var input = (try? AdapterArgument(text))?.input else {
             throw AuditBatchError(.entry(text, column: column.rawValue, row: row.number, name: name), path: path)
           }
           if !input.path.hasPrefix("/") { input.path = place(of: input.path) }

@@ -35,7 +35,8 @@ struct Render: LatheCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "Adapters with their strengths: FILE@0.8, or FILE@0.8,0.5 for UNet and text encoder.", valueName: "adapter"))
+      "Adapters with their strengths: FILE@0.8, or FILE@0.8,0.5 for UNet and text encoder.", valueName: "adapter"),
+    transform: AdapterArgument.init)
   var adapters: [AdapterArgument] = []
 
   @OptionGroup var prompts: PromptOptions

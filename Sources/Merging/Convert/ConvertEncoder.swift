@@ -36,7 +36,7 @@ struct ConvertEncoder {
     if changesDType, !normalises, target.upDType.bits == 8, case .tensor = target.scaling {
       let gauge = Self.gauge(factors, folds)
       folds = folds.map { ($0.up * gauge.up, $0.down * gauge.down) }
-      alpha = Double(Float(alpha / (gauge.up * gauge.down)))
+      alpha = SharedAlpha.storable(alpha / (gauge.up * gauge.down))
     }
     factors.multiply(by: folds)
     var tensors = [
@@ -65,6 +65,16 @@ struct ConvertEncoder {
     return factors.relativeError(up: written.up.doubles(), down: written.down.doubles(), cores: cores)
   }
 
+  /// ‖Δ‖² of a target, with what rounding took of it.
+  func loss(_ target: ConvertTarget, relativeError: Double, _ workspace: FactorWorkspace) throws -> RoundingLoss {
+    var factors = try ConvertFactors(target, workspace, path: path)
+    factors.multiply(by: factors.groups.map { ($0.scale, 1) })
+    let kept = factors.squaredNorm
+    return RoundingLoss(
+      target: target.name, dtype: target.upDType.bits < target.downDType.bits ? target.upDType : target.downDType,
+      kept: kept, lost: kept * relativeError * relativeError)
+  }
+
   /// What factors are multiplied by when their scale becomes another. Without effect they stay as they are.
   private static func factor(_ own: Double, over new: Double) -> Double { own == new ? 1 : own / new }
 
@@ -81,7 +91,7 @@ struct ConvertEncoder {
     _ factors: ConvertFactors, _ folds: [Fold]
   ) -> (up: Double, down: Double) {
     func power(_ largest: Double) -> Double {
-      largest > 0 ? Double(sign: .plus, exponent: (240 / largest).exponent, significand: 1) : 1
+      largest > 0 ? .power2((240 / largest).boundedExponent) : 1
     }
     var up = 0.0, down = 0.0
     for (group, fold) in zip(factors.groups, folds) {

@@ -121,6 +121,13 @@ struct ConvertFactors {
     return whole > 0 ? lost / whole : lost
   }
 
+  /// ‖up · down‖², with a core between them where it is a tensor of its own.
+  var squaredNorm: Double {
+    var ups = up, downs = target.mid.map { Self.expanded($0, down, inputs: target.inputs) } ?? down
+    let norm = Self.norm(&ups, &downs, rows: target.rows, rank: target.rank, columns: downs.count / target.rank)
+    return norm * norm
+  }
+
   private static func norm(
     _ up: inout [Double], _ down: inout [Double], rows: Int, rank: Int, columns: Int
   ) -> Double {

@@ -16,36 +16,33 @@ struct ConvertMetadata {
     inputHashes: [String]? = nil, dataHash: String? = nil, legacyHash: String? = nil
   ) -> [(key: String, value: String)] {
     let adapters = plan.adapters, zeros = OutputMetadata.unknownHash
-    var entries: [(key: String, value: String)] = []
-    for adapter in adapters {
-      for entry in adapter.metadata where !entries.contains(where: { $0.key == entry.key }) && !isReplaced(entry) {
-        entries.append(entry)
-      }
-    }
-    if entries.isEmpty { entries.append(("format", "pt")) }
+    var list = MetadataList()
+    for adapter in adapters { list.add(adapter.metadata) { key, value in !isReplaced(key, value) } }
+    if list.isEmpty { list.set("format", "pt") }
+    func set(_ key: String, _ value: String) { list.set(key, value) }
     func has(_ key: String) -> Bool { adapters.contains { $0[metadata: key] != nil } }
     if has("ss_network_dim") || plan.format == .kohya {
-      let ranks = Set(targets.map(\.rank)), alphas = Set(targets.map { $0.scale * Double($0.alphaRank) })
-      entries.append(("ss_network_dim", ranks.count == 1 ? "\(ranks.first!)" : "Dynamic"))
-      entries.append(("ss_network_alpha", alphas.count == 1 ? alphas.first!.shortText : "Dynamic"))
+      let ranks = Set(targets.map(\.rank)), alphas = Set(targets.map(\.toldAlpha))
+      set("ss_network_dim", ranks.count == 1 ? "\(ranks.first!)" : "Dynamic")
+      set("ss_network_alpha", alphas.count == 1 ? alphas.first!.alphaText : "Dynamic")
     }
-    if plan.format == .kohya, !has("ss_network_module") { entries.append(("ss_network_module", "networks.lora")) }
+    if plan.format == .kohya, !has("ss_network_module") { set("ss_network_module", "networks.lora") }
     if plan.format == .kohya || has("sshs_model_hash") {
-      entries.append(("sshs_model_hash", dataHash ?? zeros))
-      entries.append(("sshs_legacy_hash", legacyHash ?? String(zeros.prefix(8))))
+      set("sshs_model_hash", dataHash ?? zeros)
+      set("sshs_legacy_hash", legacyHash ?? String(zeros.prefix(8)))
     }
-    if has("modelspec.hash_sha256") { entries.append(("modelspec.hash_sha256", "0x" + (dataHash ?? zeros))) }
+    if has("modelspec.hash_sha256") { set("modelspec.hash_sha256", "0x" + (dataHash ?? zeros)) }
     if plan.format == .cloneofsimo {
-      for target in targets { entries.append(("\(target.name):rank", String(target.rank))) }
+      for target in targets { set("\(target.name):rank", String(target.rank)) }
     }
     if plan.format == .diffusers, Set(targets.map(\.rank)).count > 1 {
       let patterns = RankPatterns(
         targets.map { ($0.name, $0.dottedPath) }, largest: targets.map(\.rank).max()!)
-      if let patterns { entries.append(("lora_adapter_metadata", patterns.text(ranks: targets.map(\.rank)))) }
+      if let patterns { set("lora_adapter_metadata", patterns.text(ranks: targets.map(\.rank))) }
     }
-    entries.append(("lathe.version", ToolVersion.current))
-    entries.append(("lathe.recipe", recipeText(inputHashes)))
-    return entries
+    set("lathe.version", ToolVersion.current)
+    set("lathe.recipe", recipeText(inputHashes))
+    return list.entries
   }
 
   /// The metadata of a textual inversion that was bundled with the adapter.
@@ -57,14 +54,14 @@ struct ConvertMetadata {
   }
 
   /// Entries of the input that describe its old factors, or tensors that have left the file.
-  private func isReplaced(_ entry: (key: String, value: String)) -> Bool {
+  private func isReplaced(_ key: String, _ value: String) -> Bool {
     let described = [
       "sshs_model_hash", "sshs_legacy_hash", "modelspec.hash_sha256", "ss_network_dim", "ss_network_alpha",
       "lora_adapter_metadata",
     ]
-    let isNumbered = entry.key.hasPrefix("unet:") || entry.key.hasPrefix("text_encoder:")
-    return described.contains(entry.key) || entry.key.hasPrefix("lathe.") || entry.value == "<embed>"
-      || (isNumbered && entry.key.hasSuffix(":rank"))
+    let isNumbered = key.hasPrefix("unet:") || key.hasPrefix("text_encoder:")
+    return described.contains(key) || key.hasPrefix("lathe.") || value == "<embed>"
+      || (isNumbered && key.hasSuffix(":rank"))
   }
 
   private func recipeText(_ hashes: [String]?) -> String {

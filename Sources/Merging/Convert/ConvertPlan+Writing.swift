@@ -101,7 +101,7 @@ extension ConvertPlan {
     }
     let found = Dictionary(uniqueKeysWithValues: written.targets.map { ($0.names.up, $0) })
     guard found.count == own.count else { throw fault("targets", "count", "\(own.count)", "\(found.count)") }
-    return try concurrentMap(
+    let errors = try concurrentMap(
       count: own.count, threads: threads, order: order, workspace: FactorWorkspace.init
     ) { index, workspace -> Double in
       let target = own[index]
@@ -114,6 +114,14 @@ extension ConvertPlan {
       guard error.isFinite else { throw fault(target.name, "delta", "that of the input", "another") }
       return error
     }
+    if errors.contains(where: { $0 > 0.5 }) {
+      // Only now does it matter how large each target is.
+      let losses = try concurrentMap(
+        count: own.count, threads: threads, order: order, workspace: FactorWorkspace.init
+      ) { try encoder.loss(own[$0], relativeError: errors[$0], $1) }
+      try RoundingLoss.check(losses, path: recipe.path)
+    }
+    return errors
   }
 
   private func writer(

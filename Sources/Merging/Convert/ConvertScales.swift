@@ -10,8 +10,7 @@ enum ConvertScales {
       switch targets[index].scaling {
       case .none: break
       case .configuration: if normalising { targets[index].alpha = Double(targets[index].alphaRank) }
-      // Single precision is how it is stored, so that is what it is.
-      case .tensor: targets[index].alpha = Double(Float(normalising ? shared : targets[index].alpha))
+      case .tensor: targets[index].alpha = SharedAlpha.storable(normalising ? shared : targets[index].alpha)
       }
     }
   }
@@ -30,7 +29,7 @@ enum ConvertScales {
       let gain = gain(alpha)
       if best == nil || (gain.powers, gain.exact) > (best!.gain.powers, best!.gain.exact) { best = (alpha, gain) }
     }
-    return best.map { Double(Float($0.alpha)) } ?? Double(targets.map(\.alphaRank).max() ?? 1)
+    return best.map { SharedAlpha.storable($0.alpha) } ?? Double(targets.map(\.alphaRank).max() ?? 1)
   }
 
   /// A warning about an output in which loaders would see different strengths.

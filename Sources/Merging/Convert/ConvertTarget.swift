@@ -51,6 +51,9 @@ public struct ConvertTarget: Sendable {
   /// What the product of the output's factors is multiplied by, as a reader computes it.
   var scale: Double { if case .none = scaling { 1 } else { alpha / Double(alphaRank) } }
 
+  /// The alpha by which metadata tells the scale.
+  var toldAlpha: Double { if case .none = scaling { Double(alphaRank) } else { alpha } }
+
   /// The rank that alpha is divided by: rows of the down factor.
   var alphaRank: Int { mid?.shape[1] ?? rank }
 

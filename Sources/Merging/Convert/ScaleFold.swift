@@ -22,18 +22,19 @@ struct ScaleFold {
       self.init(up: 0, down: 1)
       return
     }
-    let mantissa = factor.sign == .minus ? -factor.significand : factor.significand, power = Int(factor.exponent)
-    if keepsDown {
+    precondition(factor.isFinite, "a factor is a number")
+    guard !keepsDown else {
       self.init(up: factor, down: 1)
       return
     }
+    let mantissa = factor.sign == .minus ? -factor.significand : factor.significand, power = Int(factor.exponent)
     // Room for one more doubling where the mantissa may carry.
     let spare = mantissa.magnitude == 1 ? 0 : 1
     let ups = FactorRange(up, upDType, spare: spare), downs = FactorRange(down, downDType, spare: spare)
-    let place = Self.place(power, ups, downs)
-    func scaled(_ mantissa: Double, _ power: Int) -> Double {
-      mantissa * Double(sign: .plus, exponent: power, significand: 1)
-    }
+    let place =
+      Self.place(power, ups, downs)
+      ?? Self.leastLoss(power, RoundingModel(up, upDType), ups, RoundingModel(down, downDType), downs)
+    func scaled(_ mantissa: Double, _ power: Int) -> Double { mantissa * .power2(power) }
     let onUp = ScaleFold(up: scaled(mantissa, place), down: scaled(1, power - place))
     guard mantissa.magnitude != 1 else {
       self = onUp
@@ -45,12 +46,58 @@ struct ScaleFold {
   }
 
   /// The power of two for the up side: all of it, unless that leaves the range in which its numbers are exact.
-  private static func place(_ power: Int, _ up: FactorRange, _ down: FactorRange) -> Int {
+  ///
+  /// - Returns: `nil` where no division keeps both sides within the normal numbers.
+  private static func place(_ power: Int, _ up: FactorRange, _ down: FactorRange) -> Int? {
     for (ups, downs) in [(up.exact, down.exact), (up.normal, down.normal)] {
       let low = max(ups.low, power - downs.high), high = min(ups.high, power - downs.low)
       if low <= high { return min(max(power, low), high) }
     }
-    return min(power, up.normal.high)
+    return nil
+  }
+
+  /// The power of two for the up side that makes the error of both sides together smallest, while neither overflows.
+  private static func leastLoss(
+    _ power: Int, _ up: RoundingModel, _ ups: FactorRange, _ down: RoundingModel, _ downs: FactorRange
+  ) -> Int {
+    let low = power - downs.normal.high, high = ups.normal.high
+    guard low < high else { return min(power, high) }
+    func loss(_ place: Int) -> Double { up.loss(shifted: place) + down.loss(shifted: power - place) }
+    return (low...high).min { (loss($0), abs(power - $0)) < (loss($1), abs(power - $1)) }!
+  }
+}
+
+/// What rounding a factor to a number format would lose, were it multiplied by a power of two: worked out from how many of its
+/// numbers have which exponent, so that many powers can be tried.
+private struct RoundingModel {
+  private struct Numbers {
+    var count = 0.0, energy = 0.0, lowestBit = Int.max
+  }
+
+  private var numbers: [Int: Numbers] = [:]
+  private let energy: Double
+  private let limits: (highest: Int, lowest: Int, lowestBit: Int)
+
+  init(_ values: [Double], _ dtype: DType) {
+    for value in values where value != 0 {
+      let exponent = Int(value.exponent)
+      numbers[exponent, default: Numbers()].count += 1
+      numbers[exponent]!.energy += value * value
+      numbers[exponent]!.lowestBit = min(numbers[exponent]!.lowestBit, exponent - value.significandWidth)
+    }
+    energy = numbers.values.reduce(0) { $0 + $1.energy }
+    limits = dtype.exponents
+  }
+
+  /// The share of the energy that is lost: a unit in the last place has a twelfth of its square as mean squared error.
+  func loss(shifted power: Int) -> Double {
+    guard energy > 0 else { return 0 }
+    let lost = numbers.reduce(0) { sum, entry in
+      let unit = max(entry.key + power, limits.lowest) - (limits.lowest - limits.lowestBit)
+      guard entry.value.lowestBit + power < unit else { return sum }
+      return sum + min(entry.value.energy, entry.value.count * .power2(2 * (unit - power)) / 12)
+    }
+    return lost / energy
   }
 }
 

@@ -35,36 +35,33 @@ public struct MetadataEdit: Sendable {
   /// - Throws: `SafetensorsError`.
   public init(_ changes: [Change], of path: String) throws(SafetensorsError) {
     file = try SafetensorsFile(path: Self.file(at: path))
-    let old = Self.withoutRepetitions(file.metadata)
-    var new = old, missing: [String] = []
+    var new = MetadataList(), missing: [String] = []
+    // Of repeated keys the last counts.
+    for entry in file.metadata { new.set(entry.key, entry.value) }
+    let old = new.entries
     for change in changes {
       switch change {
-      case .set(let entries):
-        for entry in entries {
-          if let place = new.firstIndex(where: { $0.key == entry.key }) {
-            new[place] = entry
-          } else {
-            new.append(entry)
-          }
-        }
+      case .set(let entries): for entry in entries { new.set(entry.key, entry.value) }
       case .strip(let keys):
-        missing += keys.filter { key in !new.contains { $0.key == key } }
-        new.removeAll { keys.contains($0.key) }
+        missing += keys.filter { new[$0] == nil }
+        new.removeAll(Set(keys))
       case .stripPrivate:
-        new = new.compactMap { entry in PrivateMetadata.scrubbed(entry.key, entry.value).map { (entry.key, $0) } }
+        new = new.entries.reduce(into: MetadataList()) { kept, entry in
+          if let value = PrivateMetadata.scrubbed(entry.key, entry.value) { kept.set(entry.key, value) }
+        }
       }
     }
-    if new.contains(where: { MetadataHashes.keys.contains($0.key) }) {
-      let found = MetadataHashes(of: file).entries(for: new)
-      for entry in found { new[new.firstIndex { $0.key == entry.key }!].value = entry.actual }
+    if MetadataHashes.keys.contains(where: { new[$0] != nil }) {
+      let found = MetadataHashes(of: file).entries(for: new.entries)
+      for entry in found { new.set(entry.key, entry.actual) }
       hashes = found
     } else {
       hashes = []
     }
-    metadata = new
+    metadata = new.entries
     self.missing = missing
     let before = Dictionary(uniqueKeysWithValues: old.map { ($0.key, $0.value) })
-    let after = Dictionary(uniqueKeysWithValues: new.map { ($0.key, $0.value) })
+    let after = Dictionary(uniqueKeysWithValues: metadata.map { ($0.key, $0.value) })
     differences = Set(before.keys).union(after.keys).sorted().filter { before[$0] != after[$0] }.map {
       Difference(key: $0, before: before[$0], after: after[$0])
     }
@@ -110,21 +107,5 @@ public struct MetadataEdit: Sendable {
     let names = ["adapter_model.safetensors", "pytorch_lora_weights.safetensors"]
     return names.map { "\(folder)/\($0)" }.first { FileManager.default.fileExists(atPath: $0) }
       ?? "\(folder)/\(names[0])"
-  }
-
-  /// Of repeated keys the last counts.
-  private static func withoutRepetitions(
-    _ metadata: [(key: String, value: String)]
-  ) -> [(key: String, value: String)] {
-    var places: [String: Int] = [:], result: [(key: String, value: String)] = []
-    for entry in metadata {
-      if let place = places[entry.key] {
-        result[place].value = entry.value
-      } else {
-        places[entry.key] = result.count
-        result.append(entry)
-      }
-    }
-    return result
   }
 }
