@@ -56,6 +56,8 @@ struct Compare: LatheCommand {
     }
   }
 
+  var usesEngine: Bool { probe }
+
   func execute() throws -> Outcome {
     let inputs = adapters.map(\.input), asker = CompareProbe(options: probeOptions, common: common)
     if probe, probeOptions.base == nil {

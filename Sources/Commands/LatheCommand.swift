@@ -20,11 +20,17 @@ enum Outcome {
 
 /// A subcommand: its errors become one line on standard error and the right exit code.
 protocol LatheCommand: ParsableCommand {
+  /// Whether networks will run.
+  var usesEngine: Bool { get }
+
   func execute() throws -> Outcome
 }
 
 extension LatheCommand {
+  var usesEngine: Bool { false }
+
   func run() throws {
+    if usesEngine { EngineProcess.prepare() }
     let outcome: Outcome
     do {
       outcome = try execute()

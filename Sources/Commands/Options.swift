@@ -1,6 +1,5 @@
 public import Adapters
 public import ArgumentParser
-import Foundation
 public import Merging
 import Reports
 import Safetensors
@@ -15,10 +14,12 @@ struct CommonOptions: ParsableArguments {
   var quiet = false
 
   @Option(help: ArgumentHelp("Work on this many targets at once.", valueName: "n"))
-  var threads = ProcessInfo.processInfo.activeProcessorCount
+  var threads = Processors.share
 
   mutating func validate() throws {
     guard threads >= 1 else { throw ValidationError("--threads: expected at least 1, found \(threads)") }
+    // More threads than processors only take memory, and each other's time.
+    threads = min(threads, max(Processors.count, Processors.share))
   }
 
   func warn(_ warnings: [String]) {

@@ -61,6 +61,8 @@ struct Resize: LatheCommand {
     }
   }
 
+  var usesEngine: Bool { until.until != nil }
+
   func execute() throws -> Outcome {
     let plan = try RefactorPlan(
       RefactorRecipe(

@@ -25,6 +25,7 @@ public final class NativeBackend: Backend {
     return OneDNN.hasBFloat16 ? [.f32, .bf16] : [.f32]
   }
 
+  /// - Parameter threads: how many there may be; there are fewer where OpenMP or the system gives fewer.
   /// - Precondition: `precisions` contains `precision`.
   public init(precision: Precision, threads: Int, usesWinograd: Bool = true, pool: MemoryPool = MemoryPool()) {
     precondition(Self.precisions.contains(precision), "this processor has no \(precision.rawValue) kernels")

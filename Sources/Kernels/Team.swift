@@ -3,7 +3,12 @@ import Foundation
 
 /// The threads that kernels run on: OpenMP's, which oneDNN uses too.
 struct Team: Sendable {
+  /// Those that there really are, which may be fewer than were asked for.
   let threads: Int
+
+  init(threads: Int) {
+    self.threads = KernelThread.run { Int(kernels_granted_threads(Int32(clamping: threads))) }
+  }
 
   /// Calls `body(item, thread)` for each item of `0..<count`; which thread does which item is left to chance.
   func run(_ count: Int, _ body: (_ item: Int, _ thread: Int) -> Void) {
@@ -27,6 +32,10 @@ struct Team: Sendable {
 
 /// The one thread from which kernels are started. Each thread that starts OpenMP work gets helpers of its own, so work
 /// from several would crowd the processor.
+///
+/// - Note: OpenMP's threads stay awake for up to 300,000 turns of a loop while they wait for each other, which is many times
+///   slower than one thread where other programs want the processors, or a container has a part of their time. OpenMP's
+///   runtime asks the environment when it is loaded, and never again: start the process with what `OpenMPWaiting` says.
 public enum KernelThread {
   /// Runs `body` on that thread and waits for it.
   public static func run<Result>(_ body: () throws -> Result) rethrows -> Result {

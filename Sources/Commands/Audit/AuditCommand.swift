@@ -96,6 +96,8 @@ struct AuditCommand: LatheCommand {
     }
   }
 
+  var usesEngine: Bool { !weightsOnly && !batch.collect }
+
   func execute() throws -> Outcome {
     if let manifest = batch.manifest, let output {
       let batch = try AuditBatch(self, manifest: manifest, output: output)

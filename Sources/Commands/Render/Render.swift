@@ -85,6 +85,8 @@ struct Render: LatheCommand {
     }
   }
 
+  var usesEngine: Bool { true }
+
   func execute() throws -> Outcome {
     let style = prompts.promptStyle, originals = try prompts.all
     let tags = try originals.map { try PromptTags(of: $0, style: style) }
@@ -93,7 +95,7 @@ struct Render: LatheCommand {
     let (model, request) = try modelAndRequest(adapters.base)
     let other = try sampling.vae.map { try OtherAutoencoder(path: $0) }
     try checkAutoencoder(model, other)
-    let plan = RenderPlan(
+    let plan = try RenderPlan(
       prompts: zip(originals, zip(tags, adapters.tagged)).map {
         RenderPlan.Prompt(original: $0, text: $1.0.text, tags: $1.1)
       }, seeds: sampling.seeds, given: adapters.given, options: sheets, output: output ?? "(no output).png")

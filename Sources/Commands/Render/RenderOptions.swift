@@ -140,7 +140,9 @@ struct SamplingOptions: ParsableArguments {
   }
 
   mutating func validate() throws {
-    guard batch >= 1 else { throw ValidationError("--batch: expected at least 1, found \(batch)") }
+    guard (1...RenderPlan.mostPictures).contains(batch) else {
+      throw ValidationError("--batch: expected 1 to \(RenderPlan.mostPictures), found \(batch)")
+    }
     guard !seed.addingReportingOverflow(UInt64(batch - 1)).overflow else {
       throw ValidationError("--seed: expected one that leaves room for \(batch) seeds, found \(seed)")
     }

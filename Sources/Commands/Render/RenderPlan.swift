@@ -1,8 +1,12 @@
+import ArgumentParser
 import Images
 import Merging
 
 /// All pictures of a render: what each shows, which adapters are in it, where it goes, and its place on the sheet.
 struct RenderPlan {
+  /// As many as one call makes: each has a file, and a place on a sheet of limited size.
+  static let mostPictures = 10_000
+
   /// A prompt without its tags, and what the tags ask for.
   struct Prompt {
     /// As it was written.
@@ -50,11 +54,18 @@ struct RenderPlan {
     }
   }
 
+  /// - Throws: `ValidationError` for more than `mostPictures`.
   init(
     prompts: [Prompt], seeds: [UInt64], given: [AdapterUse], options: SheetOptions, output: String
-  ) {
+  ) throws {
     let hasTags = prompts.contains { !$0.tags.isEmpty }, isTable = options.grid || options.sweep != nil
     let variants = Self.variants(given, hasTags: hasTags, options)
+    let (rows, isHuge) = prompts.count.multipliedReportingOverflow(by: seeds.count)
+    guard !isHuge, rows <= Self.mostPictures, rows * variants.count <= Self.mostPictures else {
+      throw ValidationError(
+        "expected at most \(Self.mostPictures) pictures, found \(prompts.count) prompts x \(seeds.count) seeds x "
+          + "\(variants.count) columns; hint: several calls")
+    }
     for prompt in prompts {
       for seed in seeds {
         for variant in variants {
