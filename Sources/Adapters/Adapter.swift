@@ -8,6 +8,8 @@ public struct Adapter: Sendable {
   public let path: String
   public let format: AdapterFormat
   public let family: Family
+  /// All families that names and shapes can belong to; several where they do not tell one.
+  public let candidates: [Family]
   /// In the file's order.
   public let targets: [Target]
   /// Targets whose deltas depend on the base weight; `bound(to:)` gives them.
@@ -44,7 +46,7 @@ public struct Adapter: Sendable {
     passedThrough: [(name: String, tensor: Tensor)]? = nil, problems: [AdapterProblem]? = nil
   ) -> Adapter {
     Adapter(
-      path: path, format: format, family: family, targets: targets ?? self.targets,
+      path: path, format: format, family: family, candidates: candidates, targets: targets ?? self.targets,
       dependents: dependents ?? self.dependents, unsupported: unsupported,
       passedThrough: passedThrough ?? self.passedThrough, unknown: unknown, metadata: metadata,
       configuration: configuration, problems: problems ?? self.problems, byteCount: byteCount, tensorFile: tensorFile,

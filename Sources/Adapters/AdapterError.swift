@@ -47,6 +47,7 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     case assumedStart
     case splitProjections
     case familyMetadata(expected: String, found: String)
+    case severalFamilies([String])
     case staleHash(field: String, expected: String, found: String)
     case notFinite(factor: String, count: Int)
     case dead
@@ -73,7 +74,7 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
       .alphaNotScalar, .alphaNotFinite, .scaleOutOfRange, .notFinite:
       true
     case .alphaZero, .rankAboveDimensions, .configuredRank, .changedBase, .assumedStart, .splitProjections,
-      .familyMetadata,
+      .familyMetadata, .severalFamilies,
       .staleHash,
       .dead, .oddHeader, .loadersDisagree, .loadsNowhere:
       false
@@ -132,6 +133,8 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     case .splitProjections:
       "trained with split_qkv: the trained strength was higher than alpha/rank of the fused file says"
     case .familyMetadata(let expected, let found): "metadata says \(found), the shapes say \(expected)"
+    case .severalFamilies(let names):
+      "names and shapes fit \(names.joined(separator: " and ")) alike: the model's family is not known"
     case .staleHash(let field, let expected, let found):
       "\(field): expected \(expected.prefix(12)), found \(found.prefix(12)); the tensors changed after it was written"
     case .notFinite(let factor, let count): "\(factor): expected finite values, found \(count) NaN or infinite"

@@ -66,24 +66,46 @@ struct AdapterReader {
       AdapterProblem(.needsBase($0.algorithm), target: $0.name)
     }
     checkDuplicates(targets.map { ($0.name, $0.key) } + dependents.map { ($0.name, $0.key) })
-    let claim = Family.claimed(by: metadata)
-    let shaped = Family.detect(
-      targets.filter { $0.kind != .vector }.map { ($0.key, $0.inputs) } + dependents.map { ($0.key, $0.inputs) }
-        + unsupported.map { ($0.key, $0.inputs) })
-    let family = shaped == .unknown ? claim ?? .unknown : shaped
-    if let claim, claim != family {
-      problems.append(AdapterProblem(.familyMetadata(expected: family.rawValue, found: claim.rawValue)))
-    }
+    let (family, candidates) = family(
+      targets.filter { $0.kind != .vector }.map { FamilyClue(key: $0.key, inputs: $0.inputs, rows: $0.rows) }
+        + dependents.map { FamilyClue(key: $0.key, inputs: $0.inputs, rows: nil) }
+        + unsupported.filter { $0.algorithm != .controlLora }.map {
+          FamilyClue(key: $0.key, inputs: $0.inputs, rows: nil)
+        })
     if metadata["ss_network_args"]?.contains("\"split_qkv\": \"True\"") == true {
       problems.append(AdapterProblem(.splitProjections))
     }
     problems += unknown.map { AdapterProblem(.unknownTensor, target: $0) }
     return Adapter(
-      path: source.path, format: format, family: family, targets: targets, dependents: dependents,
+      path: source.path, format: format, family: family, candidates: candidates, targets: targets,
+      dependents: dependents,
       unsupported: unsupported,
       passedThrough: passedThrough, unknown: unknown, metadata: source.state.metadata,
       configuration: source.config?.fields,
       problems: problems, byteCount: source.state.byteCount, tensorFile: source.tensorFile, data: source.state.data)
+  }
+
+  // MARK: Family
+
+  /// The family, and all that names and shapes can be where they do not tell one. Metadata chooses among those that fit;
+  /// it never overrules names and shapes.
+  private mutating func family(_ clues: [FamilyClue]) -> (Family, [Family]) {
+    let prefixes = ["lora_unet_", "lora_transformer_", "diffusion_model.", "transformer."]
+    let isOfDenoiser = moduleOrder.contains { module in
+      prefixes.contains(where: module.hasPrefix) && !module.hasPrefix("transformer.h.")
+    }
+    let found = Family.candidates(clues, isOfDenoiser: isOfDenoiser), claim = Family.claimed(by: metadata)
+    let family =
+      found.count == 1
+      ? found[0] : claim.flatMap { found.contains($0) || Family.canClaim($0, of: clues) ? $0 : nil } ?? .unknown
+    if let claim, claim != family {
+      let shown = family == .unknown ? "no family that is known" : family.rawValue
+      problems.append(AdapterProblem(.familyMetadata(expected: shown, found: claim.rawValue)))
+    }
+    if family == .unknown, found.count > 1 {
+      problems.append(AdapterProblem(.severalFamilies(found.map(\.rawValue))))
+    }
+    return (family, found)
   }
 
   // MARK: Grouping

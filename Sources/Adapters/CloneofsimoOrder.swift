@@ -1,3 +1,5 @@
+import Tensors
+
 /// The modules behind cloneofsimo's numbers.
 ///
 /// The 2022 trainer numbered targets in the order in which diffusers registered the UNet's modules: down blocks, up
@@ -26,6 +28,17 @@ enum CloneofsimoOrder {
       paths += modules.map { "\(block)_transformer_blocks_0_\($0)" }
     }
     return paths
+  }
+
+  /// The network whose factors a list holds, which says no names: those of CLIP's text encoders have as many targets as
+  /// their layers have projections, all of one width.
+  static func network(ofList shapes: [Shape], path: String) -> String {
+    let encoders = [48: 768, 92: 1024, 96: 1024]
+    let isSquare =
+      encoders[shapes.count / 2].map { width in
+        shapes.enumerated().allSatisfy { $1.rank == 2 && $1[$0 % 2] == width }
+      } ?? false
+    return isSquare || path.contains(".text_encoder.") ? "text_encoder" : "unet"
   }
 
   /// The flattened path of a text encoder's target: four projections a layer, in the order in which transformers' CLIP

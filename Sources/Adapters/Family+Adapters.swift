@@ -1,49 +1,72 @@
 package import Checkpoints
 import Tensors
 
+/// A target as far as it tells what model it is for.
+package struct FamilyClue: Sendable {
+  package let key: TargetKey
+  /// Columns of its delta; 0 where they are not known.
+  package let inputs: Int
+  /// Rows of its delta, where they are known.
+  package let rows: Int?
+
+  package init(key: TargetKey, inputs: Int, rows: Int?) { (self.key, self.inputs, self.rows) = (key, inputs, rows) }
+}
+
 extension Family {
-  /// Works out the family from names and input widths; shapes decide, metadata never does.
+  /// The families that an adapter's names and shapes can belong to, without its metadata: one where they tell, several
+  /// where they fit several, none where they fit nothing known.
   ///
-  /// Source: the evidence that ComfyUI and kohya's loaders use, in the order of how sure it is.
-  package static func detect(_ targets: [(key: TargetKey, inputs: Int)]) -> Family {
+  /// - Parameter isOfDenoiser: whether the file's own prefixes say that the denoiser of a diffusion model is meant.
+  package static func candidates(_ targets: [FamilyClue], isOfDenoiser: Bool = false) -> [Family] {
     let components = Set(targets.map(\.key.component))
     let denoiser = targets.filter { !$0.key.component.isTextEncoder }
-    func has(_ parts: String...) -> Bool { denoiser.contains { target in parts.allSatisfy(target.key.path.includes) } }
-    func inputs(_ part: String) -> Set<Int> { Set(denoiser.filter { $0.key.path.includes(part) }.map(\.inputs)) }
+    guard !denoiser.isEmpty else { return [textEncodersOnly(targets, components)].filter { $0 != .unknown } }
+    if isUNet(denoiser) { return [stableDiffusion(components, denoiser)].filter { $0 != .unknown } }
+    let modules = denoiser.map { clue in
+      // XLabs changes only the first rows of this module.
+      let isPart = clue.key.path.hasSuffix("_qkv_rows")
+      return ChangedModule(
+        path: isPart ? clue.key.path.dropping(suffix: "_qkv_rows") : clue.key.path,
+        inputs: clue.inputs > 0 ? clue.inputs : nil, rows: isPart ? nil : clue.rows)
+    }
+    let found = fitting(modules)
+    // XLabs' trainer knew Flux.1 only.
+    if found.contains(.flux1), denoiser.contains(where: { $0.key.path.hasSuffix("_qkv_rows") }) { return [.flux1] }
+    if !found.isEmpty { return found }
+    return !isOfDenoiser && isLanguageModel(denoiser) ? [.languageModel] : []
+  }
 
-    if has("double_stream_modulation") || has("to_qkv_mlp_proj") { return .flux2 }
-    if has("txt_in_individual") || has("img_mlp_fc1") { return .hunyuanVideo }
-    if has("double_blocks_") || has("single_blocks_") || has("single_transformer_blocks_") {
-      let widths = inputs("_blocks_")
-      return widths.contains(3072) || widths.isEmpty
-        ? (has("_mlp_fc2") ? .hunyuanVideo : .flux1) : widths.isDisjoint(with: [4096, 6144]) ? .flux1 : .flux2
+  /// The family where names and shapes tell exactly one, and otherwise `unknown`.
+  package static func detect(_ targets: [FamilyClue], isOfDenoiser: Bool = false) -> Family {
+    let found = candidates(targets, isOfDenoiser: isOfDenoiser)
+    return found.count == 1 ? found[0] : .unknown
+  }
+
+  /// Whether most names are those of Stable Diffusion's UNets, which other models of such blocks share only in part.
+  private static func isUNet(_ denoiser: [FamilyClue]) -> Bool {
+    let names = ModuleNames.stableDiffusion
+    return denoiser.contains { UNetNames.isInBlock($0.key.path) }
+      && 2 * denoiser.count { names.contains(flat: $0.key.path) } > denoiser.count
+  }
+
+  /// Whether there are names of language models, and none that only diffusion models have.
+  private static func isLanguageModel(_ targets: [FamilyClue]) -> Bool {
+    func has(_ words: [String]) -> Bool {
+      targets.contains { target in words.contains { target.key.path.includes($0) } }
     }
-    if has("joint_blocks_") || has("transformer_blocks_", "attn_add_q_proj") {
-      if has("img_mlp") || has("img_mod") { return .qwenImage }
-      return .sd3
-    }
-    if has("transformer_blocks_", "img_mlp") || has("transformer_blocks_", "img_mod") { return .qwenImage }
-    if has("blocks_", "adaln_modulation_") { return .cosmos }
-    if has("blocks_", "self_attn_q") || has("blocks_", "ffn_0") { return .wan }
-    if has("down_blocks_") || has("up_blocks_") || has("mid_block_") { return stableDiffusion(components, denoiser) }
-    if has("layers_", "attention") {
-      if inputs("attention").contains(3840) { return .zImage }
-      if inputs("attention").contains(2304) { return .lumina2 }
-    }
-    if has("transformer_blocks_", "attn1_to_q") {
-      if inputs("attn1_to_q").contains(1152) { return .pixart }
-      if !inputs("attn1_to_q").isDisjoint(with: [2048, 4096]) { return .ltx }
-    }
-    if denoiser.isEmpty { return textEncodersOnly(targets, components) }
-    let languageWords = [
-      "self_attn_q_proj", "self_attn_v_proj", "attn_c_attn", "attn_c_proj", "query_key_value", "attention_self_query",
-      "mlp_gate_proj", "q_lin", "v_lin",
+    let diffusionWords = [
+      "to_q", "cross_attn", "adaLN", "adaln", "t_embedder", "x_embedder", "time_embed", "mlp_linear_fc2",
+      "transformer_blocks_", "text_encoders_", "noise_refiner_", "context_refiner_", "llm_adapter_",
     ]
-    return languageWords.contains { has($0) } ? .languageModel : .unknown
+    return !has(diffusionWords)
+      && has([
+        "self_attn_q_proj", "self_attn_v_proj", "attn_c_attn", "attn_c_proj", "query_key_value", "attention_self_query",
+        "mlp_gate_proj", "q_lin", "v_lin",
+      ])
   }
 
   private static func stableDiffusion(
-    _ components: Set<Component>, _ denoiser: [(key: TargetKey, inputs: Int)]
+    _ components: Set<Component>, _ denoiser: [FamilyClue]
   ) -> Family {
     if components.contains(.textEncoder2) { return .sdxl }
     let context = Set(
@@ -61,21 +84,37 @@ extension Family {
     return .unknown
   }
 
-  private static func textEncodersOnly(
-    _ targets: [(key: TargetKey, inputs: Int)], _ components: Set<Component>
-  ) -> Family {
+  /// Of CLIP's text encoders only: those of other kinds belong to several families.
+  private static func textEncodersOnly(_ targets: [FamilyClue], _ components: Set<Component>) -> Family {
+    let isCLIP = targets.allSatisfy { target in
+      !["encoder_block_", "layers_", "model_", "language_model_"].contains(where: target.key.path.hasPrefix)
+    }
+    guard isCLIP, !components.contains(.textEncoder3) else { return .unknown }
     if components.contains(.textEncoder2) { return .sdxl }
     let widths = Set(targets.map(\.inputs))
     return widths.contains(768) ? .sd1 : widths.contains(1024) ? .sd2 : .unknown
+  }
+
+  /// Whether metadata may say the family where names and shapes tell none: a Stable Diffusion UNet without a target that
+  /// shows the width of the text, or text encoders alone.
+  static func canClaim(_ family: Family, of targets: [FamilyClue]) -> Bool {
+    let denoiser = targets.filter { !$0.key.component.isTextEncoder }
+    guard candidates(targets).isEmpty else { return false }
+    return denoiser.isEmpty
+      || [.sd1, .sd2, .sdxl, .sdxlRefiner].contains(family)
+        && denoiser.allSatisfy { ModuleNames.stableDiffusion.contains(flat: $0.key.path) }
   }
 
   /// The family that training metadata claims, for a note when the shapes disagree.
   static func claimed(by metadata: [String: String]) -> Family? {
     let text = (metadata["modelspec.architecture"] ?? metadata["ss_base_model_version"] ?? "").lowercased()
     let words: [(String, Family)] = [
-      ("refiner", .sdxlRefiner), ("xl", .sdxl), ("sd_v1", .sd1), ("sd_1", .sd1), ("diffusion-v1", .sd1),
+      ("pixart", .pixart), ("refiner", .sdxlRefiner), ("xl", .sdxl), ("sd_v1", .sd1), ("sd_1", .sd1),
+      ("diffusion-v1", .sd1),
       ("sd_v2", .sd2),
-      ("sd_2", .sd2), ("diffusion-v2", .sd2), ("sd3", .sd3), ("diffusion-3", .sd3), ("flux2", .flux2), ("flux", .flux1),
+      ("sd_2", .sd2), ("diffusion-v2", .sd2), ("sd3", .sd3), ("diffusion-3", .sd3), ("flux2", .flux2),
+      ("flux.2", .flux2), ("flux-2", .flux2), ("flux_2", .flux2),
+      ("flux", .flux1),
       ("lumina", .lumina2), ("wan", .wan), ("qwen", .qwenImage),
     ]
     return words.first { text.contains($0.0) }?.1

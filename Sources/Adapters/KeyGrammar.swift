@@ -41,6 +41,8 @@ enum KeyGrammar {
       ]
     }.sorted { $0.0.count > $1.0.count } + [
       (".lora_A.weight", .down), (".lora_B.weight", .up), (".lora_A", .down), (".lora_B", .up),
+      // Flux's Control-LoRA replaces the norms of queries and keys.
+      (".query_norm.scale", .other(.controlLora)), (".key_norm.scale", .other(.controlLora)),
       (".alpha", .alpha), (".scale", .scale),
     ] + others.flatMap { (algorithm, names) in names.map { ("." + $0, Role.other(algorithm)) } }
 

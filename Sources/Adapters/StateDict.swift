@@ -30,8 +30,9 @@ struct StateDict {
     switch pickle.contents {
     case .dictionary(let views): tensors = views.map { ($0.name, $0.view.lazyTensor) }
     case .list(let list):
-      // cloneofsimo's list: up, down, up, down, … of the UNet, in the order of its modules.
-      tensors = list.enumerated().map { ("unet:\($0 / 2):\($0 % 2 == 0 ? "up" : "down")", $1.lazyTensor) }
+      // cloneofsimo's list: up, down, up, down, … of one network, in the order of its modules.
+      let network = CloneofsimoOrder.network(ofList: list.map(\.shape), path: path)
+      tensors = list.enumerated().map { ("\(network):\($0 / 2):\($0 % 2 == 0 ? "up" : "down")", $1.lazyTensor) }
     }
   }
 }

@@ -30,6 +30,11 @@ public struct TargetKey: Hashable, Sendable, Comparable, CustomStringConvertible
   /// The path in the block names of single-file Stable Diffusion checkpoints, where it has one.
   public var ldmPath: String? { UNetNames.ldmPath(ofDiffusers: path) }
 
+  /// Whether it has the name of a module of Stable Diffusion's UNets, or of one of its blocks.
+  public var isOfUNet: Bool {
+    component == .denoiser && (UNetNames.isInBlock(path) || ModuleNames.stableDiffusion.contains(flat: path))
+  }
+
   /// The kernel of a UNet's convolution, as its name tells: what stores matrices flat has no other word of it. Empty for all
   /// other weights.
   var usualKernel: [Int] {

@@ -69,13 +69,15 @@ enum TargetSpelling {
         break
       }
     }
-    if path.includes(".processor") { path = path.replacing(".processor", with: "") }
+    let isOfProcessor = path.includes(".processor")
+    if isOfProcessor { path = path.replacing(".processor", with: "") }
     if component.isTextEncoder {
       for (old, new) in [("to_q", "q_proj"), ("to_k", "k_proj"), ("to_v", "v_proj"), ("to_out", "out_proj")]
       where path.hasSuffix("." + old) {
         path = path.dropLast(old.count) + new
       }
-    } else if path.hasSuffix(".to_out") {
+    } else if path.hasSuffix(".to_out"), isOfProcessor || UNetNames.isInBlock(path.underscored) {
+      // Early diffusers spoke of the attention's output as a whole. In transformers, `to_out` can be a module of its own.
       path += ".0"
     }
     return (component, path)

@@ -4,6 +4,13 @@
 /// holds its downsampler; output block n = 3·level + layer, levels counted from the deepest. All SD1, SD2 and SDXL
 /// UNets have two layers to a level on the way down and three on the way up.
 enum UNetNames {
+  /// Whether a flattened path begins with a block of a UNet.
+  static func isInBlock(_ path: String) -> Bool {
+    [
+      "down_blocks_", "mid_block_", "up_blocks_", "input_blocks_", "middle_block_", "output_blocks_",
+    ].contains(where: path.hasPrefix)
+  }
+
   /// The diffusers spelling of a flattened LDM module, or `nil` when `path` is not one.
   ///
   /// `input_blocks_4_1_transformer_blocks_0_attn1_to_q` → `down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_q`.

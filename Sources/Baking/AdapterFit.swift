@@ -53,8 +53,10 @@ public struct AdapterFit: Sendable {
   public var fittingCount: Int { entries.count { $0.finding == .fits } }
   public var isComplete: Bool { fittingCount == entries.count }
 
-  /// The sentence that explains an adapter for another kind of model; `nil` when the kinds agree or are not known.
+  /// The sentence that explains an adapter for another kind of model; `nil` when the kinds agree or are not known, and when
+  /// every target has its weight: nothing is surer than that.
   public var familyMismatch: String? {
+    guard !isComplete else { return nil }
     guard adapter.family != .unknown, base.family != .unknown, adapter.family != base.family else { return nil }
     // Chroma is a Flux.1 without some layers, and takes its adapters.
     if adapter.family == .flux1, base.family == .chroma { return nil }

@@ -6,6 +6,10 @@ extension Family {
   ///
   /// Source: the detection tables of ComfyUI and diffusers' single-file loader.
   private static let signs: [([String], Family)] = [
+    // Models that share names with those below and have none of their maps: HunyuanVideo 1.5, Ovis-Image.
+    (["vision_in.proj.0.weight"], .unknown),
+    (["image_embedder.linear_1.weight", "context_embedder.token_refiner.refiner_blocks.0.attn.to_q.weight"], .unknown),
+    (["double_blocks.0.img_mlp.gate_proj.weight"], .unknown),
     (["joint_blocks.0.context_block.adaLN_modulation.1.weight"], .sd3),
     (["double_layers.0.attn.w1q.weight"], .auraFlow),
     (["txt_in.individual_token_refiner.blocks.0.norm1.weight"], .hunyuanVideo),
@@ -53,7 +57,10 @@ extension Family {
 
   /// `_class_name` of a diffusers configuration.
   private static let classes: [String: Family] = [
-    "SD3Transformer2DModel": .sd3, "FluxTransformer2DModel": .flux1, "Flux2Transformer2DModel": .flux2,
+    "SD3Transformer2DModel": .sd3, "LTX2VideoTransformer3DModel": .ltx,
+    "HunyuanVideoFramepackTransformer3DModel": .hunyuanVideo, "WanAnimateTransformer3DModel": .wan,
+    "SkyReelsV2Transformer3DModel": .wan, "ChronoEditTransformer3DModel": .wan, "FluxTransformer2DModel": .flux1,
+    "Flux2Transformer2DModel": .flux2,
     "ChromaTransformer2DModel": .chroma, "HunyuanVideoTransformer3DModel": .hunyuanVideo,
     "WanTransformer3DModel": .wan, "WanVACETransformer3DModel": .wan, "QwenImageTransformer2DModel": .qwenImage,
     "ZImageTransformer2DModel": .zImage, "Lumina2Transformer2DModel": .lumina2, "LTXVideoTransformer3DModel": .ltx,
@@ -69,6 +76,8 @@ extension Family {
   ///   - encoders: names of tensors outside the denoiser, which tell models of unusual width apart.
   static func detect(shapes: [String: Shape], className: String?, encoders: [String]) -> Family {
     if let family = className.flatMap({ classes[$0] }) { return family }
+    // A transformer of another class is another model, whatever names it shares.
+    if className?.contains("Transformer") == true { return .unknown }
     for (names, family) in signs where names.allSatisfy({ isGiven($0, in: shapes) }) { return family }
     let isUNet = ["input_blocks.0.0.weight", "down_blocks.0.resnets.0.conv1.weight"].contains { shapes[$0] != nil }
     return isUNet ? unet(shapes, encoders) : .unknown

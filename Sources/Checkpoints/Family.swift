@@ -21,6 +21,22 @@ public enum Family: String, Sendable, CaseIterable {
   case languageModel = "language model"
   case unknown
 
+  /// The family by its name as a user may write it: `flux1`, `Flux.1`, `ltx-video`.
+  public init?(named name: String) {
+    func plain(_ text: String) -> String { text.lowercased().filter { $0.isLetter || $0.isNumber } }
+    let name = plain(name)
+    guard
+      let family = Self.withNames.first(where: { plain($0.rawValue) == name || plain($0.optionName) == name })
+    else { return nil }
+    self = family
+  }
+
+  /// The families whose names are known in both dialects.
+  public static let withNames = allCases.filter { !$0.denoiserMaps.isEmpty }
+
+  /// Its name for a command line: `flux1`.
+  public var optionName: String { "\(self)".lowercased() }
+
   /// With its article, for sentences: `an SDXL`.
   public var withArticle: String {
     switch self {
@@ -46,9 +62,28 @@ public enum Family: String, Sendable, CaseIterable {
     case .sana: [.sana]
     case .auraFlow: [.auraFlow]
     case .cosmos: [.cosmosPredict2]
-    // Qwen-Image has only one dialect.
-    case .qwenImage, .languageModel, .unknown: []
+    case .qwenImage: [.qwenImage]
+    case .languageModel, .unknown: []
     }
+  }
+
+  /// The families whose names and shapes all of these modules of a denoiser can be, surest first.
+  ///
+  /// Stable Diffusion's UNets are not among them: they are told apart by what surrounds them.
+  package static func fitting(_ modules: [ChangedModule]) -> [Family] {
+    let survey = ModuleSurvey(modules)
+    let fits = transformers.compactMap { family, names, signs in
+      signs.fit(survey, names: names).map { (family: family, fit: $0) }
+    }
+    let best = fits.map(\.fit).max()
+    return fits.filter { $0.fit == best }.map(\.family)
+  }
+
+  private static let transformers: [(Family, ModuleNames, FamilySigns)] = allCases.compactMap { family in
+    let maps = family.denoiserMaps
+    guard !maps.isEmpty, maps[0].name != NameMap.stableDiffusionUNet.name else { return nil }
+    let signs = maps.reduce(into: FamilySigns()) { $0.add($1.signs) }
+    return (family, ModuleNames(family: family, component: .denoiser), signs)
   }
 
   func maps(of component: Component) -> [NameMap] {
@@ -72,6 +107,8 @@ extension NameMap {
   static let t5 = embedded("t5", PackageResources.t5_map)
   static let autoencoderKL = embedded("autoencoder-kl", PackageResources.autoencoder_kl_map)
   static let autoencoderKLEarly = embedded("autoencoder-kl-early", PackageResources.autoencoder_kl_early_map)
+  static let textEncoders = embedded("text-encoders", PackageResources.text_encoders_map)
+  static let qwenImage = embedded("qwen-image", PackageResources.qwen_image_map)
   static let sd3 = embedded("sd3", PackageResources.sd3_map)
   static let flux1 = embedded("flux1", PackageResources.flux1_map)
   static let flux2 = embedded("flux2", PackageResources.flux2_map)

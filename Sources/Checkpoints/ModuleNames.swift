@@ -8,7 +8,7 @@ public struct ModuleNames: Sendable {
   public struct Counterpart: Sendable {
     public enum Share: Sendable { case inputs, rest }
 
-    /// The dialect of the name that was asked for; `nil` where both say the same.
+    /// The dialect of the name that was asked for; `nil` where both say the same, and for an unknown name.
     public let dialect: Dialect?
     /// The original authors' name.
     public let original: String
@@ -20,126 +20,120 @@ public struct ModuleNames: Sendable {
     public let shares: [Share]
     /// Whether the two halves of the rows stand in opposite order.
     public let swapsHalves: Bool
+    /// Whether a map has the name. Other names are nobody's: nothing says what they are in the other dialect.
+    public let isKnown: Bool
+    /// Whether it is a parameter of its own, a table say, rather than a module with a weight.
+    public let isParameter: Bool
   }
 
-  private let maps: [NameMap]
-  private let words: Set<String>
+  /// One side of a rule, as modules are called: a weight's name less `.weight`.
+  private struct Name {
+    let pattern: NamePattern
+    let flat: NamePattern
+    let left: NamePattern
+    let rights: [NamePattern]
+    let rule: NameMap.Rule
+    let isLeft: Bool
+    /// Which of the rule's right-hand names it is.
+    let part: Int
+    /// Whether the rule is about the last block of a row only.
+    let isOfLast: Bool
+
+    var saysBothAlike: Bool { rights == [left] }
+  }
+
+  /// In the maps' order, the left side of each rule first.
+  private let names: [Name]
+  private let placesByWord: [[UInt8]: [Int]]
+  private let placesByFlatWord: [[UInt8]: [Int]]
 
   /// - Parameter family: for an unknown one, names of Stable Diffusion's UNets are taken for what they look like.
   public init(family: Family, component: Component) {
-    if component.isTextEncoder {
-      // Text encoders have Hugging Face's names in every dialect of adapters.
-      maps = []
-      words = Self.textEncoderWords
-    } else {
-      maps = family == .unknown ? [.stableDiffusionUNet] : family.denoiserMaps
-      words = maps.reduce(into: Self.denoiserWords) { words, map in
-        for pattern in map.rules.flatMap({ [$0.left] + $0.rights }) { words.formUnion(pattern.words) }
-      }
+    // Text encoders have Hugging Face's names in every dialect of adapters.
+    let maps =
+      component.isTextEncoder
+      ? [NameMap.textEncoders] : family == .unknown ? [.stableDiffusionUNet] : family.maps(of: component)
+    let names = maps.flatMap { map in map.rules.filter { !$0.left.hasRest }.flatMap(Self.names) }
+    func places(_ word: (Name) -> [UInt8]) -> [[UInt8]: [Int]] {
+      names.indices.reduce(into: [:]) { $0[word(names[$1]), default: []].append($1) }
+    }
+    self.names = names
+    placesByWord = places { Self.firstWord($0.pattern.beginning, endingAt: UInt8(ascii: ".")) }
+    placesByFlatWord = places { Self.firstWord($0.flat.beginning, endingAt: UInt8(ascii: "_")) }
+  }
+
+  /// The names of Stable Diffusion's UNets.
+  package static let stableDiffusion = ModuleNames(family: .unknown, component: .denoiser)
+
+  private static func names(_ rule: NameMap.Rule) -> [Name] {
+    func module(_ pattern: NamePattern) -> NamePattern {
+      (rule.isTensor ? pattern.dropping(suffix: ".weight") : pattern).forAnyBlock
+    }
+    let left = module(rule.left), rights = rule.rights.map(module)
+    return ([left] + rights).enumerated().map { place, pattern in
+      Name(
+        pattern: pattern, flat: pattern.flattened, left: left, rights: rights, rule: rule, isLeft: place == 0,
+        part: max(0, place - 1), isOfLast: rule.left.hasLast)
     }
   }
+
+  private static func firstWord(_ name: some Sequence<UInt8>, endingAt end: UInt8) -> [UInt8] {
+    Array(name.prefix { $0 != end })
+  }
+
+  /// The names that a flat one may be, in the maps' order.
+  private func matches(flat: String) -> some Sequence<(name: Name, values: NamePattern.Values)> {
+    let bytes = Array(flat.utf8)
+    return (placesByFlatWord[Self.firstWord(bytes, endingAt: UInt8(ascii: "_"))] ?? []).lazy.compactMap { place in
+      names[place].flat.match(bytes[...]).map { (names[place], $0) }
+    }
+  }
+
+  /// Whether a name with underscores for dots is that of a module, in either dialect.
+  public func contains(flat: String) -> Bool { matches(flat: flat).contains { _ in true } }
 
   /// The name with its dots, from one in which underscores stand for them.
   ///
-  /// Words of names have underscores of their own, so the name is divided into words that are known; of several
-  /// divisions the one with the fewest words counts, as `to_out` is never `to.out`.
-  ///
-  /// - Returns: `nil` for a name with unknown words, or with two divisions that are equally short.
+  /// - Returns: `nil` for a name that no map has.
   public func dotted(_ flat: String) -> String? {
-    let pieces = flat.split(separator: "_", omittingEmptySubsequences: false)
-    // From each place on: the fewest words to the end, in how many ways, and the end of the first of them.
-    var best: [(count: Int, ways: Int, end: Int)?] = Array(repeating: nil, count: pieces.count) + [(0, 1, 0)]
-    for start in pieces.indices.reversed() {
-      for end in start + 1...min(start + Self.longestWord, pieces.count) {
-        guard let rest = best[end] else { continue }
-        let isNumber = end == start + 1 && pieces[start].utf8.allSatisfy { $0 >= 0x30 && $0 <= 0x39 }
-        guard isNumber || words.contains(pieces[start..<end].joined(separator: "_")) else { continue }
-        let count = rest.count + 1
-        if let known = best[start], known.count <= count {
-          if known.count == count { best[start]!.ways += rest.ways }
-        } else {
-          best[start] = (count, rest.ways, end)
-        }
-      }
-    }
-    guard !flat.isEmpty, best[0]?.ways == 1 else { return nil }
-    var names: [String] = [], place = 0
-    while place < pieces.count {
-      let end = best[place]!.end
-      names.append(pieces[place..<end].joined(separator: "_"))
-      place = end
-    }
-    return names.joined(separator: ".")
+    matches(flat: flat).first { _ in true }.map { $0.name.pattern.name($0.values) }
   }
 
-  /// The module in both dialects.
+  /// The module in both dialects. Of a name that no map has, both names are that very name; see `isKnown`.
   ///
   /// - Parameters:
   ///   - module: its name with dots, in either dialect.
   ///   - isLast: whether it is in the last block, where maps tell that block from others.
   public func counterpart(of module: String, isLast: Bool) -> Counterpart {
-    let tensor = module + ".weight"
-    for map in maps {
-      let names = isLast ? [tensor] : []
-      let left = NameTranslator(map, from: .left, names: names).matches(tensor).first
+    let bytes = Array(module.utf8)
+    var same: Counterpart?
+    for place in placesByWord[Self.firstWord(bytes, endingAt: UInt8(ascii: "."))] ?? [] {
+      let name = names[place]
+      guard !name.isOfLast || isLast, let values = name.pattern.match(bytes[...]) else { continue }
+      let counterpart = Counterpart(
+        name.rule, name.saysBothAlike ? nil : name.isLeft ? .original : .diffusers,
+        original: name.left.name(values), diffusers: name.rights.map { $0.name(values) }, part: name.part)
       // A rule that names both sides alike says nothing about the dialect, but there may be a better one.
-      if let left, left.rightNames != [tensor] { return Counterpart(left, .original) }
-      if let right = NameTranslator(map, from: .right, names: names).matches(tensor).first, right.leftName != tensor {
-        return Counterpart(right, .diffusers)
-      }
+      if !name.saysBothAlike { return counterpart }
+      same = same ?? counterpart
     }
-    return Counterpart(module)
+    return same ?? Counterpart(unknown: module)
   }
-
-  // MARK: Words
-
-  private static let longestWord = 12
-
-  /// Words that maps do not spell out: below their `**`, and in networks that both dialects name alike.
-  private static let denoiserWords: Set<String> = [
-    "transformer_blocks", "attn", "attn1", "attn2", "to_q", "to_k", "to_v", "to_out", "add_q_proj", "add_k_proj",
-    "add_v_proj", "to_add_out", "ff", "ff_context", "net", "proj", "proj_in", "proj_out", "norm", "norm1", "norm2",
-    "norm3", "norm_out", "linear", "linear_1", "linear_2", "img_mlp", "txt_mlp", "img_mod", "txt_mod", "img_in",
-    "txt_in", "txt_norm", "time_text_embed", "timestep_embedder", "text_embedder", "emb", "layers", "noise_refiner",
-    "context_refiner", "attention", "feed_forward", "w1", "w2", "w3", "adaLN_modulation", "t_embedder", "mlp",
-    "cap_embedder", "caption_projection", "audio_caption_projection", "linear1", "linear2", "audio_attn1",
-    "audio_attn2", "audio_ff",
-    "audio_to_video_attn", "video_to_audio_attn", "audio_proj_out", "conv1", "conv2", "norm_q", "norm_k", "diff_ff",
-    "scale_shift_table",
-  ]
-
-  private static let textEncoderWords: Set<String> = [
-    "text_model", "encoder", "layers", "self_attn", "q_proj", "k_proj", "v_proj", "out_proj", "o_proj", "mlp", "fc1",
-    "fc2", "embeddings", "token_embedding", "position_embedding", "final_layer_norm", "layer_norm1", "layer_norm2",
-    "text_projection", "gate_proj", "up_proj", "down_proj", "model", "embed_tokens", "shared",
-    "block", "layer", "SelfAttention", "DenseReluDense", "q", "k", "v", "o", "wi_0", "wi_1", "wi", "wo",
-    "relative_attention_bias", "layer_norm",
-  ]
 }
 
 extension ModuleNames.Counterpart {
-  fileprivate init(_ match: NameTranslator.Match, _ dialect: ModuleNames.Dialect) {
-    func module(_ tensor: String) -> String {
-      tensor.hasSuffix(".weight") ? tensor.dropping(suffix: ".weight") : tensor
-    }
+  fileprivate init(
+    _ rule: NameMap.Rule, _ dialect: ModuleNames.Dialect?, original: String, diffusers: [String], part: Int
+  ) {
     self.init(
-      dialect: dialect, original: module(match.leftName), diffusers: match.rightNames.map(module), part: match.part,
-      shares: match.rule.shares.map { $0 == .inputs ? .inputs : .rest }, swapsHalves: match.rule.swapsHalves)
+      dialect: dialect, original: original, diffusers: diffusers, part: part,
+      shares: rule.shares.map { $0 == .inputs ? .inputs : .rest }, swapsHalves: rule.swapsHalves, isKnown: true,
+      isParameter: rule.isTensor)
   }
 
-  /// A module that both dialects call the same.
-  fileprivate init(_ module: String) {
+  fileprivate init(unknown module: String) {
     self.init(
-      dialect: nil, original: module, diffusers: [module], part: 0, shares: [.rest], swapsHalves: false)
-  }
-}
-
-extension NamePattern {
-  /// The words between dots in the pattern's literal text.
-  fileprivate var words: [String] {
-    parts.flatMap { part -> [String] in
-      guard case .text(let text) = part else { return [] }
-      return String(decoding: text, as: UTF8.self).split(separator: ".").map(String.init)
-    }
+      dialect: nil, original: module, diffusers: [module], part: 0, shares: [.rest], swapsHalves: false, isKnown: false,
+      isParameter: false)
   }
 }

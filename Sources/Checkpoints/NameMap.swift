@@ -12,7 +12,10 @@
 /// - `tensor`: the names are those of whole tensors, not of modules whose `.weight` and `.bias` are meant.
 ///
 /// `parts NAME` begins a table of indented pairs that a rule uses as `<NAME>` on both sides. `**` at the end of both
-/// names stands for everything below.
+/// names stands for everything below. `same NAME…` are names that both sides have: adapters are converted only by names
+/// that a rule has, so nothing goes without saying.
+///
+/// Lines that begin with `width`, `other`, `shape`, `needs` or `beside` tell the family apart from others: `FamilySigns`.
 public struct NameMap: Sendable {
   enum RowShare: Sendable { case inputs, rest }
 
@@ -28,12 +31,13 @@ public struct NameMap: Sendable {
 
   public let name: String
   let rules: [Rule]
+  let signs: FamilySigns
 
   /// - Precondition: `text` is a well-formed map: maps are part of the program.
   init(name: String, text: String) {
     self.name = name
     var tables: [String: [(left: String, right: String)]] = [:], table: String?
-    var rules: [Rule] = []
+    var rules: [Rule] = [], signs = FamilySigns()
     for line in text.split(separator: "\n") where !line.hasPrefix("#") {
       let words = line.split(separator: " ").map(String.init)
       guard let first = words.first else { continue }
@@ -41,11 +45,16 @@ public struct NameMap: Sendable {
         table = words[1]
       } else if line.hasPrefix(" ") {
         tables[table!, default: []].append((words[0], words[1]))
-      } else {
+      } else if first == "same" {
+        let isTensor = words.last == "tensor"
+        for name in (isTensor ? words.dropLast() : words).dropFirst().flatMap({ Self.alternatives($0) }) {
+          rules += Self.rules(isTensor ? [name, name, "tensor"] : [name, name], tables, line: line)
+        }
+      } else if !signs.add(words) {
         rules += Self.rules(words, tables, line: line)
       }
     }
-    self.rules = rules
+    (self.rules, self.signs) = (rules, signs)
   }
 
   private static func rules(
@@ -83,10 +92,10 @@ public struct NameMap: Sendable {
   }
 
   /// `a.{b,c}.d` as `a.b.d` and `a.c.d`.
-  private static func alternatives(_ word: String) -> [String] {
+  static func alternatives(_ word: String) -> [String] {
     guard let open = word.firstIndex(of: "{"), let close = word.firstIndex(of: "}") else { return [word] }
-    return word[word.index(after: open)..<close].split(separator: ",").map {
-      String(word[..<open] + $0 + word[word.index(after: close)...])
+    return word[word.index(after: open)..<close].split(separator: ",", omittingEmptySubsequences: false).flatMap {
+      alternatives(String(word[..<open] + $0 + word[word.index(after: close)...]))
     }
   }
 }

@@ -1,8 +1,8 @@
 /// One side of a naming rule: literal text with places for numbers and for the rest of a name.
 ///
 /// `*` stands for a number, `$` for the last number of a row of blocks, and `**` at the end for any rest.
-struct NamePattern: Sendable {
-  enum Part: Equatable, Sendable {
+struct NamePattern: Hashable, Sendable {
+  enum Part: Hashable, Sendable {
     case text([UInt8])
     case number
     case last
@@ -63,6 +63,18 @@ struct NamePattern: Sendable {
         return .text(text.map { $0 == UInt8(ascii: ".") ? UInt8(ascii: "_") : $0 })
       })
   }
+
+  /// The pattern without an ending of its literal text, where it has that.
+  func dropping(suffix: String) -> NamePattern {
+    let suffix = Array(suffix.utf8)
+    guard case .text(let text)? = parts.last, text.count > suffix.count, text.suffix(suffix.count) == suffix[...] else {
+      return self
+    }
+    return NamePattern(parts: parts.dropLast() + [.text(text.dropLast(suffix.count))])
+  }
+
+  /// The pattern with any number where it has that of the last block.
+  var forAnyBlock: NamePattern { NamePattern(parts: parts.map { $0 == .last ? .number : $0 }) }
 
   /// What the places stand for, or `nil` when `name` is not of this pattern.
   func match(_ name: ArraySlice<UInt8>) -> Values? {

@@ -1,5 +1,6 @@
 import Adapters
 import ArgumentParser
+import Checkpoints
 import Merging
 import Reports
 
@@ -16,6 +17,7 @@ struct Convert: LatheCommand {
         lathe convert pytorch_lora_weights.safetensors -o style-kohya.safetensors --to kohya
         lathe convert style.safetensors -o style-peft --to peft
         lathe convert odd.safetensors -o even.safetensors --normalise
+        lathe convert part.safetensors -o part-kohya.safetensors --to kohya --family flux2
       """)
 
   @Argument(help: "An adapter file, a PEFT folder, or a folder with PEFT folders unet, text_encoder, …")
@@ -23,6 +25,15 @@ struct Convert: LatheCommand {
 
   @Option(help: "Names of the result: kohya, diffusers or peft (default: the input's own, with --normalise).")
   var to: Dialect?
+
+  @Option(
+    help: ArgumentHelp(
+      "The model's family, where names and shapes do not tell it: \(Family.withNames.map(\.optionName).joined(separator: ", ")).",
+      valueName: "name"))
+  var family: Family?
+
+  @Option(help: ArgumentHelp("A base checkpoint that says the family instead.", valueName: "checkpoint"))
+  var base: String?
 
   @Flag(help: "Write it so that all loaders read the same strength: one alpha, none of zero, today's names.")
   var normalise = false
@@ -44,13 +55,24 @@ struct Convert: LatheCommand {
 
   func validate() throws {
     guard to != nil || normalise else { throw ValidationError("expected --to or --normalise, found neither") }
+    guard family == nil || base == nil else {
+      throw ValidationError("expected --family or --base, found both; hint: leave one out")
+    }
     _ = try writer.requiredOutput()
+  }
+
+  /// The family that the user says, or that the base is of.
+  private func toldFamily() throws -> Family? {
+    guard let base else { return family }
+    let found = try Checkpoint(path: base).family
+    guard Family.withNames.contains(found) else { throw MergingError(.noFamily(found), path: base) }
+    return found
   }
 
   func execute() throws -> Outcome {
     let plan = try ConvertPlan(
       ConvertRecipe(
-        path: file, format: to?.format, normalises: normalise, dtype: writer.dtype?.dtype,
+        path: file, format: to?.format, family: toldFamily(), normalises: normalise, dtype: writer.dtype?.dtype,
         allowsUnmatched: allowUnmatched))
     let output = try writer.requiredOutput()
     let result =
@@ -64,4 +86,8 @@ struct Convert: LatheCommand {
     try common.show(report, text: report.text(width: Console.width, showsTargets: targets))
     return plan.skipped.isEmpty ? .done : .skipped
   }
+}
+
+extension Family: ExpressibleByArgument {
+  public init?(argument: String) { self.init(named: argument) }
 }

@@ -65,7 +65,11 @@ public struct ExtractPlan: Sendable {
   ) throws -> [ExtractTarget] {
     let encoders = Set(pairs.map(\.component).filter(\.isTextEncoder))
     let naming = OutputNaming(
-      format: format, family: family, numbersTextEncoders: family != .unknown || encoders.count > 1)
+      format: format, family: family,
+      keys: pairs.filter { $0.path.hasSuffix(".weight") }.map {
+        TargetKey($0.component, $0.path.dropping(suffix: ".weight").underscored)
+      },
+      numbersTextEncoders: family != .unknown || encoders.count > 1)
     let networks = Set(pairs.map(\.component)).subtracting([.vae])
     if format == .peft, networks.count > 1 {
       throw MergingError(.severalNetworks(format: format), path: recipe.base)

@@ -26,6 +26,7 @@ public struct MergingError: Error, CustomStringConvertible {
     case severalNetworks(format: AdapterFormat)
     case noDialectName(target: String, reason: String, format: AdapterFormat, count: Int)
     case noDialectTargets(format: AdapterFormat)
+    case noFamily(Family)
     case embeddingNames(first: String, second: String)
     case noMetadata(key: String)
   }
@@ -84,6 +85,8 @@ public struct MergingError: Error, CustomStringConvertible {
             + "; hint: --allow-unmatched leaves such targets out"
         case .noDialectTargets(let format):
           "expected at least one target that the \(format.rawValue) dialect has a name for, found none"
+        case .noFamily(let found):
+          "family: expected one whose names are known in both dialects, found \(found.rawValue); hint: --family"
         case .noMetadata(let key): "\(key): expected an entry of this name in the metadata, found none"
         case .embeddingNames(let first, let second):
           "\(second): expected tokens whose files can have different names, found \(first) beside it"

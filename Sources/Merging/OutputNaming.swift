@@ -7,17 +7,23 @@ struct OutputNaming {
   let family: Family
   /// Kohya numbers text encoders only where there are several.
   private let hasOneTextEncoder: Bool
+  /// Whether the denoiser is a UNet, for its prefix in diffusers' names: one for the whole file.
+  private let isUNet: Bool
 
   init(format: AdapterFormat, family: Family, adapters: [Adapter]) {
     self.init(
-      format: format, family: family,
+      format: format, family: family, keys: adapters.flatMap { $0.targets.map(\.key) },
       numbersTextEncoders: family != .unknown
         || !adapters.contains { $0.targets.contains { $0.name.hasPrefix("lora_te_") } })
   }
 
-  /// - Parameter numbersTextEncoders: whether a text encoder has a number even where it may be the only one.
-  init(format: AdapterFormat, family: Family, numbersTextEncoders: Bool) {
+  /// - Parameters:
+  ///   - keys: of all targets.
+  ///   - numbersTextEncoders: whether a text encoder has a number even where it may be the only one.
+  init(format: AdapterFormat, family: Family, keys: [TargetKey], numbersTextEncoders: Bool) {
     (self.format, self.family) = (format, family)
+    isUNet =
+      [.sd1, .sd2, .sdxl, .sdxlRefiner].contains(family) || (family == .unknown && keys.contains { $0.isOfUNet })
     hasOneTextEncoder = family == .sd1 || family == .sd2 || !numbersTextEncoders
   }
 
@@ -57,9 +63,7 @@ struct OutputNaming {
 
   private func diffusersPrefix(_ key: TargetKey) -> String {
     switch key.component {
-    case .denoiser:
-      [.sd1, .sd2, .sdxl, .sdxlRefiner].contains(family)
-        || ["down_blocks_", "mid_block_", "up_blocks_"].contains(where: key.path.hasPrefix) ? "unet." : "transformer."
+    case .denoiser: isUNet ? "unet." : "transformer."
     case .denoiser2: "transformer_2."
     case .textEncoder1: "text_encoder."
     case .textEncoder2: "text_encoder_2."

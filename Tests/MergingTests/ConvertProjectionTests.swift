@@ -63,6 +63,7 @@ import Testing
     for name in ["to_q", "to_v"] {
       pico.add("transformer.single_transformer_blocks.3.attn.\(name)", rows: 8, inputs: 8, rank: 2)
     }
+    pico.add("transformer.single_transformer_blocks.3.proj_out", rows: 8, inputs: 40, rank: 2)
     let source = try pico.write(to: path)
     let run = try Converting(ConvertRecipe(path, .kohya), to: folder.file("b.safetensors"))
     let target = try run.target("lora_unet_single_blocks_3_linear1")

@@ -16,12 +16,12 @@ struct ConvertGrouping {
 
   init(_ recipe: ConvertRecipe, _ sources: [ConvertSource], family: Family, format: AdapterFormat, keepsAlphas: Bool) {
     (self.recipe, self.sources, self.keepsAlphas) = (recipe, sources, keepsAlphas)
-    let components = Set(sources.flatMap { source in source.adapter.targets.map { source.key(of: $0).component } })
+    let keys = sources.flatMap { source in source.adapter.targets.map { source.key(of: $0) } }
     // Kohya's only text encoder has no number.
     let isPlain = sources.contains { $0.adapter.targets.contains { $0.name.hasPrefix("lora_te_") } }
     naming = ConvertNaming(
-      family: family, format: format, components: components,
-      numbersTextEncoders: family == .unknown ? components.contains(.textEncoder2) && !isPlain : true)
+      family: family, candidates: sources[0].adapter.candidates, format: format, keys: keys,
+      numbersTextEncoders: family == .unknown ? keys.contains { $0.component == .textEncoder2 } && !isPlain : true)
   }
 
   /// Finds every target's place.

@@ -75,6 +75,7 @@ struct ConvertMetadata {
           ])
         }),
     ]
+    if let family = plan.recipe.family { fields["family"] = .string(family.rawValue) }
     if plan.recipe.normalises { fields["normalise"] = .bool(true) }
     if let dtype = plan.recipe.dtype { fields["dtype"] = .string(dtype.rawValue) }
     return JSONValue.object(fields).compactText

@@ -24,14 +24,19 @@ struct ConvertNaming {
   }
 
   let family: Family
+  private let candidates: [Family]
   let format: AdapterFormat
   private let output: OutputNaming
   private let names: [Component: ModuleNames]
 
-  init(family: Family, format: AdapterFormat, components: Set<Component>, numbersTextEncoders: Bool) {
-    (self.family, self.format) = (family, format)
-    output = OutputNaming(format: format, family: family, numbersTextEncoders: numbersTextEncoders)
-    names = Dictionary(uniqueKeysWithValues: components.map { ($0, ModuleNames(family: family, component: $0)) })
+  /// - Parameters:
+  ///   - candidates: what the family can be, where it is not known.
+  ///   - keys: of all targets.
+  init(family: Family, candidates: [Family], format: AdapterFormat, keys: [TargetKey], numbersTextEncoders: Bool) {
+    (self.family, self.candidates, self.format) = (family, candidates, format)
+    output = OutputNaming(format: format, family: family, keys: keys, numbersTextEncoders: numbersTextEncoders)
+    names = Dictionary(
+      uniqueKeysWithValues: Set(keys.map(\.component)).map { ($0, ModuleNames(family: family, component: $0)) })
   }
 
   /// Whether the dialect has the names of the original authors' checkpoints. Kohya's names of Stable Diffusion are
@@ -57,17 +62,20 @@ struct ConvertNaming {
     if isSame, [.cloneofsimo, .xlabs, .peft].contains(format) || family == .languageModel { return own(target, key) }
     if family == .languageModel { return .none(reason: "it belongs to a language model") }
     if target.isTransposed { return .none(reason: "its base stores the matrix transposed") }
-    if !isSame, family == .unknown, !key.component.isTextEncoder, !Self.isInUNet(key.path) {
-      return .none(reason: "the model's family is not known, and with it the names of the other dialect")
-    }
     // XLabs changes only the first rows of this module.
     let isPart = key.path.hasSuffix("_qkv_rows")
     let path = isPart ? key.path.dropping(suffix: "_qkv_rows") : key.path
-    guard let module = module(target, TargetKey(key.component, path)) else {
-      return isSame ? own(target, key) : .none(reason: "the module's name is not known")
+    guard let module = module(target, TargetKey(key.component, path)),
+      case let counterpart = names[key.component]!.counterpart(of: module, isLast: target.rows == 2 * target.inputs),
+      counterpart.isKnown
+    else { return isSame ? own(target, key) : .none(reason: reason(of: key)) }
+    if counterpart.isParameter {
+      return isSame ? own(target, key) : .none(reason: "it is a table, which has no factors there")
     }
-    let isLast = target.rows == 2 * target.inputs
-    let counterpart = names[key.component]!.counterpart(of: module, isLast: isLast)
+    // What speaks the dialect already keeps its name. Names in early spellings are other names.
+    if isSame, format == .native, counterpart.dialect != .diffusers, module == target.dottedPath {
+      return own(target, key)
+    }
     let isOriginal = counterpart.dialect == .original || (counterpart.dialect == nil && isPart)
     if usesOriginalNames {
       let share =
@@ -86,9 +94,14 @@ struct ConvertNaming {
     return split(target, counterpart, key, isPart: isPart)
   }
 
-  private static func isInUNet(_ path: String) -> Bool {
-    ["down_blocks_", "mid_block_", "up_blocks_", "conv_", "time_embedding_", "add_embedding_", "class_embedding"]
-      .contains(where: path.hasPrefix)
+  /// Why a module has no counterpart.
+  private func reason(of key: TargetKey) -> String {
+    if key.component.isTextEncoder { return "no text encoder that is known has a module of this name" }
+    guard family == .unknown else { return "no module of this name is known in \(family.rawValue)" }
+    return
+      (candidates.count > 1
+      ? "names and shapes fit \(candidates.map(\.rawValue).joined(separator: " and ")) alike, which the other dialect names differently"
+      : "the model's family is not known, and with it the names of the other dialect") + " (--family or --base says it)"
   }
 
   /// The dotted name of the target's module in its base.

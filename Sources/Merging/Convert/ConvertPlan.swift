@@ -49,7 +49,7 @@ public struct ConvertPlan: Sendable {
     }
     self.recipe = recipe
     adapters = sources.map(\.adapter)
-    family = Self.family(of: sources)
+    family = recipe.family ?? Self.family(of: sources)
     format = recipe.format ?? adapters[0].format
     let hasAlphas = format == .kohya || sources.contains { $0.adapter.targets.contains { $0.names.alpha != nil } }
     var grouping = ConvertGrouping(recipe, sources, family: family, format: format, keepsAlphas: hasAlphas)
@@ -63,6 +63,7 @@ public struct ConvertPlan: Sendable {
     if !recipe.normalises, let warning = ConvertScales.mixedAlphas(made, format) {
       notes.append("\(recipe.path): \(warning)")
     }
+    if let warning = Self.familyNote(recipe, sources, family, format) { notes.append("\(recipe.path): \(warning)") }
     if recipe.format == .peft, let warning = Self.lostLevel(in: made) { notes.append("\(recipe.path): \(warning)") }
     skipped =
       grouping.skipped
@@ -78,16 +79,6 @@ public struct ConvertPlan: Sendable {
       adapters.flatMap { adapter in
         AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
       } + notes
-  }
-
-  /// The first known one; of several that tell nothing each what they are together.
-  private static func family(of sources: [ConvertSource]) -> Family {
-    // A text encoder in a folder of its own looks like a language model.
-    let known = sources.filter { $0.component == nil || $0.adapter.family != .languageModel }
-      .map(\.adapter.family).first { $0 != .unknown }
-    return known
-      ?? Family.detect(
-        sources.flatMap { source in source.adapter.targets.map { (source.key(of: $0), $0.inputs) } })
   }
 
   /// A warning about PEFT adapters of CLIP's text encoder, which newer versions of transformers give shorter names.
@@ -108,9 +99,7 @@ public struct ConvertPlan: Sendable {
     var result: [ConvertTarget] = [], parts: [Part] = []
     for component in components {
       let own = targets.filter { $0.key.component == component }, start = result.count
-      let isUNet = own.contains { target in
-        ["down_blocks.", "mid_block.", "up_blocks.", "conv_in"].contains { target.dottedPath?.hasPrefix($0) == true }
-      }
+      let isUNet = own.contains { $0.key.isOfUNet }
       result += own
       parts.append(
         Part(folder: ConvertSource.folder(of: component, isUNet: isUNet), targets: start..<result.count))

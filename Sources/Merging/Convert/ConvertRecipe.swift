@@ -1,4 +1,5 @@
 public import Adapters
+public import Checkpoints
 public import Tensors
 
 /// What the user wants: an adapter with the same delta under other names, or so that all loaders read one strength.
@@ -7,6 +8,8 @@ public struct ConvertRecipe: Sendable {
   public var path: String
   /// The dialect of the output; the input's own when `nil`.
   public var format: AdapterFormat?
+  /// The model's family, where the user says it; otherwise names and shapes tell.
+  public var family: Family?
   /// Whether the output is to be read alike by loaders that disagree: one alpha, no zero alpha, today's names.
   public var normalises: Bool
   /// The number format of the factors; each factor's own when `nil`.
@@ -15,10 +18,10 @@ public struct ConvertRecipe: Sendable {
   public var allowsUnmatched: Bool
 
   public init(
-    path: String, format: AdapterFormat? = nil, normalises: Bool = false, dtype: DType? = nil,
+    path: String, format: AdapterFormat? = nil, family: Family? = nil, normalises: Bool = false, dtype: DType? = nil,
     allowsUnmatched: Bool = false
   ) {
-    (self.path, self.format, self.normalises) = (path, format, normalises)
-    (self.dtype, self.allowsUnmatched) = (dtype, allowsUnmatched)
+    (self.path, self.format, self.family) = (path, format, family)
+    (self.normalises, self.dtype, self.allowsUnmatched) = (normalises, dtype, allowsUnmatched)
   }
 }

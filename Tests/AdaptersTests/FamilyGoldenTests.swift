@@ -1,0 +1,54 @@
+import Checkpoints
+import FoundationEssentials
+import TestSupport
+import Testing
+
+@testable import Adapters
+
+/// Proves on the true modules of real models, some fifty of them, that each family is known by its names and shapes in both
+/// dialects, and that no model is taken for another one: with all modules, with those of blocks, and with attention only.
+@Suite struct FamilyGoldenTests {
+  @Test("a model's modules are its family's", arguments: FamilyGolden.all.filter { $0.family != nil })
+  func ownFamily(golden: FamilyGolden) {
+    for modules in [golden.diffusers] + (golden.original.map { [$0] } ?? []) {
+      #expect(family(modules).rawValue == golden.family, "all modules")
+      #expect(
+        family(modules.filter { $0.name.contains("block") || $0.name.contains("layer") }).rawValue == golden.family,
+        "blocks")
+    }
+  }
+
+  @Test("a model is never taken for another one", arguments: FamilyGolden.all)
+  func noOtherFamily(golden: FamilyGolden) {
+    let parts: [(String, (String) -> Bool)] = [
+      ("all modules", { _ in true }), ("attention", { $0.contains("attn") || $0.contains("attention") }),
+      ("the first block", { $0.contains(".0.") }),
+      ("queries and keys", { $0.hasSuffix("to_q") || $0.hasSuffix("to_k") || $0.hasSuffix("q_proj") }),
+      ("perceptrons", { $0.contains("mlp") || $0.contains("ff") || $0.contains("feed_forward") }),
+    ]
+    // Their blocks are those of the other, name for name and number for number.
+    let kin = [
+      "framepack": "HunyuanVideo", "BriaFiboTransformer2DModel": "Flux.1", "chroma": "Flux.1", "longcat-image": "Flux.1",
+      "SanaVideoTransformer3DModel": "Sana",
+    ]
+    for (name, isPart) in parts {
+      for modules in [golden.diffusers] + (golden.original.map { [$0] } ?? []) {
+        let part = modules.filter { isPart($0.name) }
+        guard !part.isEmpty else { continue }
+        let found = family(part)
+        #expect(
+          found == .unknown || found.rawValue == golden.family || found.rawValue == kin[golden.name],
+          "\(name): \(found)")
+      }
+    }
+  }
+
+  private func family(_ modules: [FamilyGolden.Module]) -> Family {
+    Family.detect(
+      modules.map {
+        FamilyClue(
+          key: TargetSpelling.key(of: "transformer." + $0.name, format: .diffusers), inputs: $0.shape[1],
+          rows: $0.shape[0])
+      })
+  }
+}

@@ -1,0 +1,276 @@
+"""Families of models and the names that they have in each dialect."""
+
+import json
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save_file
+
+from cases import case
+from files import numbers
+
+ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
+TEXT_ATTENTION = ("add_q_proj", "add_k_proj", "add_v_proj", "to_add_out")
+
+
+def adapter(path, shapes, prefix="", kohya=False):
+    """An adapter of rank 1 with the targets of `shapes`: rows and inputs by name."""
+    tensors = {}
+    for name, (rows, inputs) in shapes.items():
+        name = f"lora_unet_{name.replace('.', '_')}" if kohya else prefix + name
+        down, up = (".lora_down.weight", ".lora_up.weight") if kohya else (".lora_A.weight", ".lora_B.weight")
+        tensors |= {name + down: numbers(1, inputs), name + up: numbers(rows, 1)}
+        if kohya:
+            tensors[name + ".alpha"] = np.array(1, np.float32)
+    save_file(tensors, path)
+    return path
+
+
+def base(path, shapes, prefix=""):
+    save_file({f"{prefix}{name}.weight": numbers(*shape) for name, shape in shapes.items()}, path)
+    return path
+
+
+def names(path):
+    """The modules of an adapter."""
+    return {key.split(".lora_")[0] for key in load_file(path) if ".lora_" in key}
+
+
+def family(place, path):
+    return json.loads(place.run("inspect", path, "--json").expect(0).output)["family"]
+
+
+def converted(place, path, to, *options, status=0):
+    output = f"{path}-{to}.safetensors"
+    place.run("convert", path, "--to", to, "-o", output, *options).expect(status)
+    return names(output)
+
+
+KLEIN = {
+    "double_blocks.0.img_attn.qkv": (9216, 3072), "double_blocks.0.img_mlp.0": (18432, 3072),
+    "double_blocks.0.img_mlp.2": (3072, 9216), "single_blocks.0.linear1": (27648, 3072),
+    "single_blocks.0.linear2": (3072, 12288),
+}  # fmt: skip
+KLEIN_DIFFUSERS = {
+    "transformer_blocks.0.attn.to_q", "transformer_blocks.0.attn.to_k", "transformer_blocks.0.attn.to_v",
+    "transformer_blocks.0.ff.linear_in", "transformer_blocks.0.ff.linear_out",
+    "single_transformer_blocks.0.attn.to_qkv_mlp_proj", "single_transformer_blocks.0.attn.to_out",
+}  # fmt: skip
+
+
+@case("Flux.2 Klein 4B is known by its shapes, and gets Flux.2's names")
+def klein(place):
+    for path in (adapter("k.safetensors", KLEIN, kohya=True), adapter("n.safetensors", KLEIN, "diffusion_model.")):
+        assert family(place, path) == "Flux.2"
+        assert converted(place, path, "diffusers") == {"transformer." + name for name in KLEIN_DIFFUSERS}
+
+
+@case("a single block's output of Flux.2 keeps its name, there and back")
+def flux2_output(place):
+    shapes = {"attn.to_out": (4096, 16384), "attn.to_qkv_mlp_proj": (36864, 4096)}
+    path = adapter("d.safetensors", {f"single_transformer_blocks.0.{n}": s for n, s in shapes.items()}, "transformer.")
+    kohya = converted(place, path, "kohya")
+    assert kohya == {"lora_unet_single_blocks_0_linear1", "lora_unet_single_blocks_0_linear2"}, kohya
+    assert converted(place, path + "-kohya.safetensors", "diffusers") == names(path)
+    small = {"attn.to_out": (16, 64), "attn.to_qkv_mlp_proj": (144, 16)}
+    path = adapter("s.safetensors", {f"single_transformer_blocks.0.{n}": s for n, s in small.items()}, "transformer.")
+    place.run("check", path, base("own.safetensors", {f"single_transformer_blocks.0.{n}": s for n, s in small.items()})).expect(0)
+    original = {
+        "single_blocks.0.linear2": (16, 64), "single_blocks.0.linear1": (144, 16), "double_stream_modulation_img.lin": (96, 16),
+        "single_stream_modulation.lin": (48, 16),
+    }  # fmt: skip
+    place.run("check", path, base("original.safetensors", original)).expect(0)
+
+
+@case("HiDream's attention fits its own checkpoint")
+def hidream(place):
+    shapes = {f"double_stream_blocks.0.block.attn1.{n}": (32, 32) for n in ("to_q", "to_out", "to_out_t")}
+    path = adapter("h.safetensors", shapes, "diffusion_model.")
+    place.run("check", path, base("b.safetensors", shapes)).expect(0)
+
+
+@case("Anima is never Wan or LTX-Video")
+def anima(place):
+    block = {
+        f"blocks.0.{n}": s
+        for n, s in {
+            "self_attn.q_proj": (2048, 2048), "self_attn.output_proj": (2048, 2048), "cross_attn.k_proj": (2048, 1024),
+            "mlp.layer1": (8192, 2048), "mlp.layer2": (2048, 8192),
+        }.items()
+    }  # fmt: skip
+    for path in (adapter("k.safetensors", block, kohya=True), adapter("n.safetensors", block, "diffusion_model.")):
+        assert family(place, path) == "Cosmos-Predict2"
+        assert {n.split(".", 1)[1] for n in converted(place, path, "diffusers")} == {
+            "transformer_blocks.0.attn1.to_q", "transformer_blocks.0.attn1.to_out.0", "transformer_blocks.0.attn2.to_k",
+            "transformer_blocks.0.ff.net.0.proj", "transformer_blocks.0.ff.net.2",
+        }  # fmt: skip
+    more = block | {"llm_adapter.blocks.0.self_attn.q_proj": (1024, 1024)}
+    path = adapter("m.safetensors", more, "diffusion_model.")
+    place.run("convert", path, "--to", "diffusers", "-o", "m.out.safetensors").expect(65, "llm_adapter.blocks.0.self_attn.q_proj")
+
+
+@case("Qwen-Image's attention alone is Qwen-Image's")
+def qwen(place):
+    shapes = {f"transformer_blocks.{b}.attn.{n}": (3072, 3072) for b in (0, 59) for n in ATTENTION + TEXT_ATTENTION}
+    path = adapter("q.safetensors", shapes)
+    assert family(place, path) == "Qwen-Image"
+    assert converted(place, path, "kohya") == {"lora_unet_" + n.replace(".", "_") for n in shapes}
+
+
+@case("AuraFlow, HunyuanVideo and Cosmos in diffusers' names get their authors' names")
+def other_transformers(place):
+    aura = {f"{k}_transformer_blocks.0.attn.{n}": (3072, 3072) for k in ("joint", "single") for n in ATTENTION}
+    video = {f"transformer_blocks.0.attn.{n}": (3072, 3072) for n in ATTENTION} | {
+        f"context_embedder.token_refiner.refiner_blocks.0.attn.{n}": (3072, 3072) for n in ATTENTION
+    }
+    cosmos = {
+        f"transformer_blocks.0.{a}.{n}": (2048, 1024 if a == "attn2" and n in ("to_k", "to_v") else 2048)
+        for a in ("attn1", "attn2")
+        for n in ATTENTION
+    }
+    for name, shapes, expected in [
+        ("AuraFlow", aura, {f"double_layers_0_attn_w2{x}" for x in "qkvo"} | {f"single_layers_0_attn_w1{x}" for x in "qkvo"}),
+        ("HunyuanVideo", video, {"double_blocks_0_img_attn_qkv", "double_blocks_0_img_attn_proj",
+                                 "txt_in_individual_token_refiner_blocks_0_self_attn_qkv",
+                                 "txt_in_individual_token_refiner_blocks_0_self_attn_proj"}),
+        ("Cosmos-Predict2", cosmos, {f"blocks_0_{a}_attn_{x}_proj" for a in ("self", "cross") for x in ("q", "k", "v", "output")}),
+    ]:  # fmt: skip
+        path = adapter(f"{name}.safetensors", shapes, "transformer.")
+        assert family(place, path) == name
+        assert converted(place, path, "kohya") == {"lora_unet_" + n for n in expected}
+        assert converted(place, path + "-kohya.safetensors", "diffusers") == names(path)
+
+
+@case("Wan and Lumina2 in diffusers' names are known, and converted")
+def wan_and_lumina(place):
+    wan = {f"blocks.0.{a}.{n}": (5120, 5120) for a in ("attn1", "attn2") for n in ATTENTION}
+    lumina = {f"layers.0.attn.{n}": (2304 if n in ("to_q", "to_out.0") else 768, 2304) for n in ATTENTION}
+    for name, shapes, expected in [
+        ("Wan", wan, {f"blocks_0_{a}_attn_{x}" for a in ("self", "cross") for x in "qkvo"}),
+        ("Lumina2", lumina, {"layers_0_attention_qkv", "layers_0_attention_out"}),
+    ]:
+        path = adapter(f"{name}.safetensors", shapes, "transformer.")
+        assert family(place, path) == name
+        assert converted(place, path, "kohya") == {"lora_unet_" + n for n in expected}
+
+
+@case("PixArt and AuraFlow in their own names are no language models")
+def no_language_model(place):
+    pixart = {
+        "blocks.0.attn.qkv": (3456, 1152), "blocks.0.attn.proj": (1152, 1152), "blocks.0.cross_attn.q_linear": (1152, 1152),
+        "blocks.0.mlp.fc1": (4608, 1152),
+    }  # fmt: skip
+    aura = {"cond_seq_linear": (3072, 2048), "double_layers.0.mlpX.c_fc1": (8192, 3072)}
+    ernie = {"layers.0.self_attention.to_q": (4096, 4096), "layers.0.mlp.gate_proj": (12288, 4096)}
+    for name, shapes in {"PixArt": pixart, "AuraFlow": aura, "unknown": ernie}.items():
+        for prefix in ("diffusion_model.", "base_model.model."):
+            assert family(place, adapter("a.safetensors", shapes, prefix)) == name
+
+
+@case("models whose blocks are another's are told by their width, their blocks or not at all")
+def kin(place):
+    video15 = {"double_blocks.0.img_attn.qkv": (6144, 2048), "double_blocks.0.img_mlp.0": (8192, 2048)}
+    image21 = {f"transformer_blocks.0.attn.{n}": (3584, 3584) for n in ATTENTION}
+    ovis = {"transformer_blocks.0.ff.net.0.proj": (24576, 3072), "single_transformer_blocks.0.proj_out": (3072, 15360)}
+    for name, shapes in {"v": video15, "i": image21, "o": ovis}.items():
+        path = adapter(f"{name}.safetensors", shapes, "transformer.")
+        assert family(place, path) == "unknown", name
+        place.run("convert", path, "--to", "kohya", "-o", "out.safetensors").expect(65, "family is not known")
+
+
+@case("a name that no map has is refused by name, or left out and named")
+def closed(place):
+    shapes = {"double_blocks.0.img_mlp.0": (12288, 3072), "single_blocks.0.linear2": (3072, 15360)}
+    path = adapter("a.safetensors", shapes | {"double_blocks.0.img_router": (3072, 3072)}, "diffusion_model.")
+    for options in ((), ("--family", "flux1")):
+        place.run("convert", path, "--to", "diffusers", "-o", "b.safetensors", *options).expect(65, "double_blocks.0.img_router")
+    run = place.run("convert", path, "--to", "diffusers", "-o", "b.safetensors", "--family", "flux1", "--allow-unmatched")
+    run.expect(2, "double_blocks.0.img_router")
+    assert names("b.safetensors") == {"transformer.transformer_blocks.0.ff.net.0.proj", "transformer.single_transformer_blocks.0.proj_out"}
+    block = "down_blocks_0_attentions_0_transformer_blocks_0_"
+    path = adapter("u.safetensors", {block + "attn2_to_k": (320, 768), block + "attn2_to_gate": (320, 320)}, kohya=True)
+    place.run("convert", path, "--to", "diffusers", "-o", "c.safetensors").expect(65, "attn2_to_gate")
+    text = {"encoder.layers.0.self_attn.q_proj": (768, 768), "encoder.layers.0.self_attn.gate": (768, 768)}
+    path = adapter("t.safetensors", text, "text_encoder.text_model.")
+    place.run("convert", path, "--to", "kohya", "-o", "d.safetensors").expect(65, "self_attn.gate")
+
+
+@case("HunyuanVideo 1.5's and HunyuanImage's own projections are refused, not passed on")
+def hunyuan_names(place):
+    shapes = {"double_blocks.0.img_attn_q": (2048, 2048), "byt5_in.fc1": (2048, 1472)}
+    path = adapter("a.safetensors", shapes, "diffusion_model.")
+    place.run("convert", path, "--to", "diffusers", "-o", "b.safetensors").expect(65)
+    run = place.run("convert", path, "--to", "diffusers", "-o", "b.safetensors", "--family", "hunyuanvideo").expect(65)
+    assert "img_attn_q" in run.errors
+
+
+@case("Chroma's approximator and LTX-2.3's prompt modulation change their names")
+def renamed(place):
+    chroma = {"distilled_guidance_layer.layers.0.in_layer": (5120, 5120), "distilled_guidance_layer.layers.0.out_layer": (5120, 5120)}
+    path = adapter("c.safetensors", chroma | {"double_blocks.0.img_mlp.0": (12288, 3072)}, "diffusion_model.")
+    expected = {f"distilled_guidance_layer.layers.0.linear_{n}" for n in (1, 2)} | {"transformer_blocks.0.ff.net.0.proj"}
+    assert converted(place, path, "diffusers") == {"transformer." + n for n in expected}
+    path = adapter("k.safetensors", chroma | {"double_blocks.0.img_mlp.0": (12288, 3072)}, kohya=True)
+    assert converted(place, path, "diffusers") == {"transformer." + n for n in expected}
+    ltx = {"prompt_adaln_single.linear": (8192, 4096), "audio_prompt_adaln_single.linear": (4096, 2048)}
+    path = adapter("l.safetensors", ltx | {"transformer_blocks.0.attn2.to_q": (4096, 4096)}, "diffusion_model.")
+    expected = {"prompt_adaln.linear", "audio_prompt_adaln.linear", "transformer_blocks.0.attn2.to_q"}
+    assert converted(place, path, "diffusers") == {"transformer." + n for n in expected}
+
+
+@case("a UNet's modules outside its blocks are the UNet's, and one file has one prefix")
+def one_prefix(place):
+    block = {"down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q": (320, 320)}
+    top = {"time_embedding_linear_1": (1280, 320), "time_embedding_linear_2": (1280, 1280)}
+    for shapes in (block | top, top):
+        path = adapter("k.safetensors", shapes, kohya=True)
+        place.run("convert", path, "--to", "diffusers", "-o", "d.safetensors", "--force").expect(0, "family is not known")
+        found = {name.split(".")[0] for name in names("d.safetensors")}
+        assert found == {"unet"} and len(names("d.safetensors")) == len(shapes), names("d.safetensors")
+
+
+@case("cloneofsimo's lists of a text encoder are the text encoder's")
+def text_encoder_list(place):
+    for count, width, name in ((48, 768, "a.pt"), (92, 1024, "b.pt"), (4, 768, "x.text_encoder.pt")):
+        torch.save([t for _ in range(count) for t in (torch.randn(width, 4), torch.randn(4, width))], name)
+        place.run("resize", name, "--rank", "2", "-o", "out.safetensors", "--force").expect(0)
+        found = {key.split(":")[0] for key in load_file("out.safetensors")}
+        assert found == {"text_encoder"}, found
+
+
+@case("Flux's Control-LoRA is named")
+def control_lora(place):
+    path = adapter("c.safetensors", {"img_in": (3072, 128), "single_blocks.0.linear2": (3072, 15360)})
+    tensors = load_file(path) | {"single_blocks.0.norm.key_norm.scale": numbers(128), "img_in.lora_B.bias": numbers(3072)}
+    save_file(tensors, path)
+    place.run("resize", path, "--rank", "1", "-o", "out.safetensors").expect(65, "control-lora")
+    place.run("inspect", path).expect(0, "control-lora")
+
+
+@case("where names fit two families the user says which")
+def told(place):
+    path = adapter("a.safetensors", {"double_blocks.0.img_attn.qkv": (9216, 3072), "double_blocks.0.img_mod.lin": (18432, 3072)}, "diffusion_model.")
+    assert family(place, path) == "Flux.1"
+    shapes = {f"transformer_blocks.0.attn.{n}": (3072, 3072) for n in ATTENTION}
+    path = adapter("b.safetensors", shapes, "transformer.")
+    place.run("inspect", path).expect(0, "Flux.1", "Qwen-Image", "unknown")
+    place.run("convert", path, "--to", "kohya", "-o", "c.safetensors").expect(65, "--family")
+    assert "lora_unet_double_blocks_0_img_attn_qkv" in converted(place, path, "kohya", "--family", "Flux.2")
+    qwen = {"txt_norm": (3584,), "transformer_blocks.0.attn.add_q_proj": (16, 16)}
+    base("base.safetensors", qwen)
+    assert "lora_unet_transformer_blocks_0_attn_to_q" in converted(place, path, "kohya", "--base", "base.safetensors", "--force")
+    place.run("convert", path, "--to", "kohya", "-o", "e.safetensors", "--family", "nothing").expect(64, "flux1")
+    # It does not matter which where both say the same.
+    path = adapter("d.safetensors", {"double_blocks.0.img_attn.qkv": (9216, 3072)}, "diffusion_model.")
+    assert family(place, path) == "unknown"
+    assert converted(place, path, "diffusers") == {f"transformer.transformer_blocks.0.attn.to_{x}" for x in "qkv"}
+
+
+@case("an adapter whose every target fits is not said to be of another family")
+def no_contradiction(place):
+    shapes = {"double_blocks.0.img_attn.qkv": (48, 16), "single_blocks.0.linear1": (112, 16)}
+    path = adapter("a.safetensors", shapes, "diffusion_model.")
+    assert family(place, path) == "Flux.1"
+    run = place.run("check", path, base("b.safetensors", shapes | {"single_stream_modulation.lin": (48, 16)}))
+    run.expect(0, "all 2 targets", "Flux.2")
+    assert "this is a" not in run.output, run.output
