@@ -27,7 +27,8 @@ let rooms: [Room] = [
   Room(name: "Images", dependencies: ["Tensors", "CPNG"]),
   // Workshop
   Room(
-    name: "Adapters", dependencies: ["Tensors", "LinearAlgebra", "Safetensors", "TorchPickles", "Checkpoints"]),
+    name: "Adapters",
+    dependencies: ["Tensors", "LinearAlgebra", "Safetensors", "TorchPickles", "GGUF", "Checkpoints"]),
   Room(name: "Spectra", dependencies: ["Tensors", "LinearAlgebra", "Checkpoints", "Adapters"]),
   Room(
     name: "Merging",

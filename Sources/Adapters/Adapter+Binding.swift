@@ -82,8 +82,7 @@ extension Adapter {
 extension Checkpoint {
   /// The weight that a target changes, under any dialect.
   package func weight(for key: TargetKey) -> (weight: NamedWeight, flatName: String)? {
-    let names = key.parameter == .bias ? [key.path + "_bias"] : [key.path + "_weight", key.path]
-    return names.lazy.compactMap { name in self.weight(flatName: name, in: key.component).map { ($0, name) } }.first
+    key.weightNames.lazy.compactMap { name in self.weight(flatName: name, in: key.component).map { ($0, name) } }.first
   }
 
   /// The numbers of stored weights, as the base has them.

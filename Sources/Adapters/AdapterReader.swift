@@ -164,6 +164,9 @@ struct AdapterReader {
     if names.contains(where: { $0.contains("emb_params") || $0.contains("string_to_param") }) {
       return "found a textual inversion"
     }
+    if names.contains(where: { $0.hasSuffix(".lora_a") }), names.contains(where: { $0.hasSuffix(".lora_b") }) {
+      return "found one of MLX (lora_a of inputs × rank), which is not read; hint: save it as PEFT's"
+    }
     return names.isEmpty ? "found no tensors" : "found \(names.count) tensors of other names (\(names[0]) …)"
   }
 
@@ -222,7 +225,7 @@ struct AdapterReader {
       if parts.count == 2 { components[String(parts[0]), default: [:]][String(parts[1])] = value }
     }
     var configs: [String: PEFTConfig] = [:]
-    for (component, fields) in components {
+    for (component, fields) in components.sorted(by: { $0.key < $1.key }) {
       configs[component] = try AdapterSource.config(fields, component: component, text: text, path: source.path)
     }
     return configs
@@ -241,10 +244,8 @@ struct AdapterReader {
       while path.hasPrefix("base_model.model.") { path.removeFirst("base_model.model.".count) }
       return (config, path)
     }
-    for (component, config) in configs where module.hasPrefix(component + ".") {
-      return (config, String(module.dropFirst(component.count + 1)))
-    }
-    return nil
+    let component = configs.keys.filter { module.hasPrefix($0 + ".") }.max { $0.utf8.count < $1.utf8.count }
+    return component.map { (configs[$0]!, String(module.dropFirst($0.count + 1))) }
   }
 
   private mutating func checkDuplicates(_ targets: [(name: String, key: TargetKey)]) {

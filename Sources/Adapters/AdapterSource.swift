@@ -30,7 +30,9 @@ struct AdapterSource {
     guard manager.fileExists(atPath: path, isDirectory: &directory), directory else { return path }
     isFolder = true
     let folder = path.hasSuffix("/") ? String(path.dropLast()) : path
-    for name in ["adapter_model.safetensors", "adapter_model.bin", "pytorch_lora_weights.safetensors"] {
+    for name in [
+      "adapter_model.safetensors", "adapter_model.bin", "pytorch_lora_weights.safetensors", "adapters.safetensors",
+    ] {
       let file = "\(folder)/\(name)"
       if manager.fileExists(atPath: file) { return file }
     }

@@ -27,6 +27,9 @@ public struct TargetKey: Hashable, Sendable, Comparable, CustomStringConvertible
   /// The same module's bias.
   var bias: TargetKey { TargetKey(component, path, .bias) }
 
+  /// What the target's weight may be called in a base, with underscores for dots.
+  package var weightNames: [String] { parameter == .bias ? [path + "_bias"] : [path + "_weight", path] }
+
   /// The path in the block names of single-file Stable Diffusion checkpoints, where it has one.
   public var ldmPath: String? { UNetNames.ldmPath(ofDiffusers: path) }
 

@@ -124,8 +124,7 @@ public struct AdapterFit: Sendable {
   }
 
   private static func reason(_ key: TargetKey, _ base: Checkpoint) -> String {
-    base.hasWeights(for: key.component)
-      ? "the checkpoint has no weight of this name" : "the checkpoint has no \(key.component.title)"
+    base.absence(flatNames: key.weightNames, in: key.component)
   }
 
   // MARK: Overlaps
@@ -136,7 +135,9 @@ public struct AdapterFit: Sendable {
     _ entries: [Entry], _ placements: [Placement], _ adapter: Adapter
   ) -> ([Entry], [Placement]) {
     var dropped: [Int: Int] = [:]
-    for (_, group) in Dictionary(grouping: placements, by: \.stored) where group.count > 1 {
+    // In the weights' order: of several winners the same is told each time.
+    for (_, group) in Dictionary(grouping: placements, by: \.stored).sorted(by: { $0.key < $1.key })
+    where group.count > 1 {
       for a in group {
         for b in group where b.target > a.target && a.storedRows.overlaps(b.storedRows) {
           let isFirstLarger = adapter.targets[a.target].rows >= adapter.targets[b.target].rows
@@ -147,7 +148,7 @@ public struct AdapterFit: Sendable {
     }
     guard !dropped.isEmpty else { return (entries, placements) }
     var entries = entries
-    for (loser, winner) in dropped {
+    for (loser, winner) in dropped.sorted(by: { $0.key < $1.key }) {
       entries[loser] = Entry(
         target: entries[loser].target, key: entries[loser].key,
         finding: .overlapping(with: adapter.targets[winner].name), weights: [])

@@ -5,7 +5,6 @@ public struct BakingError: Error, CustomStringConvertible {
   public enum Kind: Sendable {
     case wrongFamily(sentence: String)
     case doesNotFit(target: String, finding: AdapterFit.Finding, others: Int)
-    case notBaked(tensor: String, others: Int)
     case notFinite(weight: String, count: Int, dtype: String, cause: String)
     case format(weight: String, dtype: String)
     case baseIsOutput
@@ -36,8 +35,6 @@ public struct BakingError: Error, CustomStringConvertible {
     case .wrongFamily(let sentence): "\(sentence); hint: lathe check shows what fits"
     case .doesNotFit(let target, let finding, let others):
       "\(target): \(finding)\(Self.more(others)); hint: --allow-unmatched bakes the rest"
-    case .notBaked(let tensor, let others):
-      "\(tensor): a learned embedding has no place in a checkpoint\(Self.more(others)); hint: --allow-unmatched bakes the rest"
     case .notFinite(let weight, let count, let dtype, let cause):
       "\(weight): expected finite \(dtype) numbers, found \(count) NaN or infinite; \(cause)"
     case .format(let weight, let dtype):

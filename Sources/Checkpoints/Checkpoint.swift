@@ -19,6 +19,10 @@ public struct Checkpoint: Sendable {
     public let component: Component
     /// The name inside the component, without the prefix of a single file.
     public let name: String
+
+    fileprivate func named(_ name: String) -> Weight {
+      Weight(file: file, entry: entry, component: component, name: name)
+    }
   }
 
   public let path: String
@@ -37,6 +41,10 @@ public struct Checkpoint: Sendable {
   let model: LanguageModelConfiguration?
   private let namespaces: [Component: [Namespace]]
   private let flat: [Component: [String: NamedWeight]]
+  /// Of language models, and of what is not known.
+  private let cores: [Component: CoreNames]
+  /// The files of tensors that an index does not speak of, by their names with underscores for dots.
+  private let unlisted: [String: String]
 
   public func tensor(_ weight: Weight) -> Tensor { files[weight.file].contents.tensor(weight.entry) }
 
@@ -72,22 +80,15 @@ public struct Checkpoint: Sendable {
   /// - Throws: `CheckpointError`, or the error of a file's room.
   public init(path: String) throws {
     let source = try CheckpointFolder.isFolder(path) ? CheckpointFolder(path: path) : CheckpointFolder(file: path)
-    var weights: [Weight] = []
-    let prefixes = ComponentPrefix(
-      soleNetwork: source.soleNetwork,
-      names: source.files.filter { $0.component == nil }.flatMap { $0.contents.entries.map(\.name) })
-    for (index, file) in source.files.enumerated() {
-      for entry in file.contents.entries {
-        let (component, name) =
-          file.component.map { ($0, entry.name) } ?? prefixes.place(of: entry.name)
-        weights.append(Weight(file: index, entry: entry, component: component, name: name))
+    var (weights, unlisted) = try Self.weights(of: source, path: path)
+    var detected = Self.family(of: weights, source)
+    if detected == .unknown, source.languageModel == nil {
+      // All of a model may lie one level deeper.
+      for level in Self.outerLevels where weights.allSatisfy({ $0.name.hasPrefix(level) }) {
+        let inner = weights.map { $0.named($0.name.dropping(prefix: level)) }, family = Self.family(of: inner, source)
+        if family != .unknown { (weights, detected) = (inner, family) }
       }
     }
-    let shapes = Dictionary(
-      weights.filter { $0.component == .denoiser }.map { ($0.name, $0.entry.shape) }, uniquingKeysWith: { a, _ in a })
-    let detected = Family.detect(
-      shapes: shapes, className: source.denoiserClass,
-      encoders: weights.filter { $0.component.isTextEncoder }.map(\.entry.name))
     self.path = path
     isFolder = source.isFolder
     family = detected == .unknown && source.languageModel != nil ? .languageModel : detected
@@ -95,9 +96,14 @@ public struct Checkpoint: Sendable {
     self.weights = weights
     companions = source.companions
     duplicates = source.duplicates
-    warnings = source.warnings
+    warnings =
+      source.warnings + source.files.flatMap { file in file.contents.warnings.map { "\(file.contents.path): \($0)" } }
+    self.unlisted = unlisted
     model = source.languageModel
     guard !weights.isEmpty else { throw CheckpointError(.notACheckpoint(reason: "found no tensors"), path: path) }
+    if files.contains(where: { $0.contents.gguf?["general.type"] == .string("adapter") }) {
+      throw CheckpointError(.notACheckpoint(reason: "found an adapter of llama.cpp"), path: path)
+    }
     if files.contains(where: { $0.contents.gguf != nil }), weights.contains(where: { Self.isOfLlama($0.entry.name) }) {
       throw CheckpointError(
         .notACheckpoint(
@@ -107,9 +113,50 @@ public struct Checkpoint: Sendable {
     }
     namespaces = Self.namespaces(weights, family)
     flat = namespaces.mapValues { Self.flattened($0) }
-    if let (tensor, scheme) = quantisation {
-      throw CheckpointError(.quantised(tensor: tensor, scheme: scheme), path: path)
+    cores = family == .languageModel || family == .unknown ? flat.mapValues { CoreNames($0) } : [:]
+    try requirePlainWeights()
+  }
+
+  private static let outerLevels = ["model.", "transformer.", "unet.", "dit."]
+
+  /// All tensors with the networks that they belong to; and the files of those that an index does not speak of, by their names
+  /// with underscores for dots.
+  ///
+  /// - Throws: `CheckpointError.sameWeight` for tensors that mean one weight: loaders take the one or the other.
+  private static func weights(
+    of source: CheckpointFolder, path: String
+  ) throws(CheckpointError) -> (weights: [Weight], unlisted: [String: String]) {
+    var weights: [Weight] = [], unlisted: [String: String] = [:]
+    var places: [Component: [String: String]] = [:]
+    let prefixes = ComponentPrefix(
+      soleNetwork: source.soleNetwork,
+      names: source.files.filter { $0.component == nil }.flatMap { $0.contents.entries.map(\.name) })
+    for (index, file) in source.files.enumerated() {
+      let levels = WrapperLevels(file.contents.entries.map(\.name))
+      for entry in file.contents.entries {
+        // What the index does not speak of is no part of the model that loaders make of it.
+        if file.unlisted.contains(entry.name) {
+          unlisted[entry.name.underscored] = file.relativePath
+          weights.append(Weight(file: index, entry: entry, component: .other, name: entry.name))
+          continue
+        }
+        let (component, name) =
+          file.component.map { ($0, levels.unwrapped(entry.name)) } ?? prefixes.place(of: entry.name)
+        if component != .other, let other = places[component, default: [:]].updateValue(entry.name, forKey: name) {
+          throw CheckpointError(.sameWeight(name: entry.name, other: other), path: path)
+        }
+        weights.append(Weight(file: index, entry: entry, component: component, name: name))
+      }
     }
+    return (weights, unlisted)
+  }
+
+  private static func family(of weights: [Weight], _ source: CheckpointFolder) -> Family {
+    let shapes = Dictionary(
+      weights.filter { $0.component == .denoiser }.map { ($0.name, $0.entry.shape) }, uniquingKeysWith: { a, _ in a })
+    return Family.detect(
+      shapes: shapes, className: source.denoiserClass,
+      encoders: weights.filter { $0.component.isTextEncoder }.map(\.entry.name))
   }
 
   // MARK: Names
@@ -162,9 +209,26 @@ public struct Checkpoint: Sendable {
     for candidate in candidates(for: component) {
       if let weight = flat[candidate]?[flatName] { return weight }
     }
-    guard family == .languageModel || family == .unknown, let names = flat[component] else { return nil }
+    guard let names = cores[component], case let found = names.weights(flatName) else { return nil }
+    guard found.isEmpty else { return found.count == 1 ? found[0].weight : nil }
     return model?.weight(flatName: flatName, in: names)
-      ?? LanguageModelConfiguration.weight(flatName: flatName, in: names)
+  }
+
+  /// Why `weight(flatName:in:)` finds none, in words.
+  ///
+  /// - Parameter flatNames: all names of the weight.
+  public func absence(flatNames: [String], in component: Component) -> String {
+    guard hasWeights(for: component) else { return "the checkpoint has no \(component.title)" }
+    for name in flatNames {
+      if let place = unlisted[name] {
+        return "the checkpoint has it in \(place), but its index does not name it; hint: add it to the index"
+      }
+      let found = cores[component]?.weights(name).map(\.name) ?? []
+      if found.count > 1 {
+        return "the checkpoint has several weights that this name may mean: \(found.prefix(3).joined(separator: ", "))"
+      }
+    }
+    return "the checkpoint has no weight of this name"
   }
 
   /// Networks that a name may speak of: T5 is the second or the third text encoder of Flux, by trainer, and a refiner's
@@ -186,7 +250,7 @@ public struct Checkpoint: Sendable {
 
   /// A note about a weight that stands for another one too, because the model ties them.
   public func tieNote(flatName: String, in component: Component) -> String? {
-    guard let model, model.tiesEmbeddings, let names = flat[component],
+    guard let model, let names = cores[component], names.weights(flatName).isEmpty,
       let weight = model.weight(flatName: flatName, in: names)
     else { return nil }
     let stored = weights[weight.pieces[0].stored].entry.name
@@ -197,31 +261,8 @@ public struct Checkpoint: Sendable {
   /// for each row.
   public func scaleWeight(of weight: Weight) -> Weight? { scaleIndex(of: weight).map { weights[$0] } }
 
-  /// The place in `weights` of what `scaleWeight(of:)` returns.
-  public func scaleIndex(of weight: Weight) -> Int? {
-    guard weight.entry.name.hasSuffix(".weight"), weight.entry.dtype.bits == 8 else { return nil }
-    return index(of: weight.entry.name.dropping(suffix: "weight") + "scale_weight", inFile: weight.file)
-  }
-
-  private var quantisation: (String, String)? {
-    for weight in weights {
-      for (suffix, scheme) in Self.quantisedSuffixes where weight.entry.name.hasSuffix(suffix) {
-        return (weight.entry.name, scheme)
-      }
-    }
-    return nil
-  }
-
   /// `blk.0.attn_q.weight`, `enc.blk.0.attn_q.weight`
   private static func isOfLlama(_ name: String) -> Bool {
     ["blk.0.", "enc.blk.0.", "dec.blk.0."].contains(where: name.hasPrefix)
   }
-
-  private static let quantisedSuffixes = [
-    (".comfy_quant", "a quantisation of ComfyUI"), (".weight_scale", "weights with separate quantisation scales"),
-    (".quant_state.bitsandbytes__nf4", "NF4 of bitsandbytes"),
-    (".quant_state.bitsandbytes__fp4", "FP4 of bitsandbytes"),
-    (".quant_map", "8-bit weights of bitsandbytes"), (".SCB", "8-bit weights of bitsandbytes"),
-    (".qweight", "packed integer weights (GPTQ, AWQ or SVDQuant)"), (".wscales", "packed weights of SVDQuant"),
-  ]
 }

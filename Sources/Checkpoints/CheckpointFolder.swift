@@ -15,6 +15,16 @@ struct CheckpointFolder {
     let relativePath: String
     /// The network in the file, where its folder tells.
     let component: Component?
+    /// Names of tensors that no index speaks of.
+    var unlisted: Set<String> = []
+  }
+
+  /// A file that an index names.
+  private struct Shard {
+    let name: String
+    let contents: WeightFile
+    /// Names of its tensors that the index does not have.
+    let unlisted: Set<String>
   }
 
   let isFolder: Bool
@@ -45,10 +55,11 @@ struct CheckpointFolder {
       // An index stands for its shards.
       isFolder = true
       root = folder
-      let shards = try Self.shards(index: name, in: folder, root: folder, warnings: &warnings)
-      for (shard, contents) in shards {
-        files.append(Part(contents: contents, relativePath: shard, component: nil))
+      for shard in try Self.shards(index: name, in: folder, root: folder) {
+        files.append(
+          Part(contents: shard.contents, relativePath: shard.name, component: nil, unlisted: shard.unlisted))
       }
+      warnings = files.compactMap { Self.warning($0, in: folder) }
       companions = [name]
       try readConfiguration(ofFolder: folder)
       return
@@ -115,9 +126,8 @@ struct CheckpointFolder {
       try addWeights(in: "", component: nil, all: all, claimed: &claimed)
     } else {
       for (folder, component) in folders {
-        if component == .denoiser {
-          denoiserClass = try Self.configuration("\(root)/\(folder)")?["_class_name"]?.string
-        }
+        let fields = try Self.configuration("\(root)/\(folder)")
+        if component == .denoiser { denoiserClass = fields?["_class_name"]?.string }
         try addWeights(in: folder + "/", component: component, all: all, claimed: &claimed)
       }
     }
@@ -174,10 +184,12 @@ struct CheckpointFolder {
     if let index, isIndexed {
       claimed.insert(index)
       companions.append(index)
-      let shards = try Self.shards(
-        index: index.dropping(prefix: folder), in: "\(root)/\(folder)", root: root, warnings: &warnings)
-      for (shard, contents) in shards where claimed.insert(folder + shard).inserted {
-        files.append(Part(contents: contents, relativePath: folder + shard, component: component))
+      let shards = try Self.shards(index: index.dropping(prefix: folder), in: "\(root)/\(folder)", root: root)
+      for shard in shards where claimed.insert(folder + shard.name).inserted {
+        let part = Part(
+          contents: shard.contents, relativePath: folder + shard.name, component: component, unlisted: shard.unlisted)
+        files.append(part)
+        warnings += [Self.warning(part, in: root)].compactMap { $0 }
       }
       return true
     }
@@ -214,43 +226,69 @@ struct CheckpointFolder {
   // MARK: Shards
 
   /// The shards that an index lists, in order, after checking that all tensors are where it says.
-  private static func shards(
-    index: String, in folder: String, root: String, warnings: inout [String]
-  ) throws -> [(name: String, contents: WeightFile)] {
+  private static func shards(index: String, in folder: String, root: String) throws -> [Shard] {
     let folder = folder.hasSuffix("/") ? String(folder.dropLast()) : folder
     let path = "\(folder)/\(index)"
     guard let map = try object(path)?["weight_map"]?.object else {
       throw CheckpointError(.index(reason: "expected a weight_map, found none"), path: path)
     }
-    var places: [String: String] = [:]
-    for (tensor, place) in map {
-      guard let shard = place.string else {
-        throw CheckpointError(.index(reason: "\(tensor): expected a file's name"), path: path)
-      }
-      guard !shard.hasPrefix("/"), !shard.split(separator: "/").contains("..") else {
-        throw CheckpointError(.outsideFolder(shard), path: path)
-      }
-      places[tensor] = shard
-    }
+    let places = try places(map, index: path)
     let shards = Set(places.values).sorted()
     guard !shards.isEmpty else { throw CheckpointError(.index(reason: "found no shards in it"), path: path) }
-    return try shards.map { shard in
+    let files = try shards.map { shard in
       guard access("\(folder)/\(shard)", F_OK) == 0 else { throw CheckpointError(.missingShard(shard), path: path) }
       guard isInside(folder, shard) || isInside(root, shard) else {
         throw CheckpointError(.outsideFolder(shard), path: path)
       }
-      let contents = try WeightFile(path: "\(folder)/\(shard)")
-      let names = Set(contents.entries.map(\.name))
-      if let missing = places.filter({ $0.value == shard && !names.contains($0.key) }).keys.min() {
-        throw CheckpointError(.missingTensor(name: missing, shard: shard), path: path)
+      return (name: shard, contents: try WeightFile(path: "\(folder)/\(shard)"))
+    }
+    try requireAgreement(of: places, with: files, index: path)
+    return files.map { shard in
+      Shard(
+        name: shard.name, contents: shard.contents,
+        unlisted: Set(shard.contents.entries.map(\.name).filter { places[$0] == nil }))
+    }
+  }
+
+  private static func warning(_ part: Part, in root: String) -> String? {
+    part.unlisted.min().map { first in
+      let more = part.unlisted.count > 1 ? " and \(part.unlisted.count - 1) more" : ""
+      return "\(root)/\(part.relativePath): \(first)\(more): not in the index; kept as it is"
+    }
+  }
+
+  /// The file of each tensor as an index says, each file under one name.
+  private static func places(_ map: [String: JSONValue], index path: String) throws -> [String: String] {
+    var places: [String: String] = [:]
+    // In a fixed order, so that the same fault is told each time.
+    for tensor in map.keys.sorted() {
+      guard let shard = map[tensor]!.string, !shard.utf8.contains(0) else {
+        throw CheckpointError(.index(reason: "\(tensor): expected a file's name"), path: path)
       }
-      let extra = names.filter { places[$0] != shard }
-      if let first = extra.min() {
-        warnings.append(
-          "\(folder)/\(shard): \(first)\(extra.count > 1 ? " and \(extra.count - 1) more" : ""): not in the index; kept as it is"
-        )
+      let levels = shard.split(separator: "/")
+      guard !shard.hasPrefix("/"), !levels.contains("..") else {
+        throw CheckpointError(.outsideFolder(shard), path: path)
       }
-      return (shard, contents)
+      places[tensor] = levels.filter { $0 != "." }.joined(separator: "/")
+    }
+    return places
+  }
+
+  /// Refuses shards that do not hold what their index says: of two copies, loaders take the one or the other.
+  private static func requireAgreement(
+    of places: [String: String], with shards: [(name: String, contents: WeightFile)], index path: String
+  ) throws(CheckpointError) {
+    var found: [String: String] = [:]
+    for (shard, contents) in shards {
+      for name in contents.entries.map(\.name).sorted() {
+        if let other = found.updateValue(shard, forKey: name) {
+          throw CheckpointError(.twice(name: name, shard: other, other: shard, indexed: places[name]), path: path)
+        }
+      }
+    }
+    if let missing = places.keys.filter({ found[$0] != places[$0] }).min() {
+      throw CheckpointError(
+        .missingTensor(name: missing, shard: places[missing]!, elsewhere: found[missing]), path: path)
     }
   }
 
@@ -267,8 +305,17 @@ struct CheckpointFolder {
     if languageModel?.isTextEncoder == true { soleNetwork = .textEncoder1 }
   }
 
+  /// The fields of `config.json`; `nil` where there is none.
+  ///
+  /// - Throws: `CheckpointError.quantisedConfiguration` for a model whose weights are not what they stand for.
   private static func configuration(_ folder: String) throws -> [String: JSONValue]? {
-    try object("\(folder)/config.json")
+    let fields = try object("\(folder)/config.json")
+    if let settings = fields?["quantization_config"], settings != .null, settings != .object([:]) {
+      let method =
+        settings.object?["quant_method"]?.string.map { "quant_method \($0)" } ?? "settings without a quant_method"
+      throw CheckpointError(.quantisedConfiguration(file: "config.json", method: method), path: folder)
+    }
+    return fields
   }
 
   /// The JSON object in a file; `nil` when there is no file.

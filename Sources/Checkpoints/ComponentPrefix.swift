@@ -6,10 +6,12 @@ struct ComponentPrefix {
   private let soleNetwork: Component
   /// What else stands before all names of that network.
   private let wrapper: String?
+  private let levels: WrapperLevels
 
   /// - Parameter soleNetwork: what the folder says; the tensors may know better.
-  init(soleNetwork: Component, names: some Sequence<String>) {
-    let names = Set(names)
+  init(soleNetwork: Component, names: [String]) {
+    levels = WrapperLevels(names)
+    let names = Set(names.map(levels.unwrapped))
     self.soleNetwork =
       soleNetwork != .denoiser
       ? soleNetwork : Self.soleNetworks.first { names.contains($0.0) }?.1 ?? .denoiser
@@ -51,7 +53,8 @@ struct ComponentPrefix {
   ]
 
   /// The component that a tensor of a single file belongs to, and its name there.
-  func place(of name: String) -> (Component, String) {
+  func place(of stored: String) -> (Component, String) {
+    let name = levels.unwrapped(stored)
     for (prefix, component) in Self.prefixes where name.hasPrefix(prefix) {
       return (component, name.dropping(prefix: prefix))
     }

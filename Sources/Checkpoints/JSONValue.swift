@@ -53,7 +53,10 @@ public enum JSONValue: Codable, Equatable, Sendable {
     guard FileManager.default.fileExists(atPath: path) else { return nil }
     let file = try MappedFile(path: path)
     guard file.count <= mostBytes else { throw refused("expected at most \(mostBytes) bytes, found \(file.count)") }
-    let otherwise = "expected a JSON object"
+    let otherwise =
+      SafetensorsFile.isPointer(file.bytes)
+      ? "expected a JSON object, found a Git LFS pointer, which stands for a file that was not fetched; hint: git lfs pull"
+      : "expected a JSON object"
     guard let text = file.bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else {
       throw refused(otherwise)
     }

@@ -11,10 +11,15 @@ struct LanguageModelConfiguration: Sendable {
     guard let modelType = fields["model_type"]?.string else { return nil }
     self.modelType = modelType
     // The library's default is to tie, for those that have an output layer.
-    tiesEmbeddings = fields["tie_word_embeddings"]?.bool ?? Self.tyingTypes.contains(modelType)
+    // A model that sees has a configuration of its language model inside.
+    tiesEmbeddings =
+      fields["tie_word_embeddings"]?.bool ?? fields["text_config"]?.object?["tie_word_embeddings"]?.bool
+      ?? Self.tyingTypes.contains(modelType)
   }
 
-  private static let tyingTypes: Set = ["gpt2", "opt", "bloom", "gemma", "gemma2", "gemma3_text", "t5"]
+  private static let tyingTypes: Set = [
+    "gpt2", "opt", "bloom", "gemma", "gemma2", "gemma3_text", "gemma3", "paligemma", "t5",
+  ]
 
   var isTextEncoder: Bool { ["clip_text_model", "t5", "umt5"].contains(modelType) }
 
@@ -26,24 +31,12 @@ struct LanguageModelConfiguration: Sendable {
   }
 
   /// The weight of an output layer that is stored only as the embedding.
-  func weight(flatName: String, in names: [String: NamedWeight]) -> NamedWeight? {
-    guard tiesEmbeddings, flatName.hasSuffix("lm_head_weight"), Self.weight(flatName: flatName, in: names) == nil
-    else { return nil }
-    return [
-      "model_embed_tokens_weight", "embed_tokens_weight", "transformer_wte_weight", "wte_weight", "shared_weight",
-    ]
-    .lazy.compactMap { names[$0] }.first
-  }
-
-  /// Levels that one way of saving a model adds to all names and another leaves out.
-  private static let wrappers = ["base_model_", "model_", "transformer_", "language_model_", "module_"]
-
-  /// The weight under a name that may have a level more or less than the stored one.
-  static func weight(flatName: String, in names: [String: NamedWeight]) -> NamedWeight? {
-    for wrapper in wrappers {
-      if flatName.hasPrefix(wrapper), let weight = names[flatName.dropping(prefix: wrapper)] { return weight }
-      if let weight = names[wrapper + flatName] { return weight }
-    }
+  ///
+  /// - Parameter cores: the model's weights; none of them is what `flatName` says.
+  func weight(flatName: String, in cores: CoreNames) -> NamedWeight? {
+    guard tiesEmbeddings, flatName.hasSuffix("lm_head_weight") else { return nil }
+    let embeddings = ["embed_tokens_weight", "wte_weight", "shared_weight"]
+    for name in embeddings.map({ cores.weights($0) }) where name.count == 1 { return name[0].weight }
     return nil
   }
 }

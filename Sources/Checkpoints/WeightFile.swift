@@ -28,6 +28,8 @@ public struct WeightFile: Sendable {
   public let entries: [Entry]
   /// Text beside the tensors, in the file's order; pickles have none.
   public let metadata: [(key: String, value: String)]
+  /// What is odd about it and allowed, and what was left out of it, in words.
+  public let warnings: [String]
   /// What content hashes cover: the data section of a safetensors file, all bytes of another.
   public let data: Bytes
   /// The size of the whole file in bytes.
@@ -44,9 +46,14 @@ public struct WeightFile: Sendable {
     let file = try MappedFile(path: path), beginning = file.bytes.withUnsafeBytes { Array($0.prefix(16)) }
     byteCount = file.count
     if TorchPickle.recognises(beginning) {
-      guard case .dictionary(let items) = try TorchPickle(file).contents else {
+      let pickle = try TorchPickle(file)
+      guard case .dictionary(let items) = pickle.contents else {
         throw CheckpointError(.notACheckpoint(reason: "found a list of tensors without names"), path: path)
       }
+      if let number = pickle.numbers.first {
+        throw CheckpointError(.number(tensor: number.name, value: number.value), path: path)
+      }
+      warnings = pickle.warning.map { [$0] } ?? []
       container = .torchPickle
       views = items.map(\.view)
       entries = items.map {
@@ -56,6 +63,7 @@ public struct WeightFile: Sendable {
     } else if GGUFFile.recognises(beginning) {
       let contents = try GGUFFile(file)
       container = .gguf(contents)
+      warnings = []
       views = []
       entries = contents.entries.map {
         Entry(name: $0.name, dtype: $0.format.dtype, shape: $0.shape, range: $0.place)
@@ -64,6 +72,7 @@ public struct WeightFile: Sendable {
     } else {
       let contents = try SafetensorsFile(path: path)
       container = .safetensors(contents)
+      warnings = contents.warnings
       views = []
       entries = contents.entries.map { Entry(name: $0.name, dtype: $0.dtype, shape: $0.shape, range: $0.range) }
       (metadata, data) = (contents.metadata, contents.data)

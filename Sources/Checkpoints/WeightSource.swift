@@ -92,7 +92,10 @@ extension NamedWeight {
       return Tensor(dtype: tensor.dtype, shape: shape, bytes: bytes)
     }
     let parts = try pieces.map { piece -> (piece: Piece, tensor: Tensor) in (piece, try stored(piece.stored)) }
-    let dtype = parts[0].tensor.dtype, rowBytes = shape.elementCount / max(shape.extents.first ?? 1, 1) * dtype.bits / 8
+    // One format for all that loses nothing of any: quantisers and trainers keep some parts finer than others.
+    let formats = Set(parts.map(\.tensor.dtype))
+    let dtype = formats.count == 1 ? parts[0].tensor.dtype : formats.allSatisfy(\.isExactInSingle) ? .f32 : .f64
+    let rowBytes = shape.elementCount / max(shape.extents.first ?? 1, 1) * dtype.bits / 8
     let bytes = Bytes(count: shape.elementCount * dtype.bits / 8) { target in
       for (piece, tensor) in parts {
         let source = tensor.dtype == dtype ? tensor : Tensor(tensor.doubles(), shape: tensor.shape, dtype: dtype)
@@ -111,6 +114,16 @@ extension NamedWeight {
       }
     }
     return Tensor(dtype: dtype, shape: shape, bytes: bytes)
+  }
+}
+
+extension DType {
+  /// Whether single precision holds all of its numbers.
+  fileprivate var isExactInSingle: Bool {
+    switch self {
+    case .f64, .i32, .u32, .i64, .u64, .c64: false
+    default: true
+    }
   }
 }
 

@@ -128,7 +128,9 @@ struct GGUFHeader {
 
   private func requireSeparate(_ entries: [GGUFFile.Entry]) throws(GGUFError) {
     var end = 0, last = ""
-    for entry in entries.filter({ !$0.place.isEmpty }).sorted(by: { $0.place.lowerBound < $1.place.lowerBound }) {
+    for entry in entries.filter({ !$0.place.isEmpty }).sorted(by: {
+      ($0.place.lowerBound, $0.place.upperBound, $0.name) < ($1.place.lowerBound, $1.place.upperBound, $1.name)
+    }) {
       guard entry.place.lowerBound >= end else {
         throw GGUFError(.overlap(tensor: entry.name, other: last), path: path)
       }

@@ -13,8 +13,8 @@ struct ExtractPairing {
 
   private(set) var pairs: [Pair] = []
   /// Weights that only one of them has, with their components.
-  private(set) var onlyInBase: [String] = []
-  private(set) var onlyInTuned: [String] = []
+  private(set) var onlyInBase: [(component: Component, path: String)] = []
+  private(set) var onlyInTuned: [(component: Component, path: String)] = []
 
   /// - Parameter usesOriginalNames: whether the denoiser's weights are wanted under the names of its authors, where one
   ///   of the checkpoints has them; otherwise under diffusers' names.
@@ -51,19 +51,21 @@ struct ExtractPairing {
   }
 
   /// What `one` has and `other` has not.
-  private static func unmatched(_ one: Checkpoint, _ other: Checkpoint, _ component: Component) -> [String] {
-    var result: [String] = [], covered: Set<Int> = []
+  private static func unmatched(
+    _ one: Checkpoint, _ other: Checkpoint, _ component: Component
+  ) -> [(component: Component, path: String)] {
+    var result: [(component: Component, path: String)] = [], covered: Set<Int> = []
     for path in one.names(of: component) {
       guard let weight = one.weight(named: WeightName(component, path)) else { continue }
       covered.formUnion(weight.pieces.map(\.stored))
       if isAside(path, weight, in: one) || self.weight(path, component, in: other) != nil { continue }
       if one.family == .sd2, isUnusedBySD2(path) { continue }
-      result.append("\(component.rawValue).\(path)")
+      result.append((component, path))
     }
     // What no rule could translate must not get lost.
     for (index, weight) in one.weights.enumerated()
     where weight.component == component && !covered.contains(index) && !isAside(weight.name, weight.entry) {
-      result.append("\(component.rawValue).\(weight.name)")
+      result.append((component, weight.name))
     }
     return result
   }

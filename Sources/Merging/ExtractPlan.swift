@@ -38,13 +38,30 @@ public struct ExtractPlan: Sendable {
     let isUNet = [.sd1, .sd2, .sdxl, .sdxlRefiner].contains(family)
     let usesOriginalNames = format == .native || (format == .kohya && !isUNet)
     let pairing = ExtractPairing(base, tuned, usesOriginalNames: usesOriginalNames)
-    unmatched =
-      pairing.onlyInBase.map { "\($0): only in \(recipe.base)" }
-      + pairing.onlyInTuned.map { "\($0): only in \(recipe.tuned)" }
+    let isModel = family == .languageModel || family == .unknown
+    func title(_ component: Component, _ path: String) -> String { Self.title(component, path, isSoleNetwork: isModel) }
+    var unmatched =
+      pairing.onlyInBase.map { "\(title($0.component, $0.path)): only in \(recipe.base)" }
+      + pairing.onlyInTuned.map { "\(title($0.component, $0.path)): only in \(recipe.tuned)" }
     if !recipe.allowsUnmatched, let first = unmatched.first {
       throw MergingError(.unmatched(first: first, count: unmatched.count), path: recipe.tuned)
     }
-    targets = try Self.targets(pairing.pairs, recipe, base, format, family)
+    // A vocabulary that has grown leaves no difference between weights of two shapes.
+    var pairs: [ExtractPairing.Pair] = []
+    for pair in pairing.pairs {
+      let title = title(pair.component, pair.path)
+      if pair.base.shape.essential == pair.tuned.shape.essential {
+        pairs.append(pair)
+      } else if recipe.allowsUnmatched {
+        unmatched.append("\(title): shape \(pair.base.shape) in \(recipe.base), \(pair.tuned.shape) in \(recipe.tuned)")
+      } else {
+        throw MergingError(
+          .weightShape(tensor: title, expected: pair.base.shape, file: recipe.base, found: pair.tuned.shape),
+          path: recipe.tuned)
+      }
+    }
+    self.unmatched = unmatched
+    targets = try Self.targets(pairs, recipe, base, format, family)
     if recipe.dtype?.bits == 8, format != .kohya {
       throw MergingError(.noAlpha(dtype: recipe.dtype!, format: format, option: "--format"), path: recipe.base)
     }
@@ -57,6 +74,11 @@ public struct ExtractPlan: Sendable {
           + "diffusers' names; hint: --format diffusers")
     }
     self.warnings = warnings
+  }
+
+  /// A weight's name in messages: the only network of a model needs no mention.
+  private static func title(_ component: Component, _ path: String, isSoleNetwork: Bool) -> String {
+    isSoleNetwork && component == .denoiser ? path : "\(component.rawValue).\(path)"
   }
 
   private static func targets(
@@ -88,11 +110,6 @@ public struct ExtractPlan: Sendable {
     _ pair: ExtractPairing.Pair, _ naming: OutputNaming, _ base: Checkpoint, _ recipe: ExtractRecipe
   ) throws -> ExtractTarget {
     let weightName = "\(pair.component.rawValue).\(pair.path)", shape = pair.base.shape
-    guard shape.essential == pair.tuned.shape.essential else {
-      throw MergingError(
-        .weightShape(tensor: weightName, expected: shape, file: recipe.base, found: pair.tuned.shape),
-        path: recipe.tuned)
-    }
     let suffix = [".weight", ".bias"].first { pair.path.hasSuffix($0) } ?? ""
     let path = dottedPath(pair.path.dropping(suffix: suffix), pair.component)
     let flat = path.underscored

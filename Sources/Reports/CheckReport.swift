@@ -50,11 +50,17 @@ public struct CheckReport: JSONReport {
     }
     warnings =
       AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
-      + fit.notes.map { "\(adapter.path): \($0)" } + fit.base.warnings
+      + fit.notes.map { "\(adapter.path): \($0)" } + Self.embeddings(adapter) + fit.base.warnings
   }
 
   /// The exit code belongs to the report: everything fits, or not.
   public var isGood: Bool { fits }
+
+  private static func embeddings(_ adapter: Adapter) -> [String] {
+    guard let first = adapter.embeddings.first else { return [] }
+    let more = adapter.embeddings.count > 1 ? " and \(adapter.embeddings.count - 1) more" : ""
+    return ["\(adapter.path): \(first)\(more): a learned embedding has no place in a checkpoint; a bake leaves it out"]
+  }
 
   private static func isShownElsewhere(_ problem: AdapterProblem) -> Bool {
     switch problem.kind {

@@ -8,6 +8,7 @@ public struct SafetensorsError: Error, CustomStringConvertible {
     case system(operation: String, reason: String)
     case tooShort(bytes: Int)
     case html
+    case pointer
     case headerLength(declared: UInt64, available: Int)
     case headerTooLong(declared: UInt64)
     case headerText(reason: String, offset: Int)
@@ -46,6 +47,9 @@ public struct SafetensorsError: Error, CustomStringConvertible {
     case .html:
       "content: expected a safetensors header, found an HTML page; hint: the download link gave a web page (a login or "
         + "error page), download the file itself"
+    case .pointer:
+      "content: expected a safetensors header, found a Git LFS pointer, which stands for a file that was not fetched; hint: git lfs "
+        + "pull, or download the file itself"
     case .headerLength(let declared, let available):
       "header: expected \(declared) bytes, found \(available); hint: the file is cut off or is not safetensors"
     case .headerTooLong(let declared):

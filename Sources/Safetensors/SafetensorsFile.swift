@@ -85,6 +85,7 @@ public struct SafetensorsFile: Sendable {
     if words.hasPrefix("<!doctype html") || words.hasPrefix("<html") || words.hasPrefix("<?xml") {
       throw SafetensorsError(.html, path: path)
     }
+    if isPointer(bytes) { throw SafetensorsError(.pointer, path: path) }
     guard bytes.count >= 8 else { throw SafetensorsError(.tooShort(bytes: bytes.count), path: path) }
     let declared = bytes.withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) }
     guard declared <= 100_000_000 else { throw SafetensorsError(.headerTooLong(declared: declared), path: path) }
@@ -92,6 +93,11 @@ public struct SafetensorsFile: Sendable {
       throw SafetensorsError(.headerLength(declared: declared, available: bytes.count - 8), path: path)
     }
     return Int(declared)
+  }
+
+  /// Whether a file holds the few lines that Git LFS leaves in place of one that it has not fetched.
+  package static func isPointer(_ bytes: Bytes) -> Bool {
+    bytes.withUnsafeBytes { $0.starts(with: "version https://git-lfs.github.com/spec/".utf8) }
   }
 
   /// Checks that entries have the right sizes and cover the data section exactly, once.
@@ -127,7 +133,7 @@ public struct SafetensorsFile: Sendable {
     }
     var end = 0, last = ""
     for entry in entries.sorted(by: {
-      ($0.range.lowerBound, $0.range.upperBound) < ($1.range.lowerBound, $1.range.upperBound)
+      ($0.range.lowerBound, $0.range.upperBound, $0.name) < ($1.range.lowerBound, $1.range.upperBound, $1.name)
     }) {
       if entry.range.lowerBound < end { throw fault(.overlap(tensor: entry.name, other: last)) }
       guard entry.range.lowerBound == end else {

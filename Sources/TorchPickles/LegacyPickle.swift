@@ -54,8 +54,7 @@ struct LegacyPickle {
       }
       keys.append(key)
     }
-    // Storages without a class of their own are counted in bytes.
-    let sizes = object.storageTypes.mapValues { StorageType.dtype($0).map { $0.bits / 8 } ?? 1 }
+    let sizes = object.storageTypes.mapValues { StorageType.elementSize($0) }
     value = object.value
     storages = try LegacyStorages(file, keys: keys, elementSizes: sizes, from: place)
   }

@@ -83,7 +83,7 @@ struct PickleMachine {
       case UInt8(ascii: "C"): push(.bytes(Array(try take(try integer(1)))))
       case UInt8(ascii: "]"): push(heap.list())
       case UInt8(ascii: "}"): push(heap.dictionary())
-      case 0x8f: push(.opaque("set"))
+      case 0x8f: push(.opaque("a set"))
       case UInt8(ascii: ")"): push(heap.tuple([]))
       case UInt8(ascii: "t"): push(heap.tuple(try popToMark()))
       case 0x85: push(heap.tuple(try pop(1)))
@@ -125,7 +125,9 @@ struct PickleMachine {
       case UInt8(ascii: "R"), 0x81:
         let arguments = try pop(), function = try pop()
         push(try call(function, arguments))
-      case UInt8(ascii: "b"): _ = try pop()  // BUILD: state of an object whose insides do not matter
+      case UInt8(ascii: "b"):
+        let state = try pop()
+        try build(state)
       case UInt8(ascii: "Q"):
         let identity = try pop()
         push(try storage(identity))
@@ -154,9 +156,10 @@ struct PickleMachine {
     return .global(module: module, name: name)
   }
 
-  private func call(_ function: PickleValue, _ arguments: PickleValue) throws(TorchPickleError) -> PickleValue {
+  private mutating func call(_ function: PickleValue, _ arguments: PickleValue) throws(TorchPickleError) -> PickleValue
+  {
     guard case .global(let module, let name) = function, case .tuple(let tuple) = arguments else {
-      return .opaque("call")
+      return .opaque("an object")
     }
     let items = tuple.value
     switch (module, name) {
@@ -164,26 +167,85 @@ struct PickleMachine {
       guard items.count >= 4, case .storage(let storage) = items[0], case .int(let offset) = items[1],
         let extents = items[2].ints, let strides = items[3].ints
       else { throw fault("expected a storage, an offset, a size and strides for a tensor") }
+      if items.count > 6, items[6].saysTrue { return .opaque("a tensor with a sign or conjugation still to come") }
       return .tensor(
         .init(storage: storage, offset: offset, extents: extents, strides: strides, elementType: storage.type))
     case ("torch._utils", "_rebuild_tensor_v3"):
       guard items.count >= 7, case .storage(let storage) = items[0], case .int(let offset) = items[1],
         let extents = items[2].ints, let strides = items[3].ints, case .global("torch", let type) = items[6]
       else { throw fault("expected a storage, an offset, a size, strides and a number format for a tensor") }
+      if items.count > 7, items[7].saysTrue { return .opaque("a tensor with a sign or conjugation still to come") }
       return .tensor(.init(storage: storage, offset: offset, extents: extents, strides: strides, elementType: type))
     case ("torch._tensor", "_rebuild_from_type_v2"):
-      guard items.count >= 3, case .global("torch._utils", _) = items[0] else { return .opaque("call") }
+      guard items.count >= 3, case .global("torch._utils", _) = items[0], case .global(let module, let name) = items[1]
+      else { return .opaque("an object") }
+      // What another class makes of the numbers in it is not known.
+      guard Self.tensorClasses.contains("\(module).\(name)") else { return .opaque("a tensor of \(module).\(name)") }
       return try call(items[0], items[2])
-    case ("torch._utils", "_rebuild_parameter"):
+    case ("torch._utils", "_rebuild_parameter"), ("torch._utils", "_rebuild_parameter_with_state"),
+      ("torch.nn.parameter", "Parameter"):
       guard let data = items.first else { throw fault("expected a tensor for a parameter") }
       return data
-    case ("torch.nn.parameter", "Parameter"):
-      guard let data = items.first else { throw fault("expected a tensor for a parameter") }
-      return data
-    case ("collections", "OrderedDict"): return heap.dictionary()
+    case ("collections", "OrderedDict"): return orderedDictionary(items)
+    case ("builtins", "set"), ("builtins", "frozenset"), ("__builtin__", "set"), ("__builtin__", "frozenset"):
+      return items.first ?? heap.tuple([])
     case ("torch", "Size"): return items.first ?? heap.tuple([])
-    default: return .opaque("\(module).\(name)")
+    case ("_codecs", "encode"):
+      // How bytes are written in protocol 2.
+      guard items.count == 2, case .string(let text) = items[0], case .string("latin1") = items[1],
+        text.unicodeScalars.allSatisfy({ $0.value < 256 })
+      else { return .opaque("bytes in an encoding") }
+      return .bytes(text.unicodeScalars.map { UInt8($0.value) })
+    case ("numpy", "dtype"):
+      guard case .string(let format)? = items.first else { return .opaque("a number format") }
+      return .numberFormat(format)
+    case ("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar"):
+      guard items.count == 2, case .numberFormat(let format) = items[0], case .bytes(let bytes) = items[1] else {
+        return .opaque("a NumPy scalar")
+      }
+      return NumPyScalar.number(bytes, format: format).map { .float($0) } ?? .opaque("a NumPy scalar of \(format)")
+    default: return .opaque(Self.words(module, name))
     }
+  }
+
+  /// Classes whose tensors are nothing but their numbers.
+  private static let tensorClasses: Set<String> = [
+    "torch.Tensor", "torch._tensor.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer",
+  ]
+
+  private static func words(_ module: String, _ name: String) -> String {
+    switch (module, name) {
+    case ("torch._utils", let name) where name.hasPrefix("_rebuild_sparse"): "a sparse tensor"
+    case ("torch._utils", "_rebuild_qtensor"): "a quantised tensor"
+    case ("torch._utils", "_rebuild_nested_tensor"): "a nested tensor"
+    case (let module, "_reconstruct") where module.hasPrefix("numpy."): "a NumPy array"
+    default: "an object made by \(module).\(name)"
+    }
+  }
+
+  /// Python 2 gives an ordered dictionary its items as a list of pairs.
+  private func orderedDictionary(_ items: [PickleValue]) -> PickleValue {
+    guard let first = items.first else { return heap.dictionary() }
+    guard items.count == 1, case .list(let list) = first, case let dictionary = heap.dictionary(),
+      case .dictionary(let pairs) = dictionary
+    else { return .opaque("a dictionary made of something else") }
+    for item in list.value {
+      switch item {
+      case .list(let pair) where pair.value.count == 2, .tuple(let pair) where pair.value.count == 2:
+        pairs.value.append((pair.value[0], pair.value[1]))
+      default: return .opaque("a dictionary made of something else")
+      }
+    }
+    return dictionary
+  }
+
+  /// Gives an object its state, which matters for number formats only: it tells the order of their bytes.
+  private mutating func build(_ state: PickleValue) throws(TorchPickleError) {
+    guard case .numberFormat = try top(), case .tuple(let items) = state, items.value.count > 1,
+      case .string(">") = items.value[1]
+    else { return }
+    _ = try pop()
+    push(.opaque("a number format with the most significant byte first"))
   }
 
   private mutating func storage(_ identity: PickleValue) throws(TorchPickleError) -> PickleValue {

@@ -13,7 +13,9 @@ indirect enum PickleValue {
   case global(module: String, name: String)
   case storage(Storage)
   case tensor(StoredView)
-  /// Something else that was built by a call; its contents are of no interest.
+  /// NumPy's name of a number format, such as `f4`.
+  case numberFormat(String)
+  /// Something else that was built by a call, in words; its contents are of no interest.
   case opaque(String)
 
   /// Lists and dictionaries are filled after the pickle has referred to them. Made by a `PickleHeap` only.
@@ -36,6 +38,12 @@ indirect enum PickleValue {
     var strides: [Int]
     /// torch's name of the number format: the storage's class, or what the tensor says of a storage without one.
     var elementType: String
+  }
+
+  /// Whether it is a dictionary in which something is true: what a tensor's last argument says is still to be done to it.
+  var saysTrue: Bool {
+    guard case .dictionary(let pairs) = self else { return false }
+    return pairs.value.contains { if case .bool(true) = $0.value { true } else { false } }
   }
 
   var ints: [Int]? {

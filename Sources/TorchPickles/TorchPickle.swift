@@ -9,14 +9,22 @@ public struct TorchPickle: Sendable {
   public enum Contents: Sendable {
     /// A plain list of tensors, as the adapters of 2022 have it.
     case list([TorchView])
-    /// Names and tensors in the pickle's order, each name once; `state_dict` and the like are unwrapped, other values
-    /// left out.
+    /// Names and tensors in the pickle's order, each name once; `state_dict` and the like are unwrapped.
     case dictionary([(name: String, view: TorchView)])
   }
 
   public let contents: Contents
-  /// Values of the dictionary that are no tensors, by name.
-  public let ignored: [String]
+  /// Plain numbers that stand where a tensor of one number could, as alphas do.
+  public let numbers: [(name: String, value: Double)]
+  /// Values that are plainly no weights, by name: `epoch`, the optimizer's state.
+  public let leftOut: [String]
+
+  /// One line about what was left out; `nil` for nothing.
+  public var warning: String? {
+    guard !leftOut.isEmpty else { return nil }
+    let shown = leftOut.prefix(6).joined(separator: ", "), more = leftOut.count - 6
+    return "no part of the weights, left out: \(shown)\(more > 0 ? " and \(more) more" : "")"
+  }
 
   private static let pickleLimit = 32 << 20
 
@@ -37,10 +45,10 @@ public struct TorchPickle: Sendable {
     if Self.isLegacy(beginning) {
       let pickle = try LegacyPickle(file, limit: Self.pickleLimit, heap: heap)
       var storages = pickle.storages
-      (contents, ignored) = try Self.contents(of: pickle.value, in: &storages, path: file.path)
+      (contents, numbers, leftOut) = try Self.parts(of: pickle.value, in: &storages, path: file.path)
     } else {
       var (value, storages) = try Self.archived(file, heap: heap)
-      (contents, ignored) = try Self.contents(of: value, in: &storages, path: file.path)
+      (contents, numbers, leftOut) = try Self.parts(of: value, in: &storages, path: file.path)
     }
   }
 
@@ -67,60 +75,43 @@ public struct TorchPickle: Sendable {
     return (try outcome.get().value, ZipStorages(archive, of: file, root: root))
   }
 
-  private static func contents(
-    of value: PickleValue, isUnwrapped: Bool = false, in storages: inout some TorchStorages, path: String
-  ) throws(TorchPickleError) -> (Contents, [String]) {
+  private typealias Parts = (
+    contents: Contents, numbers: [(name: String, value: Double)], leftOut: [String]
+  )
+
+  private static func parts(
+    of value: PickleValue, in storages: inout some TorchStorages, path: String
+  ) throws(TorchPickleError) -> Parts {
     switch value {
     case .list(let items):
       var views: [TorchView] = []
-      for item in items.value {
-        guard case .tensor(let view) = item else { throw TorchPickleError(.noTensors, path: path) }
-        views.append(try Self.view(view, in: &storages, path: path))
+      for (index, item) in items.value.enumerated() {
+        guard case .tensor(let view) = item else {
+          throw TorchPickleError(.value(name: "item \(index)", found: item.words, others: 0), path: path)
+        }
+        views.append(try Self.view(view, called: "item \(index)", in: &storages, path: path))
       }
-      return (.list(views), [])
+      return Parts(contents: .list(views), numbers: [], leftOut: [])
     case .dictionary(let items):
-      // Once only: a dictionary may contain itself.
-      for wrapper in isUnwrapped ? [] : ["state_dict", "model", "module", "params", "params_ema", "ema"] {
-        for case (.string(wrapper), .dictionary(let inner)) in items.value
-        where inner.value.contains(where: { $0.value.isTensor }) {
-          return try contents(of: .dictionary(inner), isUnwrapped: true, in: &storages, path: path)
-        }
+      let state = try PickledState(items.value, path: path)
+      var views: [(String, TorchView)] = []
+      for (name, view) in state.tensors {
+        views.append((name, try Self.view(view, called: name, in: &storages, path: path)))
       }
-      var views: [(String, TorchView)] = [], ignored: [String] = [], places: [String: Int] = [:]
-      for case (.string(let name), let item) in items.value {
-        guard case .tensor(let stored) = item else {
-          ignored.append(name)
-          continue
-        }
-        let view = try Self.view(stored, in: &storages, path: path)
-        // A key that is set twice has the later value, as in Python.
-        if let place = places[name] {
-          views[place].1 = view
-        } else {
-          places[name] = views.count
-          views.append((name, view))
-        }
-      }
-      guard !views.isEmpty else { throw TorchPickleError(.noTensors, path: path) }
-      return (.dictionary(views), ignored)
-    default: throw TorchPickleError(.noTensors, path: path)
+      return Parts(contents: .dictionary(views), numbers: state.numbers, leftOut: state.leftOut)
+    case let value: throw TorchPickleError(.notATensor(found: value.words), path: path)
     }
   }
 
   private static func view(
-    _ view: PickleValue.StoredView, in storages: inout some TorchStorages, path: String
+    _ view: PickleValue.StoredView, called name: String, in storages: inout some TorchStorages, path: String
   ) throws(TorchPickleError) -> TorchView {
     guard let dtype = StorageType.dtype(view.elementType) else {
-      throw TorchPickleError(
-        .entry(name: view.storage.key, reason: "expected a known storage type, found \(view.elementType)"), path: path)
+      throw TorchPickleError(.value(name: name, found: "a tensor of \(view.elementType)", others: 0), path: path)
     }
     let storage = try storages.storage(view.storage.key)
     let isBytes = StorageType.isUntyped(view.storage.type)
     return try TorchView(
       view, dtype, of: storage, count: isBytes ? view.storage.count / (dtype.bits / 8) : view.storage.count, path: path)
   }
-}
-
-extension PickleValue {
-  fileprivate var isTensor: Bool { if case .tensor = self { true } else { false } }
 }

@@ -9,6 +9,8 @@ public struct TorchPickleError: Error, CustomStringConvertible {
     case pickle(reason: String, offset: Int)
     case dangerous(name: String)
     case noTensors
+    case notATensor(found: String)
+    case value(name: String, found: String, others: Int)
   }
 
   public let kind: Kind
@@ -32,6 +34,10 @@ public struct TorchPickleError: Error, CustomStringConvertible {
         case .pickle(let reason, let offset): "pickle: \(reason) at byte \(offset)"
         case .dangerous(let name): "pickle: calls \(name), which could run a program; the file is refused"
         case .noTensors: "pickle: expected a dictionary or list of tensors"
+        case .notATensor(let found): "pickle: expected a dictionary or list of tensors, found \(found)"
+        case .value(let name, let found, let others):
+          "\(name)\(others > 0 ? " and \(others) more" : ""): expected a dense tensor, found \(found); "
+            + "hint: save it again from Python as dense tensors in one dictionary"
         }
       }()
   }

@@ -1,4 +1,5 @@
 import Safetensors
+import Tensors
 import TestSupport
 import Testing
 
@@ -78,7 +79,28 @@ import Testing
   @Test func missingTensor() throws {
     try writeShards()
     try folder.writeIndex(["a.weight": first, "b.weight": second, "c.weight": second])
-    expectRefusal(.missingTensor(name: "c.weight", shard: second))
+    expectRefusal(.missingTensor(name: "c.weight", shard: second, elsewhere: nil))
+    try folder.writeIndex(["a.weight": second, "b.weight": second, "c.weight": first])
+    expectRefusal(.missingTensor(name: "a.weight", shard: second, elsewhere: first))
+  }
+
+  /// Loaders differ in which of two copies they take.
+  @Test(arguments: [true, false]) func tensorInTwoShards(isIndexed: Bool) throws {
+    try writeShards()
+    try folder.writeTensors(["a.weight", "b.weight"], to: second)
+    try folder.writeIndex(
+      isIndexed ? ["a.weight": first, "b.weight": second] : ["b.weight": second, "c.weight": first])
+    try folder.writeTensors(["a.weight", "c.weight"], to: first)
+    expectRefusal(
+      .twice(name: "a.weight", shard: first, other: second, indexed: isIndexed ? first : nil))
+  }
+
+  @Test(arguments: ["./", ".//", "././"]) func otherSpellingsOfShards(prefix: String) throws {
+    try writeShards()
+    try folder.writeIndex(["a.weight": prefix + first, "b.weight": second])
+    #expect(try Checkpoint(path: folder.path).files.map(\.relativePath) == [first, second])
+    try folder.writeIndex(["a.weight": first + "\\u0000", "b.weight": second])
+    expectRefusal(.index(reason: "a.weight: expected a file's name"))
   }
 
   @Test func extraTensors() throws {
@@ -88,6 +110,19 @@ import Testing
     #expect(checkpoint.warnings.count == 1)
     #expect(checkpoint.warnings.first?.contains("c.weight and 1 more") == true)
     #expect(checkpoint.weights.count == 4)
+    // No loader makes a part of the model of them, so nothing may change them.
+    #expect(checkpoint.weights.map(\.component) == [.denoiser, .denoiser, .other, .other])
+    #expect(checkpoint.weight(flatName: "c_weight", in: .denoiser) == nil)
+    let reason = checkpoint.absence(flatNames: ["c_weight"], in: .denoiser)
+    #expect(reason.contains(second) && reason.contains("its index does not name it"))
+  }
+
+  /// A single file that holds one weight under two names.
+  @Test func oneWeightTwice() throws {
+    try folder.writeTensors(["diffusion_model.a.weight", "model.diffusion_model.a.weight"], to: "x.safetensors")
+    expectRefusal(
+      of: folder.file("x.safetensors"),
+      .sameWeight(name: "model.diffusion_model.a.weight", other: "diffusion_model.a.weight"))
   }
 
   @Test func indexOfWrongForm() throws {
@@ -175,6 +210,51 @@ import Testing
       return
     }
     #expect(tensor == "a.\(suffix)")
+  }
+
+  /// What is not known to leave an 8-bit weight as it is may say what its numbers mean.
+  @Test(arguments: [
+    "a.weight_scale_inv", "a.weight_scales", "a.scale", "a.weight_zero_point", "a.weight.absmax",
+    "a.weight_quantizer._amax",
+    "a.anything",
+  ])
+  func unknownBesideCoarseWeight(side: String) throws {
+    let path = folder.file("model.safetensors")
+    func refusal(_ dtype: DType) throws -> CheckpointError.Kind? {
+      try writeAdapter(
+        to: path,
+        tensors: [("a.weight", [2, 2], dtype, [1, 2, 3, 4]), (side, [], .f32, [0.5]), filler("a.bias", [2])])
+      do throws(CheckpointError) { _ = try open(path) } catch { return error.kind }
+      return nil
+    }
+    for dtype in [DType.f8e4m3, .f8e5m2, .i8, .u8] {
+      #expect(try refusal(dtype) == .scaled(weight: "a.weight", dtype: dtype.rawValue, side: side))
+    }
+    #expect(try refusal(.f16) == nil)
+  }
+
+  private func open(_ path: String) throws(CheckpointError) -> Checkpoint {
+    do { return try Checkpoint(path: path) } catch let error as CheckpointError { throw error } catch {
+      throw CheckpointError(.notACheckpoint(reason: "\(error)"), path: path)
+    }
+  }
+
+  @Test(arguments: [
+    "a.bias", "a.input_scale", "a.scale_weight", "a.running_mean", "a.q_proj_bias", "a.child.weight", "b.scale",
+    "scale",
+  ])
+  func knownBesideCoarseWeight(side: String) throws {
+    let path = folder.file("model.safetensors")
+    try writeAdapter(to: path, tensors: [("a.weight", [2, 2], .f8e4m3, [1, 2, 3, 4]), (side, [], .f32, [0.5])])
+    #expect(try Checkpoint(path: path).weights.count == 2)
+  }
+
+  @Test func quantisedConfiguration() throws {
+    try folder.writeTensors(["a.weight"], to: "model.safetensors")
+    try folder.write(#"{"model_type": "llama", "quantization_config": {"quant_method": "gptq"}}"#, to: "config.json")
+    expectRefusal(.quantisedConfiguration(file: "config.json", method: "quant_method gptq"))
+    try folder.write(#"{"model_type": "llama", "quantization_config": null}"#, to: "config.json")
+    #expect(try Checkpoint(path: folder.path).weights.count == 1)
   }
 
   @Test func scaledWeight() throws {

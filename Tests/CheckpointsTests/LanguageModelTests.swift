@@ -43,6 +43,34 @@ import Testing
     #expect(checkpoint.model?.storesTransposed("model_layers_0_self_attn_q_proj") == false)
   }
 
+  /// Today's library names modules otherwise than its files, and keeps the files' names.
+  @Test(arguments: [
+    ("language_model.model.layers.0.mlp.up_proj", "model.language_model.layers.0.mlp.up_proj"),
+    ("model.layers.0.mlp.up_proj", "model.language_model.layers.0.mlp.up_proj"),
+    ("model.language_model.layers.0.mlp.up_proj", "language_model.model.layers.0.mlp.up_proj"),
+    ("language_model.lm_head", "lm_head"), ("visual.blocks.0.attn.qkv", "model.visual.blocks.0.attn.qkv"),
+    ("vision_tower.vision_model.encoder.layers.0.mlp.fc1", "model.vision_tower.encoder.layers.0.mlp.fc1"),
+    ("thinker.model.layers.0.mlp.up_proj", "thinker.model.language_model.layers.0.mlp.up_proj"),
+  ])
+  func renamedLevels(stored: String, module: String) throws {
+    let checkpoint = try open(
+      [stored + ".weight", "model.other.layers.0.mlp.up_proj.weight", "vision_model.layers.0.mlp.up_proj.weight"],
+      configuration: "{\"model_type\": \"gemma3\"}")
+    let flat = module.split(separator: ".").joined(separator: "_") + "_weight"
+    let weight = checkpoint.weight(flatName: flat, in: .denoiser)
+    #expect(weight.map { checkpoint.weights[$0.pieces[0].stored].name } == stored + ".weight")
+  }
+
+  /// What several weights may be is none of them.
+  @Test func ambiguousLevels() throws {
+    let names = ["model.layers.0.up_proj.weight", "language_model.model.layers.0.up_proj.weight"]
+    let checkpoint = try open(names, configuration: "{\"model_type\": \"gemma3\"}")
+    #expect(checkpoint.weight(flatName: "model_language_model_layers_0_up_proj_weight", in: .denoiser) == nil)
+    #expect(checkpoint.weight(flatName: "model_layers_0_up_proj_weight", in: .denoiser) != nil)
+    let reason = checkpoint.absence(flatNames: ["layers_0_up_proj_weight"], in: .denoiser)
+    #expect(reason.contains("several weights") && reason.contains("language_model_model_layers_0_up_proj_weight"))
+  }
+
   /// An output layer of its own is itself, whatever the configuration says.
   @Test func ownOutputLayer() throws {
     let checkpoint = try open(

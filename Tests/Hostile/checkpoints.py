@@ -4,7 +4,7 @@ import os
 import struct
 
 from containers import (
-    ARRAY, TEXT, U32, U64, field, gguf, listing, long_text, safetensors, safetensors_header, safetensors_raw)
+    ARRAY, TEXT, Tensor, U32, U64, field, gguf, listing, long_text, safetensors, safetensors_header, safetensors_raw)
 
 
 def make(files):
@@ -38,6 +38,10 @@ def single(files):
     add("bytes-behind", text, data + b"\0" * 8)
     files.write("broken base/one-of-four/model-00001-of-00004.safetensors", safetensors_raw(text, data))
     files.add("broken base", "one-of-four", role="base", target="broken base/one-of-four/model-00001-of-00004.safetensors")
+    coarse = [Tensor(f"m.scale_{n}", "U8", [1, 1], b"\1") for n in range(50_000)]
+    files.add("broken base", "coarse-by-the-thousand.safetensors", safetensors(coarse), "base")
+    twice = [*tensors, Tensor(tensors[0].name.removeprefix("model."), "F32", tensors[0].shape, tensors[0].data)]
+    files.add("broken base", "one-weight-by-two-names.safetensors", safetensors(twice), "base")
     packed = [files.tensor("model.diffusion_model.input_blocks.0.0.qweight", "F32", [2, 2])]
     files.add("broken base", "quantised.safetensors", safetensors(packed), "base")
 
@@ -141,6 +145,10 @@ def shards(files):
     add("index-not-utf8", text.encode() + b"\xff")
     add("index-utf16", text.encode("utf-16"))
     add("tensor-in-the-other-shard", {**right, tensors[0].name: shard_names[1]})
+    both = safetensors([*halves[0], tensors[2]])
+    add("tensor-in-both-shards", right, first=both)
+    add("tensor-in-both-shards-and-no-index", {k: v for k, v in right.items() if k != tensors[2].name}, first=both)
+    add("shard-with-nul", moved(shard_names[0] + "\0"))
     add("tensor-nowhere", {**right, "not.there": shard_names[0]})
     # An input that is missing has an exit code of its own.
     add("shard-not-there", moved("diffusion_pytorch_model-00003-of-00002.safetensors"), code=66)

@@ -12,6 +12,7 @@ UP, DOWN = MODULE + ".lora_up.weight", MODULE + ".lora_down.weight"
 def make(files):
     running(files)
     programs(files)
+    values(files)
     views(files)
     archives(files)
     old(files)
@@ -103,6 +104,33 @@ def programs(files):
         add(f"cut-off-{number}.pt", good[: files.random.randrange(3, len(good) - 1)])
     for number in range(4):
         add(f"noise-{number}.pt", START + bytes([0xFF]) + files.random.randbytes(500))
+
+
+def values(files):
+    """What stands beside tensors and may be weights, or a number, or neither."""
+    good = [(UP, view("0", 16, [4, 4])), (DOWN, view("0", 16, [4, 4]))]
+
+    def add(name, *others):
+        program = START + dictionary([*good, *others]) + STOP
+        files.add("pickle values", name, archive(program, [("0", b"\0\0\x80\x3f" * 16)], packed=["data.pkl"]))
+
+    alpha, empty = MODULE + ".alpha", b"}"
+    kind = call("numpy", "dtype", text("f4"), b"\x89", b"\x88")
+    sparse = call("torch._utils", "_rebuild_sparse_tensor", integer(0), items())
+    add("alpha-not-finite.pt", (alpha, b"G\x7f\xf8" + bytes(6)))
+    add("alpha-a-text.pt", (alpha, text("1")))
+    add("alpha-a-list.pt", (alpha, b"](K\1e"))
+    add("scalar-of-no-format.pt", (alpha, call("numpy.core.multiarray", "scalar", text("f4"), text("abcd"))))
+    add("scalar-too-short.pt", (alpha, call("numpy.core.multiarray", "scalar", kind, b"C\2ab")))
+    add("scalar-of-another-order.pt", (alpha, call(
+        "numpy.core.multiarray", "scalar", kind + items(integer(3), text(">")) + b"b", b"C\4abcd")))
+    add("encoding-of-nothing.pt", (alpha, call("_codecs", "encode", text("\u2603"), text("latin1"))))
+    add("ordered-of-itself.pt", ("x", b"]q\0h\0a0" + name("collections", "OrderedDict") + b"h\0\x85R"))
+    add("ordered-of-numbers.pt", ("x.weight", name("collections", "OrderedDict") + b"](K\1K\2e\x85R"))
+    add("a-name-of-megabytes.pt", ("x." + "a" * (4 << 20), sparse))
+    add("many-sparse.pt", *((f"x.{n}", sparse) for n in range(20_000)))
+    add("tensors-in-each-other.pt", ("x", b"}q\0" + text("t") + view("0", 16, [4, 4]) + b"s" + text("x") + b"h\0s"))
+    add("tensor-without-a-name.pt", ("x.y", empty + b"K\0" + view("0", 16, [4, 4]) + b"s"))
 
 
 def views(files):
