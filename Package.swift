@@ -42,8 +42,8 @@ let rooms: [Room] = [
       "Tensors", "LinearAlgebra", "Safetensors", "GGUF", "Checkpoints", "Adapters", "Spectra", "Merging", "CZstd",
     ]),
   // Workshop, the engine's wing: no word of adapters in it
-  Room(name: "Prompts"),
-  Room(name: "Sampling"),
+  Room(name: "Prompts", dependencies: ["Checkpoints"]),
+  Room(name: "Sampling", dependencies: ["Checkpoints"]),
   Room(name: "Kernels", dependencies: ["Tensors", "CKernels", "COneDNN"]),
   Room(
     name: "Diffusion",

@@ -19,11 +19,10 @@ public struct UndoFile: Sendable {
     guard let text = contents.metadata.first(where: { $0.key == "lathe.undo" })?.value else {
       throw BakingError(.undo(reason: "found another safetensors file"), path: path)
     }
-    do {
-      record = try JSONDecoder().decode(UndoRecord.self, from: Data(text.utf8))
-    } catch {
+    guard let record = try? JSONValue(parsing: text)?.decoded(UndoRecord.self) else {
       throw BakingError(.undo(reason: "found a record that cannot be read"), path: path)
     }
+    self.record = record
     guard record.version <= UndoRecord.currentVersion else {
       throw BakingError(
         .undo(reason: "found version \(record.version); hint: a newer Lathe (\(record.tool)) wrote it"), path: path)

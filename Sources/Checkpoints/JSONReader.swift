@@ -92,6 +92,7 @@ struct JSONReader {
     guard cursor.takeNumber() else { throw Fault() }
     let digits = String(decoding: cursor.text[start..<cursor.position], as: UTF8.self)
     if let whole = Int(digits) { return .int(whole) }
+    if let whole = UInt64(digits) { return .unsigned(whole) }
     guard let number = Double(digits), number.isFinite else { throw Fault(reason: "expected a finite number") }
     return Int(exactly: number).map { .int($0) } ?? .number(number)
   }

@@ -6,6 +6,8 @@ public enum JSONValue: Codable, Equatable, Sendable {
   case null
   case bool(Bool)
   case int(Int)
+  /// A whole number above those of `int`: seeds may be that large.
+  case unsigned(UInt64)
   case number(Double)
   case string(String)
   case array([JSONValue])
@@ -16,6 +18,7 @@ public enum JSONValue: Codable, Equatable, Sendable {
     if container.decodeNil() { self = .null; return }
     if let value = try? container.decode(Bool.self) { self = .bool(value); return }
     if let value = try? container.decode(Int.self) { self = .int(value); return }
+    if let value = try? container.decode(UInt64.self) { self = .unsigned(value); return }
     if let value = try? container.decode(Double.self) { self = .number(value); return }
     if let value = try? container.decode(String.self) { self = .string(value); return }
     if let value = try? container.decode([JSONValue].self) { self = .array(value); return }
@@ -28,6 +31,7 @@ public enum JSONValue: Codable, Equatable, Sendable {
     case .null: try container.encodeNil()
     case .bool(let value): try container.encode(value)
     case .int(let value): try container.encode(value)
+    case .unsigned(let value): try container.encode(value)
     case .number(let value): try container.encode(value)
     case .string(let value): try container.encode(value)
     case .array(let value): try container.encode(value)
@@ -76,6 +80,7 @@ public enum JSONValue: Codable, Equatable, Sendable {
   public var double: Double? {
     switch self {
     case .int(let value): Double(value)
+    case .unsigned(let value): Double(value)
     case .number(let value): value
     default: nil
     }

@@ -5,6 +5,8 @@ public struct DiffusionError: Error, Equatable, Sendable, CustomStringConvertibl
     case missing(String, hint: String?)
     case configuration(field: String, expected: String, found: String)
     case unsupported(what: String, expected: String, found: String, hint: String?)
+    /// Settings of a scheduler that cannot be used, in whole words.
+    case settings(reason: String)
     /// A picture or an intermediate result with numbers that are not finite.
     case notFinite(what: String, count: Int, hint: String)
   }
@@ -35,6 +37,7 @@ public struct DiffusionError: Error, Equatable, Sendable, CustomStringConvertibl
       case .configuration(let field, let expected, let found): "\(field): expected \(expected), found \(found)"
       case .unsupported(let what, let expected, let found, let hint):
         "\(what): expected \(expected), found \(found)" + Self.hint(hint)
+      case .settings(let reason): reason
       case .notFinite(let what, let count, let hint):
         "\(what): expected finite numbers, found \(count) that are not" + Self.hint(hint)
       }

@@ -1,4 +1,4 @@
-import FoundationEssentials
+import Checkpoints
 
 /// The tokenizer of CLIP's text encoders: text to the numbers of its byte pairs.
 ///
@@ -71,10 +71,16 @@ public struct CLIPTokenizer: Sendable {
   }
 
   private func check(vocabulary: String, source: String) throws(PromptError) {
-    let numbers: [String: Int]
-    do {
-      numbers = try JSONDecoder().decode([String: Int].self, from: Data(vocabulary.utf8))
-    } catch { throw PromptError(.vocabularyText(reason: "\(error)"), source: source) }
+    guard let fields = JSONValue(parsing: vocabulary)?.object else {
+      throw PromptError(.vocabularyText(reason: "found something else"), source: source)
+    }
+    var numbers: [String: Int] = [:]
+    for (token, value) in fields {
+      guard case .int(let number) = value else {
+        throw PromptError(.vocabularyText(reason: "found other values"), source: source)
+      }
+      numbers[token] = number
+    }
     guard numbers.count == vocabularySize else {
       throw PromptError(.vocabularySize(expected: vocabularySize, found: numbers.count), source: source)
     }

@@ -1,3 +1,4 @@
+import Checkpoints
 public import FoundationEssentials
 
 /// A report as one JSON object.
@@ -65,16 +66,18 @@ extension JSONReport where Self: Decodable {
   ///
   /// - Throws: `DecodingError`, also for a report of another schema.
   public init(jsonText: some DataProtocol) throws {
-    let decoder = JSONDecoder()
-    decoder.keyDecodingStrategy = .convertFromSnakeCase
-    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
-      positiveInfinity: "Infinity", negativeInfinity: "-Infinity", nan: "NaN")
-    let data = Data(jsonText), schema = try decoder.decode(SchemaName.self, from: data).schema
+    guard jsonText.count <= JSONValue.mostBytes,
+      let value = JSONValue(parsing: String(decoding: jsonText, as: UTF8.self))
+    else {
+      throw DecodingError.dataCorrupted(
+        .init(codingPath: [], debugDescription: "expected a report, found something else"))
+    }
+    let schema = try value.decoded(SchemaName.self).schema
     guard schema == Self.schema else {
       throw DecodingError.dataCorrupted(
         .init(codingPath: [], debugDescription: "schema: expected \(Self.schema), found \(schema)"))
     }
-    self = try decoder.decode(Self.self, from: data)
+    self = try value.decoded(Self.self, spelling: .report)
   }
 }
 

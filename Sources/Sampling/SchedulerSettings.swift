@@ -1,3 +1,4 @@
+import Checkpoints
 public import FoundationEssentials
 
 /// What a model's `scheduler_config.json` says about its noise, whichever sampler the file was written for.
@@ -73,7 +74,10 @@ public struct SchedulerSettings: Codable, Equatable, Sendable {
   ///   can do.
   public init(json: Data) throws(SamplingError) {
     do {
-      self = try JSONDecoder().decode(SchedulerSettings.self, from: json)
+      guard let value = JSONValue(parsing: String(decoding: json, as: UTF8.self)) else {
+        throw SamplingError(.settingsText(reason: "expected a JSON object"))
+      }
+      self = try value.decoded(SchedulerSettings.self)
     } catch let error as SamplingError {
       throw error
     } catch {

@@ -164,6 +164,8 @@ extension AuditReport {
   fileprivate init(path: String) throws {
     let bytes = try MappedFile(path: path).bytes
     do {
+      // Before it is copied: a file may be of any size.
+      guard bytes.count <= JSONValue.mostBytes else { throw CocoaError(.fileReadTooLarge) }
       self = try bytes.withUnsafeBytes { try AuditReport(jsonText: Data($0)) }
     } catch {
       throw AuditError(.side(reason: "expected a report.json of lathe audit, found something else"), path: path)

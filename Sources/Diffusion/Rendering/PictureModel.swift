@@ -1,6 +1,7 @@
 public import Checkpoints
 import FoundationEssentials
 public import Prompts
+import Safetensors
 public import Sampling
 
 /// What is to be known of a Stable Diffusion model before its weights are read: the measures of its networks, how texts
@@ -106,16 +107,36 @@ public struct PictureModel: Sendable {
 
   private static func tokenizer(inFolder folder: String) throws -> CLIPTokenizer? {
     let path = "\(folder)/tokenizer/merges.txt"
-    guard let merges = try? String(contentsOf: URL(filePath: path), encoding: .utf8) else { return nil }
-    let vocabulary = try? String(contentsOf: URL(filePath: "\(folder)/tokenizer/vocab.json"), encoding: .utf8)
-    return try CLIPTokenizer(merges: merges, vocabulary: vocabulary, source: path)
+    guard let merges = try text(of: path) else { return nil }
+    return try CLIPTokenizer(merges: merges, vocabulary: text(of: "\(folder)/tokenizer/vocab.json"), source: path)
+  }
+
+  /// The text of a small file; `nil` where there is none.
+  ///
+  /// - Throws: `SafetensorsError` for what is no file or cannot be read, `DiffusionError` for what is no text or longer than any
+  ///   such file is.
+  private static func text(of path: String) throws -> String? {
+    guard FileManager.default.fileExists(atPath: path) else { return nil }
+    let bytes = try MappedFile(path: path).bytes
+    func refusal(_ expected: String, _ found: String) -> DiffusionError {
+      DiffusionError(.unsupported(what: "content", expected: expected, found: found, hint: nil), file: path)
+    }
+    guard bytes.count <= JSONValue.mostBytes else {
+      throw refusal("at most \(JSONValue.mostBytes) bytes", "\(bytes.count)")
+    }
+    guard let text = bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else {
+      throw refusal("text in UTF-8", "other bytes")
+    }
+    return text
   }
 
   private static func scheduler(
     _ checkpoint: Checkpoint, folder: String?, isXL: Bool, isOpenCLIP: Bool
   ) throws -> (SchedulerSettings, [String]) {
-    if let folder, let json = try? Data(contentsOf: URL(filePath: "\(folder)/scheduler/scheduler_config.json")) {
-      return (try SchedulerSettings(json: json), [])
+    if let path = folder.map({ "\($0)/scheduler/scheduler_config.json" }), let json = try text(of: path) {
+      do throws(SamplingError) { return (try SchedulerSettings(json: Data(json.utf8)), []) } catch {
+        throw DiffusionError(.settings(reason: "\(error)"), file: path)
+      }
     }
     if isXL {
       var settings = SchedulerSettings.stableDiffusionXL
