@@ -18,7 +18,7 @@ let rooms: [Room] = [
   Room(name: "Tensors", dependencies: ["CArithmetic"]),
   Room(name: "LinearAlgebra", dependencies: ["Tensors", "CArithmetic", "COpenBLAS"]),
   // Hall
-  Room(name: "Safetensors", dependencies: ["Tensors", "CXxHash", .product(name: "Crypto", package: "swift-crypto")]),
+  Room(name: "Safetensors", dependencies: ["Tensors", "CFiles", "CXxHash", .product(name: "Crypto", package: "swift-crypto")]),
   Room(name: "TorchPickles", dependencies: ["Tensors", "Safetensors", "CZip"]),
   Room(name: "GGUF", dependencies: ["Tensors", "Safetensors", "CArithmetic"]),
   Room(
@@ -93,6 +93,7 @@ let package = Package(
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
+    .target(name: "CFiles"),
     .target(name: "CArithmetic", cSettings: [.define("NDEBUG")]),
     .target(
       name: "CKernels", dependencies: ["CArithmetic"], cSettings: [.define("NDEBUG")],

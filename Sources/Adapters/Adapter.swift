@@ -31,6 +31,11 @@ public struct Adapter: Sendable {
   public let byteCount: Int
   /// The file that holds the tensors: `path`, or a file in that folder.
   public let tensorFile: String
+  /// The files that are the adapter, some of which need not be there: what a command that works in place replaces.
+  package var ownFiles: Set<String> {
+    let folder = tensorFile.lastIndex(of: "/").map { String(tensorFile[...$0]) } ?? ""
+    return [tensorFile, folder + "adapter_config.json"]
+  }
   /// The bytes that content hashes cover; `nil` for torch pickles.
   public let data: Bytes?
 

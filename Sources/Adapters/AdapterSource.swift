@@ -1,5 +1,6 @@
 import Checkpoints
 import FoundationEssentials
+import Safetensors
 
 /// Where an adapter's tensors and configuration come from.
 struct AdapterSource {
@@ -16,6 +17,7 @@ struct AdapterSource {
     self.path = path
     var isFolder = false
     tensorFile = try Self.tensorFile(at: path, isFolder: &isFolder)
+    if isFolder { InputFiles.protect(folder: path, isDeep: false) }
     state = try StateDict(path: tensorFile)
     let parts = tensorFile.split(separator: "/", omittingEmptySubsequences: false)
     // A PEFT model file means nothing without the configuration beside it, whichever of the two ways it is named.

@@ -24,17 +24,18 @@ extension BakePlan {
   /// Fails early, before any work, when the output could not be written after it.
   public func checkDestination(_ output: String, undo: String?, overwriting: Bool) throws {
     try checkNames(output, undo: undo)
+    for companion in base.companions { InputFiles.note("\(base.folder)/\(companion)") }
     if base.isFolder {
       try StagedFolder.checkDestination(output)
     } else {
-      try TemporaryFile.checkDestination(output, overwriting: overwriting)
       if overwriting, base.files[0].contents.isSameFile(as: output) { throw BakingError(.baseIsOutput, path: output) }
+      try TemporaryFile.checkDestination(output, overwriting: overwriting)
     }
     if let undo {
-      try TemporaryFile.checkDestination(undo, overwriting: overwriting)
       if overwriting, base.files.contains(where: { $0.contents.isSameFile(as: undo) }) {
         throw BakingError(.baseIsOutput, path: undo)
       }
+      try TemporaryFile.checkDestination(undo, overwriting: overwriting)
       guard Self.place(of: undo) != Self.place(of: output) else { throw BakingError(.undoIsOutput, path: undo) }
     }
     try DiskSpace.require(byteCount, for: output)
@@ -118,9 +119,8 @@ extension BakePlan {
         try place.copy(companion, fromFolder: base.folder)
       }
     }
-    // The way back stands before the way out: a bake without its undo file would be worse than none.
-    try undoWriter?.commit()
-    try place.commit { for writer in writers { try writer.commit() } }
+    // The way back gets its name before the way out: a bake without its undo file would be worse than none.
+    try place.commit(writers.map(\.file), with: undoWriter.map { [$0.file] } ?? [])
     let files = zip(base.files, writers).map {
       BakeResult.File(path: place.finalPath(of: Self.outputPath(of: $0.relativePath)), bytes: $1.fileCount)
     }

@@ -15,18 +15,17 @@ struct CheckpointOutput {
   }
 
   func writer(for relativePath: String, layout: CheckpointLayout) throws -> any CheckpointWriter {
-    let destination = try folder?.place(for: relativePath) ?? output, overwriting = folder == nil && overwriting
+    let file = try file(for: relativePath)
     switch layout {
-    case .safetensors(let layout):
-      return try SafetensorsWriter(layout: layout, destination: destination, overwriting: overwriting)
-    case .gguf(let layout): return try GGUFWriter(layout: layout, destination: destination, overwriting: overwriting)
+    case .safetensors(let layout): return SafetensorsWriter(layout: layout, file: file)
+    case .gguf(let layout): return try GGUFWriter(layout: layout, file: file)
     }
   }
 
   /// A file that is written by hand.
   func file(for relativePath: String) throws -> TemporaryFile {
     guard let folder else { return try TemporaryFile(for: output, overwriting: overwriting) }
-    return try TemporaryFile(for: folder.place(for: relativePath), overwriting: false)
+    return try folder.file(relativePath)
   }
 
   /// Copies a file that belongs to the checkpoint's folder, byte for byte.
@@ -44,9 +43,14 @@ struct CheckpointOutput {
   /// What a file is called in the end.
   func finalPath(of relativePath: String) -> String { folder == nil ? output : "\(output)/\(relativePath)" }
 
-  /// Gives everything its name, the folder last.
-  func commit(_ commitFiles: () throws -> Void) throws {
-    try commitFiles()
-    try folder?.commit()
+  /// Completes all files, and gives the file or the folder its name, and with it the others theirs.
+  ///
+  /// - Parameters:
+  ///   - files: of the output.
+  ///   - others: which get their names before the output.
+  func commit(_ files: [TemporaryFile], with others: [TemporaryFile] = []) throws {
+    guard let folder else { return try Publication.publish(others + files) }
+    for file in files { try file.commit() }
+    try Publication.publish(others + [folder])
   }
 }

@@ -10,8 +10,8 @@ protocol CheckpointWriter: Sendable {
   func write(_ bytes: UnsafeRawBufferPointer, of name: String, at offset: Int) throws
   /// Verifies what was written, and puts the final metadata, of the planned length, into the header.
   func seal(_ metadata: @escaping @Sendable () throws -> Texts) throws
-  /// Gives the file its name.
-  func commit() throws
+  /// The file, which has no name yet.
+  var file: TemporaryFile { get }
 }
 
 /// What goes into a file of the output.

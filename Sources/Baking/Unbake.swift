@@ -89,7 +89,7 @@ public struct Unbake: Sendable {
         try place.copy(companion, fromFolder: baked.folder)
       }
     }
-    try place.commit { for file in files { try file.commit() } }
+    try place.commit(files)
     return Result(
       output: output, bytes: heads.reduce(0) { $0 + $1.fileCount },
       files: zip(undo.record.files, hashes).map { (place.finalPath(of: $0.path), $1) })

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Safetensors
 import Tensors
 
 #if canImport(Glibc)
@@ -115,6 +116,7 @@ struct CheckpointFolder {
   init(path: String) throws {
     isFolder = true
     root = path.hasSuffix("/") && path.utf8.count > 1 ? String(path.dropLast()) : path
+    InputFiles.protect(folder: root, isDeep: true)
     let all = try Self.filesBelow(root)
     for file in all where !Self.isInside(root, file) {
       throw CheckpointError(.outsideFolder(file), path: root)

@@ -15,8 +15,10 @@ struct ConsoleError: Error, CustomStringConvertible {
 enum Console {
   /// Writes a report to standard output.
   ///
-  /// - Throws: `ConsoleError` when not all of it could be written; `print` would not notice.
+  /// - Throws: `ConsoleError` when not all of it could be written; `print` would not notice. `SafetensorsError.changed` when a
+  ///   file that the report tells of is not any more what it was when it was read.
   static func report(_ text: String) throws {
+    try InputFiles.requireUnchangedForReport()
     var bytes = Array(text.harmless.utf8)[...]
     while !bytes.isEmpty {
       let count = bytes.withUnsafeBytes { write(STDOUT_FILENO, $0.baseAddress, $0.count) }
@@ -59,7 +61,7 @@ extension String {
   }
 
   /// The text without ends of lines, and without its middle where it is longer than anybody reads.
-  fileprivate var oneLine: String {
+  var oneLine: String {
     let line = utf8.contains(0x0a) ? replacing("\n", with: "?") : self
     guard line.utf8.count > 1000, line.count > 1000 else { return line }
     return line.prefix(600) + " … " + line.suffix(300)

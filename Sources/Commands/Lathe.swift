@@ -1,5 +1,6 @@
 public import ArgumentParser
 import Merging
+import Safetensors
 
 /// The root of the command line.
 public struct Lathe: ParsableCommand {
@@ -21,4 +22,11 @@ public struct Lathe: ParsableCommand {
     ])
 
   public init() {}
+
+  /// What the program does to its process before anything else: signals that end it remove what is unfinished, and all files
+  /// that are read are remembered. A process that only uses the library keeps its own ways.
+  public static func prepareProcess() {
+    Interruption.install { $0.harmless.oneLine }
+    InputFiles.watch()
+  }
 }

@@ -39,6 +39,7 @@ extension LatheCommand {
     } catch let error as ValidationError {
       throw error
     } catch {
+      let error = error.cause
       Console.complain("error: \(error)")
       throw ExitCode(rawValue: error.exitCode)
     }
@@ -52,14 +53,17 @@ extension LatheCommand {
 }
 
 extension Error {
+  /// Why it came to this error: most likely a file that changed while it was read, where one did.
+  var cause: any Error { InputFiles.changed.map { SafetensorsError(.changed, path: $0) } ?? self }
+
   /// The code of sysexits.h that fits.
   var exitCode: Int32 {
     switch self {
     case let error as SafetensorsError:
       switch error.kind {
       case .missing: 66
-      case .exists, .folderExists, .notWritable, .noSpace: 73
-      case .system, .verification: 74
+      case .exists, .folderExists, .isInput, .notWritable, .noSpace: 73
+      case .system, .changed, .verification: 74
       default: 65
       }
     case let error as MergingError:

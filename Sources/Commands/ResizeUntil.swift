@@ -91,7 +91,7 @@ struct ResizeUntil {
     var tries: [UntilReport.Try] = []
     let count = decomposed.componentCount
     let found = try smallestPassing(in: min(1, count)...max(1, count)) { components in
-      let attempt = try value(components: components, number: tries.count + 1)
+      let attempt = try value(components: components)
       tries.append(attempt)
       common.announce("  " + attempt.line(until.text))
       return attempt.passes
@@ -106,10 +106,8 @@ struct ResizeUntil {
     )
   }
 
-  private func value(components: Int, number: Int) throws -> UntilReport.Try {
-    let folder = FileManager.default.temporaryDirectory.path
-    let path = "\(folder)/lathe-\(ProcessInfo.processInfo.processIdentifier)-try-\(number).safetensors"
-    let attempt = TemporaryAdapter(path: path, isFolder: decomposed.plan.writesFolder)
+  private func value(components: Int) throws -> UntilReport.Try {
+    let attempt = try TemporaryAdapter(isFolder: decomposed.plan.writesFolder)
     defer { attempt.remove() }
     let allocation = try decomposed.allocation(rule: .components(components))
     let written = try decomposed.write(allocation, to: attempt.path, overwriting: false, threads: common.threads)
@@ -121,19 +119,30 @@ struct ResizeUntil {
 }
 
 /// An adapter that is looked at once, and is gone even when the process is told to stop.
-private struct TemporaryAdapter {
+private final class TemporaryAdapter {
   let path: String
-  private let registrations: [Int]
+  private let folder: String
+  private let registrations: [Interruption.Token]
 
-  init(path: String, isFolder: Bool) {
-    self.path = path
-    // A folder goes after what is in it.
-    let contents = isFolder ? ["adapter_config.json", "adapter_model.safetensors"].map { "\(path)/\($0)" } : []
-    registrations = ([path] + contents).map { Interruption.register($0) }
+  /// - Throws: `SafetensorsError.notWritable`.
+  init(isFolder: Bool) throws {
+    var template = Array("\(FileManager.default.temporaryDirectory.path)/lathe-XXXXXX".utf8CString)
+    // A folder of its own: nobody else has names in it.
+    let (folder, path, registrations) = Interruption.uninterrupted {
+      guard mkdtemp(&template) != nil else { return ("", "", [Interruption.Token]()) }
+      let folder = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      let path = isFolder ? "\(folder)/try" : "\(folder)/try.safetensors"
+      let contents = isFolder ? ["adapter_config.json", "adapter_model.safetensors"].map { "\(path)/\($0)" } : []
+      return (folder, path, ([folder, path] + contents).map { Interruption.register($0) })
+    }
+    guard !registrations.isEmpty else {
+      throw SafetensorsError(.notWritable(reason: systemReason()), path: FileManager.default.temporaryDirectory.path)
+    }
+    (self.folder, self.path, self.registrations) = (folder, path, registrations)
   }
 
   func remove() {
-    try? FileManager.default.removeItem(atPath: path)
+    try? FileManager.default.removeItem(atPath: folder)
     for registration in registrations { Interruption.forget(registration) }
   }
 }

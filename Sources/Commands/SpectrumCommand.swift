@@ -1,6 +1,7 @@
 import Adapters
 import ArgumentParser
 import Reports
+import Safetensors
 import Spectra
 
 struct SpectrumCommand: LatheCommand {
@@ -41,6 +42,7 @@ struct SpectrumCommand: LatheCommand {
   func execute() throws -> Outcome {
     let opened = try Adapter(path: file), adapter = try base.binding.bind([opened])[0]
     try adapter.requireWorkable(allowingUnknown: allowUnknown)
+    for path in [csv, svg] { if let path { try TemporaryFile.checkDestination(path, overwriting: force) } }
     let spectrum = try withProgress("spectra", total: adapter.targets.count, isQuiet: common.quiet) {
       try AdapterSpectrum(of: adapter, threads: common.threads, progress: $0)
     }

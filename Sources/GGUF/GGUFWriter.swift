@@ -6,15 +6,22 @@ public import Safetensors
 /// the checksum taken when it was handed over.
 public final class GGUFWriter: Sendable {
   public let layout: GGUFLayout
-  private let file: TemporaryFile
+  /// What is written, for a commit together with others.
+  package let file: TemporaryFile
   private let headCount: Int
   private let digests = Digests()
   private let ranges: [String: Range<Int>]
 
-  /// - Throws: `SafetensorsError`: `exists` or `notWritable`.
-  public init(layout: GGUFLayout, destination: String, overwriting: Bool) throws(SafetensorsError) {
-    self.layout = layout
-    file = try TemporaryFile(for: destination, overwriting: overwriting)
+  /// - Throws: `SafetensorsError`: `exists`, `isInput` or `notWritable`.
+  public convenience init(layout: GGUFLayout, destination: String, overwriting: Bool) throws(SafetensorsError) {
+    try self.init(layout: layout, file: TemporaryFile(for: destination, overwriting: overwriting))
+  }
+
+  /// Writes into a file that is there already, and empty.
+  ///
+  /// - Throws: `SafetensorsError.system`.
+  public init(layout: GGUFLayout, file: TemporaryFile) throws(SafetensorsError) {
+    (self.layout, self.file) = (layout, file)
     headCount = layout.head().count
     ranges = Dictionary(uniqueKeysWithValues: layout.places.map { ($0.item.name, $0.range) })
     var end = 0

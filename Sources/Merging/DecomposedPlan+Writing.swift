@@ -34,11 +34,11 @@ extension DecomposedPlan {
       written.flatMap { targets[$0].items(rank: ranks[$0]) }
       + plan.passedThrough.map { .init(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape) }
     let destination = try OutputPlace(output, plan: plan, ranks: rankList)
-    try destination.prepare()
-    defer { destination.removeFolderIfEmpty() }
+    try destination.check(overwriting: overwriting, inPlaceOf: plan.replaceableInputs)
+    let files = try OutputFiles(destination, overwriting: overwriting, inPlaceOf: plan.replaceableInputs)
     let layout = SafetensorsLayout(items, metadata: metadata.entries(ranks: ranks))
     precondition(layout.fileCount == allocation.bytes, "the file's size must be the one that was allocated")
-    let writer = try SafetensorsWriter(layout: layout, destination: destination.tensorFile, overwriting: overwriting)
+    let writer = SafetensorsWriter(layout: layout, file: files.tensors)
 
     let outcomes = try concurrentMap(
       count: targets.count, threads: threads, order: targets.map { $0.delta.terms.map(\.target) }.longestFirst,
@@ -64,7 +64,7 @@ extension DecomposedPlan {
       throw MergingError(
         .unreachableError(limit: limit, smallest: result.relativeError, dtype: roundingError.dtype), path: output)
     }
-    try destination.commit(writer, overwriting: overwriting)
+    try Publication.publish([files.completed()])
     return result
   }
 

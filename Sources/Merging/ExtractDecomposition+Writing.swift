@@ -36,11 +36,11 @@ extension ExtractDecomposition {
     }
     let metadata = metadata
     let destination = try plan.place(output, ranks: kept.map { (targets[$0].name, ranks[$0]) })
-    try destination.prepare()
-    defer { destination.removeFolderIfEmpty() }
+    try destination.check(overwriting: overwriting)
+    let files = try OutputFiles(destination, overwriting: overwriting)
     let layout = SafetensorsLayout(items, metadata: metadata.entries(ranks: keptRanks))
     precondition(layout.fileCount == allocation.bytes, "the file's size must be the one that was allocated")
-    let writer = try SafetensorsWriter(layout: layout, destination: destination.tensorFile, overwriting: overwriting)
+    let writer = SafetensorsWriter(layout: layout, file: files.tensors)
 
     let factors = try scratch!.contents().bytes
     let order = targets.indices.sorted {
@@ -65,7 +65,7 @@ extension ExtractDecomposition {
       throw MergingError(
         .unreachableError(limit: limit, smallest: result.relativeError, dtype: dtype), path: output)
     }
-    try destination.commit(writer, overwriting: overwriting)
+    try Publication.publish([files.completed()])
     return result
   }
 

@@ -3,20 +3,18 @@ import Checkpoints
 import FoundationEssentials
 import Safetensors
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
 /// Where an output's files go: one file, or for a PEFT adapter a folder with its configuration.
 struct OutputPlace {
   let tensorFile: String
   /// The configuration that belongs to the tensors; `nil` for formats without one.
   let configuration: JSONValue?
-  private let folder: String?
-  /// Whether there is no folder of this name yet.
-  private let isNew: Bool
+  /// `nil` for an output of one file.
+  let folder: String?
+
+  static let tensorName = "adapter_model.safetensors"
+  static let configurationName = "adapter_config.json"
+  /// What is replaced in a folder that exists; what else is in it stays.
+  static let fileNames: Set = [tensorName, configurationName]
 
   init(_ output: String, plan: RefactorPlan, ranks: [(name: String, rank: Int)]) throws {
     let source = plan.adapters.lazy.compactMap(\.configuration).first
@@ -37,15 +35,13 @@ struct OutputPlace {
     alphas: [Double]? = nil
   ) throws {
     guard let fields else {
-      (tensorFile, configuration, folder, isNew) = (output, nil, nil, false)
+      (tensorFile, configuration, folder) = (output, nil, nil)
       return
     }
     guard !output.hasSuffix(".safetensors") else { throw MergingError(.needsFolder, path: output) }
     let folder = output.hasSuffix("/") ? String(output.dropLast()) : output
-    var isFolder = false
-    isNew = !(FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder) && isFolder)
     self.folder = folder
-    tensorFile = folder + "/adapter_model.safetensors"
+    tensorFile = "\(folder)/\(Self.tensorName)"
     var all = Self.configuration(fields, ranks: ranks)
     if let alphas { Self.set(alphas, of: ranks.map(\.name), in: &all) }
     configuration = .object(all)
@@ -102,38 +98,25 @@ struct OutputPlace {
     return modules.allSatisfy { $0.hasPrefix(level) } ? modules.map { $0.dropping(prefix: level) } : modules
   }
 
-  /// Gives all files their names.
-  func commit(_ writer: SafetensorsWriter, overwriting: Bool) throws {
-    guard let folder, let configuration else { return try writer.commit() }
-    let file = try TemporaryFile(for: folder + "/adapter_config.json", overwriting: overwriting)
-    try Array((configuration.text + "\n").utf8).withUnsafeBytes { try file.write($0, at: 0) }
-    try writer.commit()
-    try file.commit()
-  }
-
   /// Fails early when a file or the folder cannot be made, or when one of the files exists and may not be replaced.
-  func check(overwriting: Bool) throws {
-    guard let folder else { return try TemporaryFile.checkDestination(tensorFile, overwriting: overwriting) }
-    if isNew {
-      guard !FileManager.default.fileExists(atPath: folder) else { throw MergingError(.needsFolder, path: folder) }
-      return try TemporaryFile.checkDestination(folder, overwriting: false)
+  ///
+  /// - Parameter own: inputs that may be replaced, because the command works in place.
+  func check(overwriting: Bool, inPlaceOf own: Set<String> = []) throws {
+    guard let folder else {
+      return try TemporaryFile.checkDestination(tensorFile, overwriting: overwriting, inPlaceOf: own)
     }
-    for file in [tensorFile, folder + "/adapter_config.json"] {
-      try TemporaryFile.checkDestination(file, overwriting: overwriting)
+    try Self.checkFolder(folder)
+    for name in Self.fileNames.sorted().reversed() where !overwriting {
+      let file = "\(folder)/\(name)"
+      if FileManager.default.fileExists(atPath: file) { throw SafetensorsError(.exists, path: file) }
     }
+    try StagedFolder.checkDestination(folder, replacing: Self.fileNames, inPlaceOf: own)
   }
 
-  /// Makes the folder, if the output is one, before anything is written to it. As with files, the folder above it must
-  /// be there.
-  func prepare() throws {
-    guard let folder, isNew else { return }
-    guard mkdir(folder, 0o777) == 0 else {
-      throw SafetensorsError(.notWritable(reason: systemReason()), path: folder)
-    }
-  }
-
-  /// Takes back a folder that `prepare` made and in which nothing came to be.
-  func removeFolderIfEmpty() {
-    if let folder, isNew { rmdir(folder) }
+  /// Refuses a file where a folder is wanted.
+  static func checkFolder(_ folder: String) throws(MergingError) {
+    var isFolder = false
+    guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), !isFolder else { return }
+    throw MergingError(.needsFolder, path: folder)
   }
 }

@@ -201,8 +201,12 @@ public struct RefactorPlan: Sendable {
 extension RefactorPlan {
   /// Fails early, before any work, when `output` could not be written after it.
   public func checkDestination(_ output: String, overwriting: Bool) throws {
-    try OutputPlace(output, plan: self, ranks: targets.map { ($0.name, 1) }).check(overwriting: overwriting)
+    try OutputPlace(output, plan: self, ranks: targets.map { ($0.name, 1) }).check(
+      overwriting: overwriting, inPlaceOf: replaceableInputs)
   }
+
+  /// A resize of a file under its own name works in place; of several adapters none may be lost.
+  var replaceableInputs: Set<String> { recipe.operation == .resize ? adapters[0].ownFiles : [] }
 }
 
 extension Target {

@@ -12,3 +12,11 @@ extension String {
     return field + "\""
   }
 }
+
+extension String {
+  /// Text that others wrote as one field: an apostrophe stands before what a spreadsheet would take for a formula.
+  var csvText: String {
+    guard let first = unicodeScalars.first, "=+-@\t\r".unicodeScalars.contains(first) else { return csvField }
+    return ("'" + self).csvField
+  }
+}

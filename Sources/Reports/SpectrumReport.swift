@@ -117,7 +117,7 @@ public struct SpectrumReport: JSONReport {
       var sum = 0.0
       for (index, value) in target.singularValues.enumerated() {
         sum += value * value
-        text += "\(target.name.csvField),\(index + 1),\(value),\(total > 0 ? sum / total : 0)\n"
+        text += "\(target.name.csvText),\(index + 1),\(value),\(total > 0 ? sum / total : 0)\n"
       }
     }
     return text

@@ -13,9 +13,13 @@ public final class MappedFile: @unchecked Sendable {
   public let count: Int
   private let base: UnsafeMutableRawPointer?
   private let descriptor: Int32
+  private var registration: Interruption.Token?
 
   /// - Throws: `SafetensorsError`: `missing`, `notAFile` or `system`.
-  public init(path: String) throws(SafetensorsError) {
+  public convenience init(path: String) throws(SafetensorsError) { try self.init(path: path, isInput: true) }
+
+  /// - Parameter isInput: whether the file must stay the same until the outputs that are made from it have their names.
+  package init(path: String, isInput: Bool) throws(SafetensorsError) {
     // Opening a pipe would wait for somebody to write into it.
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else {
@@ -37,6 +41,7 @@ public final class MappedFile: @unchecked Sendable {
     count = Int(status.st_size)
     guard count > 0 else {
       base = nil
+      if isInput { InputFiles.opened(path, descriptor, status) }
       return
     }
     guard let mapping = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), mapping != MAP_FAILED else {
@@ -45,9 +50,13 @@ public final class MappedFile: @unchecked Sendable {
       throw SafetensorsError(.system(operation: "map", reason: reason), path: path)
     }
     base = mapping
+    if isInput { InputFiles.opened(path, descriptor, status) }
+    registration = Interruption.registerMapping(path, UnsafeRawBufferPointer(start: mapping, count: count))
   }
 
   deinit {
+    InputFiles.closed(descriptor)
+    if let registration { Interruption.forgetMapping(registration) }
     if let base { munmap(base, count) }
     close(descriptor)
   }

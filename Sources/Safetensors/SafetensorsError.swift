@@ -6,6 +6,8 @@ public struct SafetensorsError: Error, CustomStringConvertible {
     case missing
     case notAFile
     case system(operation: String, reason: String)
+    /// While it was read.
+    case changed
     case tooShort(bytes: Int)
     case html
     case pointer
@@ -21,6 +23,8 @@ public struct SafetensorsError: Error, CustomStringConvertible {
     case metadata(reason: String)
     case exists
     case folderExists
+    /// The output is one of the command's own inputs.
+    case isInput
     case noSpace(needed: Int, available: Int)
     case notWritable(reason: String)
     case verification(tensor: String)
@@ -42,6 +46,8 @@ public struct SafetensorsError: Error, CustomStringConvertible {
     case .missing: "no such file"
     case .notAFile: "is not a regular file"
     case .system(let operation, let reason): "cannot \(operation): \(reason)"
+    case .changed:
+      "expected it to stay the same, found that it changed while it was read; hint: wait until it is complete, and begin anew"
     case .tooShort(let bytes):
       "header: expected at least 8 bytes, found \(bytes); hint: the download stopped early, fetch it again"
     case .html:
@@ -68,6 +74,7 @@ public struct SafetensorsError: Error, CustomStringConvertible {
     case .metadata(let reason): "__metadata__: \(reason)"
     case .exists: "exists already; hint: --force overwrites it"
     case .folderExists: "exists already; hint: a folder is never replaced, give a new name"
+    case .isInput: "cannot create: it is read by the same command; hint: give the output another name"
     case .noSpace(let needed, let available):
       "disk: expected \(ByteCount(needed)) free, found \(ByteCount(available)); hint: free some or write elsewhere"
     case .notWritable(let reason): "cannot create: \(reason)"

@@ -8,14 +8,21 @@ public import Tensors
 /// the checksum taken when it was handed over.
 public final class SafetensorsWriter: Sendable {
   public let layout: SafetensorsLayout
-  private let file: TemporaryFile
+  /// What is written, for a commit together with others.
+  package let file: TemporaryFile
   private let headCount: Int
   private let digests: Digests
 
-  /// - Throws: `SafetensorsError`: `exists` or `notWritable`.
-  public init(layout: SafetensorsLayout, destination: String, overwriting: Bool) throws(SafetensorsError) {
-    self.layout = layout
-    file = try TemporaryFile(for: destination, overwriting: overwriting)
+  /// - Throws: `SafetensorsError`: `exists`, `isInput` or `notWritable`.
+  public convenience init(
+    layout: SafetensorsLayout, destination: String, overwriting: Bool
+  ) throws(SafetensorsError) {
+    self.init(layout: layout, file: try TemporaryFile(for: destination, overwriting: overwriting))
+  }
+
+  /// Writes into a file that is there already, and empty.
+  public init(layout: SafetensorsLayout, file: TemporaryFile) {
+    (self.layout, self.file) = (layout, file)
     headCount = layout.head().count
     digests = Digests()
   }

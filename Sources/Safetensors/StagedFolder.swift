@@ -1,4 +1,4 @@
-import FoundationEssentials
+import CFiles
 
 #if canImport(Glibc)
   import Glibc
@@ -10,117 +10,159 @@ import FoundationEssentials
 ///
 /// Files are made in a hidden sibling; `commit` renames it into place in one step. If the value goes away before, or the
 /// process is interrupted, the sibling is removed with all that is in it. A folder that exists is replaced only where that is
-/// asked for, and stays until the new one is complete.
-public final class StagedFolder {
+/// asked for, and stays until the new one is complete: then both change places in one step, where the file system can do so.
+/// What else was in it is in the new one too.
+public final class StagedFolder: @unchecked Sendable {
+  // Sendable: only its owner makes files and commits; files keep it alive from other threads.
+
   /// Where the files go until `commit`.
   public let path: String
-  private let destination: String
-  private let isReplacing: Bool
-  private var contents: [(path: String, registration: Int)] = []
+  /// As the user wrote it, for messages.
+  let name: String
+  package let destination: String
+  /// Files of a folder at the destination that go away with it, by their paths in it; `nil` when there is none.
+  let replaced: Set<String>?
+  /// Of the command's inputs those that may go.
+  private let own: Set<String>
+  /// Whether the folder at the destination cannot be renamed, so that files are put into it.
+  let isInside: Bool
+  var contents: [(path: String, registration: Interruption.Token)] = []
   private var folders: Set<String> = [""]
+  /// Those made here, in order.
+  private(set) var files: [String] = []
   private var isOpen = true
+  /// Between `takePlace` and `settle`: what was replaced, and where it lies.
+  var kept: String?
+  var moved: [(file: String, kept: String?)] = []
+  var removed: [(file: String, kept: String)] = []
 
-  /// - Parameter isReplacing: whether a folder that exists at `destination` goes away when this one is complete.
-  /// - Throws: `SafetensorsError`: `folderExists` or `notWritable`.
-  public init(for destination: String, replacing isReplacing: Bool = false) throws(SafetensorsError) {
-    let destination = destination.hasSuffix("/") ? String(destination.dropLast()) : destination
-    self.isReplacing = isReplacing && Self.isFolder(destination)
-    if !self.isReplacing { try Self.checkDestination(destination) }
-    let slash = destination.lastIndex(of: "/")
-    let parent = slash.map { String(destination[...$0]) } ?? ""
-    let name = slash.map { String(destination[destination.index(after: $0)...]) } ?? destination
-    path = "\(parent).\(name).\(getpid()).partial"
-    self.destination = destination
+  /// - Parameters:
+  ///   - files: those of a folder at `destination` that go away when this one is complete, by their paths in it; `nil` when
+  ///     no folder may be replaced.
+  ///   - own: inputs of the same command that may be among these, because it works in place.
+  ///   - workshop: a folder on the same file system to make it in; `nil` for beside the destination.
+  /// - Throws: `SafetensorsError`: `folderExists`, `isInput` or `notWritable`.
+  public init(
+    for destination: String, replacing files: Set<String>? = nil, inPlaceOf own: Set<String> = [],
+    in workshop: String? = nil
+  ) throws(SafetensorsError) {
+    let place = try Self.checked(destination, replacing: files, inPlaceOf: own)
+    (name, self.destination, self.own) = (place.name, place.path, own)
+    replaced = place.isFolder ? files : nil
+    isInside = place.isFolder && Self.mustStay(place.path)
+    let lastName = Destination.lastName(of: place.path)
+    path = Destination.temporaryPath(
+      beside: isInside ? "\(place.path)/\(lastName)" : workshop.map { "\($0)/\(lastName)" } ?? place.path)
     try make(path)
   }
 
-  /// Fails early, before any work, when the destination cannot be made.
-  public static func checkDestination(_ path: String) throws(SafetensorsError) {
-    let path = path.hasSuffix("/") ? String(path.dropLast()) : path
-    guard access(path, F_OK) != 0 else { throw SafetensorsError(.folderExists, path: path) }
-    try TemporaryFile.checkDestination(path, overwriting: false)
+  /// Whether a folder is better not renamed, or cannot be: somebody is in it, or it holds much that is not replaced.
+  private static func mustStay(_ folder: String) -> Bool {
+    let parent = Destination.folder(of: folder)
+    if access(parent.isEmpty ? "." : parent, W_OK) != 0 || files_is_mounted(folder) != 0 { return true }
+    guard let real = realpath(folder, nil), let current = realpath(".", nil) else { return true }
+    defer {
+      free(real)
+      free(current)
+    }
+    if "\(String(cString: current))/".hasPrefix("\(String(cString: real))/") { return true }
+    return FolderEntry.all(below: folder, most: 4096) == nil
   }
 
-  /// The full path for a file at `relativePath`, whose folders are made.
-  public func place(for relativePath: String) throws(SafetensorsError) -> String {
+  /// Fails early, before any work, when the destination cannot be made, or be replaced.
+  public static func checkDestination(
+    _ path: String, replacing files: Set<String>? = nil, inPlaceOf own: Set<String> = []
+  ) throws(SafetensorsError) {
+    _ = try checked(path, replacing: files, inPlaceOf: own)
+  }
+
+  private static func checked(
+    _ path: String, replacing files: Set<String>?, inPlaceOf own: Set<String>
+  ) throws(SafetensorsError) -> Destination {
+    var path = path
+    while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+    let place = try Destination(path)
+    guard place.status != nil else {
+      try TemporaryFile.checkDestination(path, overwriting: false)
+      return place
+    }
+    guard place.isFolder, let files else { throw SafetensorsError(.folderExists, path: path) }
+    let parent = Destination.folder(of: place.path)
+    guard access(parent.isEmpty ? "." : parent, W_OK) == 0 || access(place.path, W_OK) == 0 else {
+      throw SafetensorsError(.notWritable(reason: systemReason()), path: path)
+    }
+    try checkReplaced(files, in: place.path, name: path, inPlaceOf: own)
+    return place
+  }
+
+  private static func checkReplaced(
+    _ files: Set<String>, in folder: String, name: String, inPlaceOf own: Set<String>
+  ) throws(SafetensorsError) {
+    for file in files.sorted() {
+      var status = stat()
+      guard lstat("\(folder)/\(file)", &status) == 0 else { continue }
+      guard status.st_mode & S_IFMT != S_IFLNK else {
+        throw SafetensorsError(.notWritable(reason: "it is a symbolic link"), path: "\(name)/\(file)")
+      }
+      guard status.st_mode & S_IFMT == S_IFREG else {
+        throw SafetensorsError(.notWritable(reason: "it exists and is not a regular file"), path: "\(name)/\(file)")
+      }
+      try TemporaryFile.requireNoInput("\(folder)/\(file)", name: "\(name)/\(file)", inPlaceOf: own)
+    }
+  }
+
+  /// A file at `relativePath`, whose folders are made. It has its name in the folder from the beginning.
+  public func file(_ relativePath: String) throws(SafetensorsError) -> TemporaryFile {
     let parts = relativePath.split(separator: "/")
     for count in 1..<max(parts.count, 1) {
       let folder = parts.prefix(count).joined(separator: "/")
       if folders.insert(folder).inserted { try make("\(path)/\(folder)") }
     }
-    let file = "\(path)/\(relativePath)"
-    contents.append((file, Interruption.register(file)))
+    var status = stat()
+    let isReplacing = replaced != nil && lstat("\(destination)/\(relativePath)", &status) == 0
+    let file = try TemporaryFile(
+      in: self, at: "\(path)/\(relativePath)", name: "\(name)/\(relativePath)",
+      permissions: isReplacing ? Permissions(status) : nil)
+    files.append(relativePath)
+    contents.append((file.path, Interruption.register(file.path)))
     return file
   }
 
   /// Syncs the folder and gives it its name.
-  public func commit() throws(SafetensorsError) {
-    let descriptor = open(path, O_RDONLY | O_DIRECTORY)
-    if descriptor >= 0 {
-      fsync(descriptor)
-      close(descriptor)
-    }
-    if isReplacing {
-      try Self.move(path, to: destination)
-    } else {
-      try Self.checkDestination(destination)
-      guard rename(path, destination) == 0 else {
-        throw SafetensorsError(.notWritable(reason: systemReason()), path: destination)
-      }
-    }
-    isOpen = false
-    for item in contents { Interruption.forget(item.registration) }
-  }
-
-  /// Moves a folder into the place of another, or where nothing is.
-  ///
-  /// The other one is moved aside, beside `folder`; it comes back when the move fails, and is removed after it.
-  ///
-  /// - Parameter folder: on the file system of `destination`.
-  /// - Throws: `SafetensorsError.notWritable`.
-  public static func move(_ folder: String, to destination: String) throws(SafetensorsError) {
-    let aside = folder + ".old"
-    // What a run left there that was killed; it had a successor by then.
-    if access(destination, F_OK) == 0 { try remove(aside) }
-    let isReplacing = rename(destination, aside) == 0
-    guard isReplacing || errno == ENOENT, rename(folder, destination) == 0 else {
-      let reason = systemReason()
-      if isReplacing { rename(aside, destination) }
-      throw SafetensorsError(.notWritable(reason: reason), path: destination)
-    }
-    if isReplacing { try remove(aside) }
-  }
-
-  /// Removes a folder with all that is in it, if it is there.
-  private static func remove(_ folder: String) throws(SafetensorsError) {
-    do {
-      try FileManager.default.removeItem(atPath: folder)
-    } catch {
-      guard access(folder, F_OK) == 0 else { return }
-      throw SafetensorsError(.notWritable(reason: "\(folder) cannot be removed"), path: folder)
-    }
-  }
-
-  private static func isFolder(_ path: String) -> Bool {
-    var status = stat()
-    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
-  }
+  public func commit() throws(SafetensorsError) { try Publication.publish([self]) }
 
   deinit {
     guard isOpen else { return }
-    for item in contents.reversed() {
-      if unlink(item.path) != 0 { rmdir(item.path) }
-      Interruption.forget(item.registration)
+    Interruption.uninterrupted {
+      for item in contents.reversed() {
+        if unlink(item.path) != 0 { rmdir(item.path) }
+        Interruption.forget(item.registration)
+      }
     }
   }
 
-  private func make(_ folder: String) throws(SafetensorsError) {
-    let registration = Interruption.register(folder)
-    guard mkdir(folder, 0o777) == 0 else {
+  func make(_ folder: String) throws(SafetensorsError) {
+    let (registration, reason) = Interruption.uninterrupted {
+      let registration = Interruption.register(folder)
+      guard mkdir(folder, 0o777) != 0 else { return (registration as Interruption.Token?, "") }
       let reason = systemReason()
       Interruption.forget(registration)
-      throw SafetensorsError(.notWritable(reason: reason), path: destination)
+      return (nil, reason)
     }
+    guard let registration else { throw SafetensorsError(.notWritable(reason: reason), path: name) }
     contents.append((folder, registration))
+  }
+
+  /// What is in it stays from now on.
+  func release() {
+    isOpen = false
+    for item in contents { Interruption.forget(item.registration) }
+    contents = []
+  }
+
+  /// Looks once more at what is replaced: inputs may have been opened since.
+  func checkReplaced() throws(SafetensorsError) {
+    guard let replaced else { return }
+    try Self.checkReplaced(replaced, in: destination, name: name, inPlaceOf: own)
   }
 }

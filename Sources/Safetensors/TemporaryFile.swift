@@ -1,4 +1,4 @@
-import Synchronization
+import CFiles
 
 #if canImport(Glibc)
   import Glibc
@@ -9,51 +9,112 @@ import Synchronization
 /// A file that appears under its name only when it is complete.
 ///
 /// Bytes go to a hidden sibling; `commit` syncs it and renames it into place in one step. If the value goes away
-/// before, or the process is interrupted, the sibling is removed and nothing else was touched.
+/// before, or the process is interrupted, the sibling is removed and nothing else was touched. A file that is replaced
+/// leaves its mode and, where this user may give it, its owner; of a symbolic link the file that it leads to is replaced.
 public final class TemporaryFile: @unchecked Sendable {
-  // Sendable: writes go to disjoint ranges by `pwrite`; the state is fixed at creation but for `isOpen`, which only
+  // Sendable: writes go to disjoint ranges by `pwrite`; the state is fixed at creation but for that of `commit`, which only
   // the owner's `commit` and `deinit` touch.
-  public let path: String
-  private let destination: String
-  private let overwrites: Bool
-  private static let serial = Atomic(0)
-  private let descriptor: Int32
-  private let registration: Int
-  private var isOpen = true
 
-  /// - Parameter overwriting: whether a file that exists at `destination` may be replaced.
-  /// - Throws: `SafetensorsError`: `exists` or `notWritable`.
-  public init(for destination: String, overwriting: Bool) throws(SafetensorsError) {
-    try Self.checkDestination(destination, overwriting: overwriting)
-    let slash = destination.lastIndex(of: "/")
-    let folder = slash.map { String(destination[...$0]) } ?? ""
-    let name = slash.map { String(destination[destination.index(after: $0)...]) } ?? destination
-    // The number keeps two writers of one process apart.
-    path = "\(folder).\(name).\(getpid())-\(Self.serial.wrappingAdd(1, ordering: .relaxed).newValue).partial"
-    self.destination = destination
-    overwrites = overwriting
-    registration = Interruption.register(path)
-    descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else {
-      Interruption.forget(registration)
-      isOpen = false
-      throw SafetensorsError(.notWritable(reason: systemReason()), path: destination)
+  /// Where the bytes are until `commit`.
+  public let path: String
+  /// As the user wrote it, for messages.
+  private let name: String
+  package let destination: String
+  private let overwrites: Bool
+  /// Of the command's inputs those that this file may replace.
+  private let own: Set<String>
+  private let permissions: Permissions?
+  /// Has the file from the beginning, under its name.
+  private let folder: StagedFolder?
+  private let descriptor: Int32
+  private let registration: Interruption.Token
+  private var isOpen = true
+  /// Where the replaced file lies between `takePlace` and `settle`; `nil` when none is kept.
+  private var kept: String?
+
+  /// - Parameters:
+  ///   - overwriting: whether a file that exists at `destination` may be replaced.
+  ///   - own: inputs of the same command that may be replaced all the same, because it works in place.
+  /// - Throws: `SafetensorsError`: `exists`, `isInput` or `notWritable`.
+  public convenience init(
+    for destination: String, overwriting: Bool, inPlaceOf own: Set<String> = []
+  ) throws(SafetensorsError) {
+    let place = try Self.checked(destination, overwriting: overwriting, inPlaceOf: own)
+    try self.init(
+      name: destination, destination: place.path, overwrites: overwriting, own: own,
+      permissions: place.status.map(Permissions.init), folder: nil)
+  }
+
+  /// A file of a folder that is in the making.
+  ///
+  /// - Parameter permissions: of the file that it replaces.
+  convenience init(
+    in folder: StagedFolder, at path: String, name: String, permissions: Permissions?
+  ) throws(SafetensorsError) {
+    try self.init(
+      name: name, destination: path, overwrites: false, own: [], permissions: permissions, folder: folder)
+  }
+
+  private init(
+    name: String, destination: String, overwrites: Bool, own: Set<String>, permissions: Permissions?,
+    folder: StagedFolder?
+  ) throws(SafetensorsError) {
+    (self.name, self.destination, self.overwrites, self.own) = (name, destination, overwrites, own)
+    (self.permissions, self.folder) = (permissions, folder)
+    // Whoever may not read the old file may not read the new one meanwhile.
+    let mode: mode_t = permissions == nil ? 0o666 : 0o600
+    while true {
+      let path = folder == nil ? Destination.temporaryPath(beside: destination) : destination
+      let (descriptor, registration, reason) = Interruption.uninterrupted {
+        let registration = Interruption.register(path)
+        let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
+        let reason = errno
+        if descriptor < 0 { Interruption.forget(registration) }
+        return (descriptor, registration, reason)
+      }
+      if descriptor < 0, reason == EEXIST, folder == nil { continue }
+      guard descriptor >= 0 else {
+        throw SafetensorsError(.notWritable(reason: String(cString: strerror(reason))), path: name)
+      }
+      (self.path, self.descriptor, self.registration) = (path, descriptor, registration)
+      return
     }
   }
 
   /// Fails early, before any work, when the destination cannot be written.
-  public static func checkDestination(_ path: String, overwriting: Bool) throws(SafetensorsError) {
-    var status = stat()
-    if stat(path, &status) == 0 {
+  public static func checkDestination(
+    _ path: String, overwriting: Bool, inPlaceOf own: Set<String> = []
+  ) throws(SafetensorsError) {
+    _ = try checked(path, overwriting: overwriting, inPlaceOf: own)
+  }
+
+  private static func checked(
+    _ path: String, overwriting: Bool, inPlaceOf own: Set<String>
+  ) throws(SafetensorsError) -> Destination {
+    let place = try Destination(path)
+    if let status = place.status {
       guard status.st_mode & S_IFMT == S_IFREG else {
         throw SafetensorsError(.notWritable(reason: "it exists and is not a regular file"), path: path)
       }
       guard overwriting else { throw SafetensorsError(.exists, path: path) }
+      try requireNoInput(place.path, name: path, inPlaceOf: own)
     }
-    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
-    guard access(folder, W_OK) == 0 else {
-      throw SafetensorsError(.notWritable(reason: "\(folder): \(systemReason())"), path: path)
+    let folder = Destination.folder(of: place.path)
+    guard access(folder.isEmpty ? "." : folder, W_OK) == 0 else {
+      throw SafetensorsError(.notWritable(reason: "\(folder.isEmpty ? "." : folder): \(systemReason())"), path: path)
     }
+    return place
+  }
+
+  /// Refuses to replace an input of the same command.
+  static func requireNoInput(_ path: String, name: String, inPlaceOf own: Set<String>) throws(SafetensorsError) {
+    guard InputFiles.contains(fileAt: path), !own.contains(where: { isSame($0, path) }) else { return }
+    throw SafetensorsError(.isInput, path: name)
+  }
+
+  private static func isSame(_ path: String, _ other: String) -> Bool {
+    var one = stat(), two = stat()
+    return stat(path, &one) == 0 && stat(other, &two) == 0 && InputFiles.Place(one) == InputFiles.Place(two)
   }
 
   /// Writes all of `bytes` at `offset`. Threads may write different ranges at the same time.
@@ -63,7 +124,7 @@ public final class TemporaryFile: @unchecked Sendable {
       let count = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(offset + done))
       guard count > 0 else {
         if count < 0, errno == EINTR { continue }
-        throw SafetensorsError(.system(operation: "write", reason: systemReason()), path: destination)
+        throw SafetensorsError(.system(operation: "write", reason: systemReason()), path: name)
       }
       done += count
     }
@@ -72,35 +133,83 @@ public final class TemporaryFile: @unchecked Sendable {
   /// Waits until everything written so far is on the disk.
   package func sync() throws(SafetensorsError) {
     guard fsync(descriptor) == 0 else {
-      throw SafetensorsError(.system(operation: "sync", reason: systemReason()), path: destination)
+      throw SafetensorsError(.system(operation: "sync", reason: systemReason()), path: name)
     }
   }
 
-  /// Syncs the file to the disk and gives it its name.
+  /// Syncs the file to the disk and gives it its name. A file of a folder gets it with the folder.
   public func commit() throws(SafetensorsError) {
-    try sync()
-    // Another process may have made the file since the first look; a link never replaces one.
-    if !overwrites, link(path, destination) != 0 {
-      // Some file systems have no links; there a second look must do.
-      let hasNoLinks = [EPERM, ENOTSUP, EOPNOTSUPP, ENOSYS].contains(errno)
-      guard hasNoLinks, access(destination, F_OK) != 0, rename(path, destination) == 0 else {
-        throw SafetensorsError(errno == EEXIST ? .exists : .notWritable(reason: systemReason()), path: destination)
-      }
-    } else if overwrites {
-      guard rename(path, destination) == 0 else {
-        throw SafetensorsError(.notWritable(reason: systemReason()), path: destination)
-      }
-    }
-    finish()
+    guard folder != nil else { return try Publication.publish([self]) }
+    try prepare()
+    finish(keepingFile: true)
   }
 
-  deinit { finish() }
+  deinit { finish(keepingFile: false) }
 
-  private func finish() {
+  private func finish(keepingFile: Bool) {
     guard isOpen else { return }
     isOpen = false
     close(descriptor)
-    unlink(path)
-    Interruption.forget(registration)
+    Interruption.uninterrupted {
+      if !keepingFile { unlink(path) }
+      Interruption.forget(registration)
+    }
+  }
+}
+
+extension TemporaryFile: Unpublished {
+  package func prepare() throws(SafetensorsError) {
+    if overwrites { try Self.requireNoInput(destination, name: name, inPlaceOf: own) }
+    permissions?.apply(to: descriptor)
+    try sync()
+  }
+
+  package func takePlace(isAlone: Bool) throws(SafetensorsError) {
+    guard overwrites else { return try takeNewPlace() }
+    if isAlone || access(destination, F_OK) != 0 {
+      guard rename(path, destination) == 0 else { throw failure() }
+    } else if files_exchange(path, destination) == 0 {
+      kept = path
+    } else {
+      let aside = Destination.temporaryPath(beside: destination)
+      guard rename(destination, aside) == 0 else { throw failure() }
+      guard rename(path, destination) == 0 else {
+        let error = failure()
+        rename(aside, destination)
+        throw error
+      }
+      kept = aside
+    }
+  }
+
+  /// Another process may have made the file since the first look; a link never replaces one.
+  private func takeNewPlace() throws(SafetensorsError) {
+    if link(path, destination) == 0 {
+      unlink(path)
+      return
+    }
+    // Some file systems have no links; there a second look must do.
+    let hasNoLinks = [EPERM, ENOTSUP, EOPNOTSUPP, ENOSYS].contains(errno)
+    guard hasNoLinks, access(destination, F_OK) != 0, rename(path, destination) == 0 else { throw failure() }
+  }
+
+  private func failure() -> SafetensorsError {
+    SafetensorsError(errno == EEXIST ? .exists : .notWritable(reason: systemReason()), path: name)
+  }
+
+  package func giveBack() {
+    if let kept, kept == path {
+      _ = files_exchange(path, destination)
+    } else {
+      rename(destination, path)
+      if let kept { rename(kept, destination) }
+    }
+    kept = nil
+  }
+
+  package func settle() {
+    if let kept { unlink(kept) }
+    kept = nil
+    finish(keepingFile: false)
   }
 }

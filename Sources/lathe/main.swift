@@ -1,3 +1,4 @@
 import Commands
 
+Lathe.prepareProcess()
 Lathe.main()

@@ -10,6 +10,7 @@ lathe=$(realpath "$1")
 shift
 cd "$(dirname "$0")/../.."
 source Tests/prepare.sh
+command -v strace >/dev/null 2>&1 || install_packages strace
 prepare_interop_python
 work=$(mktemp -d "${TMPDIR:-/tmp}/lathe-cases.XXXXXX")
 trap 'rm -rf "$work"' EXIT

@@ -175,9 +175,21 @@ import Testing
     let manifest = try fixture.manifest(rows: 3)
     #expect(try fixture.run(manifest).status == 0)
     try FileManager.default.removeItem(atPath: "\(fixture.output)/a")
-    try fixture.folder.write(Array("{}".utf8), to: "audits/b/report.json")
+    try fixture.folder.write(Array((fixture.text("b/report.json") + "\n").utf8), to: "audits/b/report.json")
     #expect(try fixture.run(manifest, ["--json"]).resumed == ["c"])
     #expect(try fixture.run(manifest, ["--json"]).resumed == ["a", "b", "c"])
+  }
+
+  @Test("a row's folder whose report is of something else is left alone")
+  func otherReport() throws {
+    let fixture = try AuditBatchFixture()
+    let manifest = try fixture.manifest(rows: 2)
+    #expect(try fixture.run(manifest).status == 0)
+    try fixture.folder.write(Array("{}".utf8), to: "audits/b/report.json")
+    let run = try fixture.run(manifest)
+    #expect(run.status == 2)
+    #expect(run.output.contains("b: not audited: \(fixture.output)/b: report.json: expected the report of an audit"))
+    #expect(try fixture.text("b/report.json") == "{}")
   }
 
   @Test("a row that could not be audited is tried again, and its earlier report stays until there is a new one")

@@ -26,8 +26,7 @@ import Testing
     try write("world", to: file, at: 6)
     try write("hello ", to: file)
     let unfinished = try folder.names
-    #expect(
-      unfinished.count == 1 && unfinished[0].hasPrefix(".out.\(getpid())-") && unfinished[0].hasSuffix(".partial"))
+    #expect(unfinished.count == 1 && unfinished[0].hasPrefix(".out.") && unfinished[0].hasSuffix(".partial"))
     try file.commit()
     #expect(try folder.names == ["out"])
     #expect(try folder.bytes(of: "out") == Array("hello world".utf8))
@@ -115,6 +114,72 @@ import Testing
       message { _ = try TemporaryFile(for: folder.file("out"), overwriting: false) }
         == "\(folder.file("out")): cannot create: \(folder.path)/: Permission denied")
     #expect(try folder.names.isEmpty)
+  }
+
+  @Test("a file that is replaced leaves its mode, read-only too, and its link", arguments: [0o600, 0o444, 0o640])
+  func permissions(mode: Int) throws {
+    let folder = try TemporaryFolder(), path = try folder.write([1], to: "blob"), link = folder.file("out")
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "blob")
+    chmod(path, mode_t(mode))
+    let file = try TemporaryFile(for: link, overwriting: true)
+    try write("new", to: file)
+    try file.commit()
+    var status = stat()
+    #expect(stat(path, &status) == 0 && Int(status.st_mode & 0o777) == mode)
+    #expect(try FileManager.default.destinationOfSymbolicLink(atPath: link) == "blob")
+    #expect(try folder.names.sorted() == ["blob", "out"] && folder.bytes(of: "blob") == Array("new".utf8))
+  }
+
+  @Test("links that lead nowhere, and the system's own names, are refused")
+  func otherNames() throws {
+    let folder = try TemporaryFolder(), link = folder.file("out")
+    try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: "none")
+    for overwriting in [false, true] {
+      #expect(
+        message { try TemporaryFile.checkDestination(link, overwriting: overwriting) }
+          == "\(link): cannot create: it is a symbolic link that leads nowhere")
+      #expect(
+        message { try TemporaryFile.checkDestination("/dev/stdout", overwriting: overwriting) }
+          == "/dev/stdout: cannot create: expected a file's name, found one of the system's")
+    }
+  }
+
+  @Test("a name as long as the system allows has room for an unfinished one")
+  func longName() throws {
+    let folder = try TemporaryFolder(), name = String(repeating: "ü", count: 127)
+    let file = try TemporaryFile(for: folder.file(name), overwriting: false)
+    try write("x", to: file)
+    try file.commit()
+    #expect(try folder.names == [name])
+  }
+
+  // MARK: Several
+
+  @Test("several files get their names together, or none does", arguments: [true, false])
+  func together(exists: Bool) throws {
+    let folder = try TemporaryFolder()
+    for name in ["one", "two"] where exists { try folder.write([1], to: name) }
+    func files() throws -> [TemporaryFile] {
+      try ["one", "two"].map { name in
+        let file = try TemporaryFile(for: folder.file(name), overwriting: exists)
+        try write("new", to: file)
+        return file
+      }
+    }
+    // The second cannot be given: a folder has come to stand there.
+    do {
+      let pair = try files()
+      if exists { try FileManager.default.removeItem(atPath: folder.file("two")) }
+      try FileManager.default.createDirectory(atPath: folder.file("two/x"), withIntermediateDirectories: true)
+      #expect(message { try Publication.publish(pair) } != nil)
+    }
+    #expect(try folder.names.sorted() == (exists ? ["one", "two"] : ["two"]))
+    if exists { #expect(try folder.bytes(of: "one") == [1]) }
+    try FileManager.default.removeItem(atPath: folder.file("two"))
+    if exists { try folder.write([1], to: "two") }
+    try Publication.publish(try files())
+    #expect(try folder.names.sorted() == ["one", "two"])
+    for name in ["one", "two"] { #expect(try folder.bytes(of: name) == Array("new".utf8)) }
   }
 
   @Test("many files at once are all cleaned up")

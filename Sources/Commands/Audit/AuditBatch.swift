@@ -94,22 +94,26 @@ struct AuditBatch {
   ) throws -> AuditBatchReport.Row {
     let start = ContinuousClock.now
     func failure(_ error: any Error) -> AuditBatchReport.Row {
-      AuditBatchReport.Row(name: row.name, error: "\(error)", seconds: (.now - start) / .seconds(1))
+      AuditBatchReport.Row(name: row.name, error: "\(error.cause)", seconds: (.now - start) / .seconds(1))
     }
+    InputFiles.beginAnew()
     do { try folder.checkPlace(of: row.name, overwriting: command.force) } catch { return failure(error) }
     // Looked at beforehand: what changes meanwhile is audited again by the next run.
     let inputs = AuditRowInputs(row.pair, command: command)
     let (report, result): (AuditReport, AuditResult)
     do {
       (report, result) = try command.measure(command.plan(of: row.pair), earlier: earlier, known: known)
+      try InputFiles.requireUnchanged()
+      InputFiles.beginAnew()
     } catch {
       let failed = failure(error)
+      InputFiles.beginAnew()
       try folder.note(failed, inputs: inputs)
       return failed
     }
-    let complete = try working.write(report, result)
+    let complete = try folder.output(of: row.name, in: working).completed(report, result)
     var done = AuditBatchReport.Row(name: row.name, report: report, seconds: (.now - start) / .seconds(1))
-    done.report = folder.reportFile(in: complete).map { "\(row.name)/\($0)" }
+    done.report = folder.reportFile(in: complete.path).map { "\(row.name)/\($0)" }
     try folder.publish(complete, done, inputs: inputs)
     return done
   }

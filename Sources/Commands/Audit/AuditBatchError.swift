@@ -25,6 +25,10 @@ struct AuditBatchError: Error, CustomStringConvertible {
     case noPairs(folder: String)
     /// The output has something of that name which no such run wrote.
     case foreign
+    /// A folder to be replaced has a file that no audit wrote.
+    case foreignFile(String)
+    /// A folder to be replaced has a `report.json` that no audit wrote.
+    case noReport
     case busy
   }
 
@@ -71,6 +75,9 @@ struct AuditBatchError: Error, CustomStringConvertible {
     case .noPairs(let folder): "expected a folder \(folder) with files, found none"
     case .foreign:
       "expected no such folder or the report of an earlier run, found another; hint: --force replaces reports"
+    case .foreignFile(let name):
+      "\(name): expected only the files of an earlier report, found another; hint: move it elsewhere, or give a new name"
+    case .noReport: "report.json: expected the report of an audit, found something else; hint: give a new name"
     case .busy: "another run works on this shard; hint: --shard divides the rows among several"
     }
   }
@@ -78,7 +85,7 @@ struct AuditBatchError: Error, CustomStringConvertible {
   var exitCode: Int32 {
     switch kind {
     case .noPairs: 66
-    case .foreign, .busy: 73
+    case .foreign, .foreignFile, .noReport, .busy: 73
     default: 65
     }
   }

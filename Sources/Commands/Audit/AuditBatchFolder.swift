@@ -40,16 +40,15 @@ struct AuditBatchFolder {
     return isWhole ? record.row : nil
   }
 
-  /// Fails when a row's folder is there and no run of this kind wrote it.
+  /// Fails when a row's folder is there and no run of this kind wrote it, or when something else has come into it.
   ///
   /// - Parameter overwriting: whether the report of any audit may be replaced.
   func checkPlace(of name: String, overwriting: Bool) throws {
     let place = "\(path)/\(name)"
-    guard FileManager.default.fileExists(atPath: place),
-      !FileManager.default.fileExists(atPath: recordFile(of: name)),
-      !(overwriting && FileManager.default.fileExists(atPath: "\(place)/report.json"))
-    else { return }
-    throw AuditBatchError(.foreign, path: place)
+    guard FileManager.default.fileExists(atPath: place) else { return }
+    guard overwriting || FileManager.default.fileExists(atPath: recordFile(of: name)),
+      try AuditOutput.files(ofReportIn: place) != nil
+    else { throw AuditBatchError(.foreign, path: place) }
   }
 
   /// Notes that a row could not be audited. A report of an earlier run stays, but does not count as a result any more.
@@ -57,12 +56,16 @@ struct AuditBatchFolder {
     try write(AuditRowRecord(inputs: inputs, row: row, reportHash: nil))
   }
 
-  /// Puts a row's report in the place of an earlier one.
-  ///
-  /// - Parameter report: a folder on the same file system, which is moved.
-  func publish(_ report: String, _ row: AuditBatchReport.Row, inputs: AuditRowInputs) throws {
-    try write(AuditRowRecord(inputs: inputs, row: row, reportHash: reportHash(in: report)))
-    try StagedFolder.move(report, to: "\(path)/\(row.name)")
+  /// Where a row's report goes, in the place of an earlier one.
+  func output(of name: String, in workshop: AuditWorkingFolder) throws -> AuditOutput {
+    try AuditOutput("\(path)/\(name)", overwriting: true, in: workshop.path)
+  }
+
+  /// Gives a row's report its name.
+  func publish(_ report: StagedFolder, _ row: AuditBatchReport.Row, inputs: AuditRowInputs) throws {
+    let record = try file(
+      of: AuditRowRecord(inputs: inputs, row: row, reportHash: reportHash(in: report.path)))
+    try Publication.publish([record, report])
   }
 
   /// The report for people in a row's folder, by its name.
@@ -72,12 +75,14 @@ struct AuditBatchFolder {
 
   private func recordFile(of name: String) -> String { "\(records)/\(name).json" }
 
-  private func write(_ record: AuditRowRecord) throws {
-    try writeSideFile(record.jsonText(), to: recordFile(of: record.row.name), overwriting: true)
+  private func write(_ record: AuditRowRecord) throws { try file(of: record).commit() }
+
+  private func file(of record: AuditRowRecord) throws -> TemporaryFile {
+    try sideFile(record.jsonText(), for: recordFile(of: record.row.name), overwriting: true)
   }
 
   private func reportHash(in folder: String) -> String? {
-    (try? MappedFile(path: "\(folder)/report.json")).map { ContentHash.sha256($0.bytes) }
+    (try? MappedFile(path: "\(folder)/report.json", isInput: false)).map { ContentHash.sha256($0.bytes) }
   }
 
   // MARK: Folders
@@ -97,44 +102,52 @@ struct AuditBatchFolder {
 
 /// Where a shard makes its reports, until they are complete. Only one run at a time has it; when it ends nothing is left.
 final class AuditWorkingFolder {
-  private let path: String
+  let path: String
   private let lock: Int32
-  private var registrations: [Int] = []
+  private let registrations: [Interruption.Token]
 
   /// Takes the folder, and clears what a run left there that was killed.
   ///
   /// - Throws: `AuditBatchError.busy`, `SafetensorsError.notWritable`.
   init(in folder: AuditBatchFolder, shard: AuditShard?) throws {
-    let suffix = shard.map { "-\($0.fileText)" } ?? ""
-    path = "\(folder.path)/.working\(suffix)"
-    try AuditBatchFolder.make(path)
-    let file = "\(path)/lock"
-    lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
-    guard lock >= 0 else { throw SafetensorsError(.notWritable(reason: systemReason()), path: file) }
-    // A file system without locks is no reason to stop: they only catch a shard that is started twice.
-    var status = stat()
-    let isTaken = flock(lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK
-    guard !isTaken, fstat(lock, &status) == 0, status.st_nlink > 0 else {
-      close(lock)
-      throw AuditBatchError(.busy, path: folder.path)
-    }
-    registrations = [Interruption.register(path), Interruption.register(file)]
+    let path = "\(folder.path)/.working\(shard.map { "-\($0.fileText)" } ?? "")"
+    // A folder that is another run's must stay as it is: there is nothing to take back before it is this one's.
+    let lock = try Self.lock(path, output: folder.path)
+    (self.path, self.lock) = (path, lock)
+    registrations = [path, "\(path)/lock"].map { Interruption.register($0) }
     for name in try FileManager.default.contentsOfDirectory(atPath: path) where name != "lock" {
       try FileManager.default.removeItem(atPath: "\(path)/\(name)")
     }
   }
 
-  /// Writes a report, and returns its folder.
-  func write(_ report: AuditReport, _ result: AuditResult) throws -> String {
-    let place = "\(path)/report"
-    try AuditOutput(place, overwriting: false).write(report, result)
-    return place
+  /// - Returns: the lock's descriptor.
+  private static func lock(_ path: String, output: String) throws -> Int32 {
+    let file = "\(path)/lock"
+    while true {
+      try AuditBatchFolder.make(path)
+      let lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
+      if lock < 0, errno == ENOENT { continue }
+      guard lock >= 0 else { throw SafetensorsError(.notWritable(reason: systemReason()), path: file) }
+      // A file system without locks is no reason to stop: they only catch a shard that is started twice.
+      if flock(lock, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
+        close(lock)
+        throw AuditBatchError(.busy, path: output)
+      }
+      // The run that had it may have ended just now, and removed it.
+      var own = stat(), current = stat()
+      if fstat(lock, &own) == 0, stat(file, &current) == 0, own.st_ino == current.st_ino, own.st_dev == current.st_dev {
+        return lock
+      }
+      close(lock)
+    }
   }
 
   deinit {
-    unlink("\(path)/lock")
-    rmdir(path)
-    close(lock)
-    for registration in registrations { Interruption.forget(registration) }
+    Interruption.uninterrupted {
+      unlink("\(path)/lock")
+      rmdir(path)
+      close(lock)
+      for registration in registrations { Interruption.forget(registration) }
+    }
   }
 }

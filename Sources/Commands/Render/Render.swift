@@ -196,7 +196,10 @@ struct Render: LatheCommand {
 
   /// Size, and the picture to start from.
   private func placeStart(_ request: inout RenderRequest, reduction: Int) throws {
-    let image = try sampling.start.map { try PNGPicture(path: $0).image }
+    let image = try sampling.start.map { path in
+      InputFiles.note(path)
+      return try PNGPicture(path: path).image
+    }
     func rounded(_ extent: Int) -> Int { max(1, (extent + reduction / 2) / reduction) * reduction }
     let size =
       sampling.size ?? image.map { PictureSize(width: rounded($0.width), height: rounded($0.height)) }

@@ -3,6 +3,7 @@ import Diffusion
 import Foundation
 public import Kernels
 public import Prompts
+import Safetensors
 public import Sampling
 
 extension PromptStyle: ExpressibleByArgument {}
@@ -66,6 +67,7 @@ struct PromptOptions: ParsableArguments {
   /// A file's lines that are no comments.
   static func lines(of path: String) throws -> [String] {
     guard FileManager.default.fileExists(atPath: path) else { throw RenderError(.noPrompts, path: path) }
+    InputFiles.note(path)
     // Not `Data(contentsOf:)`, which wants a size and so reads no pipes.
     guard let file = FileHandle(forReadingAtPath: path), let data = try? file.readToEnd() ?? Data() else {
       throw RenderError(.unreadablePrompts, path: path)

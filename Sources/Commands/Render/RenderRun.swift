@@ -95,21 +95,22 @@ private func writePicture(_ image: RGBImage, texts: [PNGText], to path: String, 
 /// The picture that shows how far the work is, and goes away with it.
 private final class UnfinishedPicture {
   private let path: String
-  private let registration: Int
-  private var isShown = false
+  /// Once it is there: before that another's file may have the name.
+  private var registration: Interruption.Token?
 
-  init(path: String) {
-    self.path = path
-    registration = Interruption.register(path)
-  }
+  init(path: String) { self.path = path }
 
   func show(_ image: RGBImage) throws {
     try writePicture(image, texts: [], to: path, overwriting: true)
-    isShown = true
+    registration = registration ?? Interruption.register(path)
   }
 
   func remove() {
-    if isShown { unlink(path) }
-    Interruption.forget(registration)
+    guard let registration else { return }
+    Interruption.uninterrupted {
+      unlink(path)
+      Interruption.forget(registration)
+    }
+    self.registration = nil
   }
 }

@@ -3,12 +3,6 @@ import Checkpoints
 import FoundationEssentials
 import Safetensors
 
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
-
 /// Where the files of a converted adapter go: one file or folder, folders of their own for several PEFT adapters, and a
 /// file beside it for each textual inversion.
 struct ConvertPlaces {
@@ -16,7 +10,12 @@ struct ConvertPlaces {
   let embeddings: [String]
   /// The folder above several PEFT adapters.
   private let folder: String?
-  private let isNew: Bool
+  /// The folders of several in it.
+  private let parts: [String]
+  /// Inputs that may be replaced: a conversion of a file under its own name works in place.
+  private let own: Set<String>
+
+  var isSeveral: Bool { folder != nil }
 
   init(_ output: String, plan: ConvertPlan) throws {
     let root = output.hasSuffix("/") ? String(output.dropLast()) : output
@@ -36,33 +35,35 @@ struct ConvertPlaces {
     let stem = root.hasSuffix(".safetensors") ? root.dropping(suffix: ".safetensors") : root
     embeddings = plan.embeddings.map { "\(stem)-\($0.token.fileNamePart).safetensors" }
     folder = isSeveral ? root : nil
-    var isFolder = false
-    isNew = !(isSeveral && FileManager.default.fileExists(atPath: root, isDirectory: &isFolder) && isFolder)
+    parts = plan.parts.map(\.folder)
+    own = Set(plan.adapters.flatMap(\.ownFiles))
   }
 
   /// Fails early when something cannot be made, or exists and may not be replaced.
   func check(overwriting: Bool) throws {
     for file in embeddings { try TemporaryFile.checkDestination(file, overwriting: overwriting) }
-    if let folder, isNew {
-      guard !FileManager.default.fileExists(atPath: folder) else { throw MergingError(.needsFolder, path: folder) }
-      return try TemporaryFile.checkDestination(folder, overwriting: false)
+    guard let folder else {
+      for place in places { try place.check(overwriting: overwriting, inPlaceOf: own) }
+      return
     }
-    for place in places { try place.check(overwriting: overwriting) }
+    try OutputPlace.checkFolder(folder)
+    for file in replaced.sorted() where !overwriting && FileManager.default.fileExists(atPath: "\(folder)/\(file)") {
+      throw SafetensorsError(.exists, path: "\(folder)/\(file)")
+    }
+    try StagedFolder.checkDestination(folder, replacing: replaced, inPlaceOf: own)
   }
 
-  /// Makes the folders.
-  func prepare() throws {
-    if let folder, isNew {
-      guard mkdir(folder, 0o777) == 0 else {
-        throw SafetensorsError(.notWritable(reason: String(cString: strerror(errno))), path: folder)
-      }
+  /// Begins the files of each adapter.
+  func files(overwriting: Bool) throws -> [OutputFiles] {
+    guard let folder else {
+      return try places.map { try OutputFiles($0, overwriting: overwriting, inPlaceOf: own) }
     }
-    for place in places { try place.prepare() }
+    let staged = try StagedFolder(for: folder, replacing: replaced, inPlaceOf: own)
+    return try zip(places, parts).map { try OutputFiles($0, in: staged, part: $1) }
   }
 
-  /// Takes back folders in which nothing came to be.
-  func removeFoldersIfEmpty() {
-    for place in places { place.removeFolderIfEmpty() }
-    if let folder, isNew { rmdir(folder) }
+  /// What goes away in a folder of several adapters that exists.
+  private var replaced: Set<String> {
+    Set(parts.flatMap { part in OutputPlace.fileNames.map { "\(part)/\($0)" } })
   }
 }

@@ -27,23 +27,24 @@ extension ConvertPlan {
     let places = try ConvertPlaces(output, plan: self)
     try places.check(overwriting: overwriting)
     let hashes = try adapters.map(AdapterHashes.contentHash(of:))
-    try places.prepare()
-    defer { places.removeFoldersIfEmpty() }
-    var errors: [Double] = [], commits: [() throws -> Void] = [], bytes = 0
-    for (part, place) in zip(parts, places.places) {
+    var errors: [Double] = [], bytes = 0
+    let files = try places.files(overwriting: overwriting)
+    for (part, (place, files)) in zip(parts, zip(places.places, files)) {
       let layout = layout(part)
-      let writer = try SafetensorsWriter(layout: layout, destination: place.tensorFile, overwriting: overwriting)
       errors += try write(
-        part, to: writer, place, hashes: hashes, threads: threads, progress: progress)
+        part, to: SafetensorsWriter(layout: layout, file: files.tensors), place, hashes: hashes, threads: threads,
+        progress: progress)
       bytes += layout.fileCount
-      commits.append { try place.commit(writer, overwriting: overwriting) }
     }
+    var others: [any Unpublished] = []
     for (embedding, file) in zip(embeddings, places.embeddings) {
       let writer = try self.writer(embedding, to: file, hashes: hashes, overwriting: overwriting)
       bytes += writer.layout.fileCount
-      commits.append { try writer.commit() }
+      others.append(writer.file)
     }
-    for commit in commits { try commit() }
+    // Several adapters are in one folder, which has one name.
+    let outputs = try files.map { try $0.completed() }
+    try Publication.publish((places.isSeveral ? Array(outputs.prefix(1)) : outputs) + others)
     return ConvertResult(output: output, bytes: bytes, entries: entries { errors[$0] }, splitOut: places.embeddings)
   }
 

@@ -77,7 +77,9 @@ public struct MetadataEdit: Sendable {
   ///   - overwriting: whether an existing file may be replaced.
   /// - Throws: `SafetensorsError`.
   public func write(to output: String, overwriting: Bool) throws {
-    let writer = try SafetensorsWriter(layout: layout, destination: output, overwriting: overwriting)
+    let writer = SafetensorsWriter(
+      layout: layout,
+      file: try TemporaryFile(for: output, overwriting: overwriting, inPlaceOf: [file.path]))
     for entry in file.entries {
       for start in stride(from: 0, to: entry.range.count, by: 4 << 20) {
         let end = min(start + (4 << 20), entry.range.count)

@@ -117,7 +117,8 @@ extension AuditBatchReport.Row {
       checks.first { $0.name == measure.rawValue }?.value.map { "\($0)" } ?? ""
     }
     let fields =
-      [name, verdict ?? "", passed.map { "\($0)" } ?? ""] + values + [Numbers.fixed(seconds, 3), error ?? ""]
-    return fields.map(\.csvField).joined(separator: ",")
+      [name.csvText, verdict ?? "", passed.map { "\($0)" } ?? ""] + values
+      + [Numbers.fixed(seconds, 3), (error ?? "").csvText]
+    return fields.joined(separator: ",")
   }
 }

@@ -60,6 +60,9 @@ extension AuditReport {
   }
 
   private static func csv(_ head: [String], _ rows: [[String]]) -> String {
-    ([head] + rows).map { $0.map(\.csvField).joined(separator: ",") + "\n" }.joined()
+    ([head] + rows).map { $0.map { isNumber($0) ? $0 : $0.csvText }.joined(separator: ",") + "\n" }.joined()
   }
+
+  /// Numbers may begin with a sign.
+  private static func isNumber(_ field: String) -> Bool { Double(field) != nil }
 }

@@ -1,0 +1,227 @@
+import CFiles
+import FoundationEssentials
+
+#if canImport(Glibc)
+  import Glibc
+#else
+  import Darwin
+#endif
+
+extension StagedFolder: Unpublished {
+  package func prepare() throws(SafetensorsError) {
+    try checkReplaced()
+    if replaced != nil, !isInside { try carryOver() }
+    let isSynced =
+      Publication.sync(folder: path)
+      && FolderEntry.all(below: path).allSatisfy { $0.kind != .folder || Publication.sync(folder: $0.path) }
+    guard isSynced else { throw SafetensorsError(.system(operation: "sync", reason: systemReason()), path: name) }
+  }
+
+  // MARK: What stays
+
+  /// Puts everything that is not replaced into the new folder too: files as further names of the same ones, so that it costs
+  /// no room.
+  private func carryOver() throws(SafetensorsError) {
+    let entries = FolderEntry.all(below: destination)
+    let replaced = entries.filter { self.replaced!.contains($0.relativePath) }.map(\.relativePath)
+    for entry in entries where !self.replaced!.contains(entry.relativePath) {
+      // A folder of replaced files is made where the new ones, or others in it, need it.
+      if entry.kind == .folder, replaced.contains(where: { $0.hasPrefix(entry.relativePath + "/") }) { continue }
+      let copy = "\(path)/\(entry.relativePath)"
+      var status = stat()
+      if lstat(copy, &status) == 0 {
+        // Folders may be of both, and a file may be here already from an earlier attempt.
+        guard entry.kind == .folder && status.st_mode & S_IFMT == S_IFDIR || entry.isSame(as: status, at: copy) else {
+          throw SafetensorsError(
+            .notWritable(reason: "\(entry.relativePath) in it is not of an earlier run, and would be replaced"),
+            path: name)
+        }
+        continue
+      }
+      if entry.kind == .folder {
+        try make(copy)
+        Self.give(Permissions(entry.status), to: copy)
+        continue
+      }
+      let folder = Destination.folder(of: entry.relativePath)
+      if !folder.isEmpty, access("\(path)/\(folder)", F_OK) != 0 { try make("\(path)/\(folder.dropLast())") }
+      let isCopied = Interruption.uninterrupted {
+        let registration = Interruption.register(copy)
+        let isCopied = entry.carry(to: copy)
+        if isCopied { contents.append((copy, registration)) } else { Interruption.forget(registration) }
+        return isCopied
+      }
+      guard isCopied else {
+        throw SafetensorsError(
+          .notWritable(reason: "\(entry.relativePath) in it cannot be kept: \(systemReason())"), path: name)
+      }
+    }
+    var status = stat()
+    if stat(destination, &status) == 0 { Self.give(Permissions(status), to: path) }
+  }
+
+  private static func give(_ permissions: Permissions, to folder: String) {
+    let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { return }
+    permissions.apply(to: descriptor)
+    close(descriptor)
+  }
+
+  // MARK: Names
+
+  package func takePlace(isAlone: Bool) throws(SafetensorsError) {
+    if isInside { return try moveFiles() }
+    guard replaced != nil else { return try takeNewPlace() }
+    if files_exchange(path, destination) == 0 {
+      kept = path
+      return
+    }
+    let aside = Destination.temporaryPath(beside: destination)
+    let isThere = rename(destination, aside) == 0
+    guard isThere || errno == ENOENT, rename(path, destination) == 0 else {
+      let error = failure()
+      if isThere { rename(aside, destination) }
+      throw error
+    }
+    if isThere { kept = aside }
+  }
+
+  private func takeNewPlace() throws(SafetensorsError) {
+    if files_rename_to_new(path, destination) == 0 { return }
+    guard errno != EEXIST else { throw SafetensorsError(.folderExists, path: name) }
+    // Where the system cannot tell, a look before must do.
+    let cannotTell = [EINVAL, ENOSYS, ENOTSUP, EOPNOTSUPP].contains(errno)
+    guard cannotTell else { throw failure() }
+    guard access(destination, F_OK) != 0 else { throw SafetensorsError(.folderExists, path: name) }
+    guard rename(path, destination) == 0 else { throw failure() }
+  }
+
+  /// Puts the files into a folder that stays where it is, one by one.
+  private func moveFiles() throws(SafetensorsError) {
+    do throws(SafetensorsError) {
+      for file in files { moved.append((file, try put("\(path)/\(file)", at: "\(destination)/\(file)"))) }
+      for file in replaced!.subtracting(files).sorted() where access("\(destination)/\(file)", F_OK) == 0 {
+        let aside = Destination.temporaryPath(beside: "\(destination)/\(file)")
+        guard rename("\(destination)/\(file)", aside) == 0 else { throw failure() }
+        removed.append((file, aside))
+      }
+    } catch {
+      giveBack()
+      throw error
+    }
+  }
+
+  /// - Returns: where the file is that was there; `nil` when none was.
+  private func put(_ file: String, at place: String) throws(SafetensorsError) -> String? {
+    let folder = Destination.folder(of: place)
+    if access(folder, F_OK) != 0 { mkdir(folder, 0o777) }
+    if access(place, F_OK) != 0 {
+      guard rename(file, place) == 0 else { throw failure() }
+      return nil
+    }
+    if files_exchange(file, place) == 0 { return file }
+    let aside = Destination.temporaryPath(beside: place)
+    guard rename(place, aside) == 0 else { throw failure() }
+    guard rename(file, place) == 0 else {
+      let error = failure()
+      rename(aside, place)
+      throw error
+    }
+    return aside
+  }
+
+  private func failure() -> SafetensorsError { SafetensorsError(.notWritable(reason: systemReason()), path: name) }
+
+  package func giveBack() {
+    guard !isInside else {
+      for (file, kept) in removed { rename(kept, "\(destination)/\(file)") }
+      for (file, kept) in moved.reversed() {
+        let from = "\(path)/\(file)", to = "\(destination)/\(file)"
+        if kept == from {
+          _ = files_exchange(from, to)
+        } else {
+          rename(to, from)
+          if let kept { rename(kept, to) }
+        }
+      }
+      (moved, removed) = ([], [])
+      return
+    }
+    if kept == path {
+      _ = files_exchange(path, destination)
+    } else {
+      rename(destination, path)
+      if let kept { rename(kept, destination) }
+    }
+    kept = nil
+  }
+
+  package func settle() {
+    if isInside {
+      for file in moved.compactMap(\.kept) + removed.map(\.kept) { unlink(file) }
+      for file in removed.map(\.file) where file.contains("/") {
+        rmdir("\(destination)/\(Destination.folder(of: file).dropLast())")
+      }
+      // Of the staged folder only its own folders are left.
+      for item in contents.reversed() { rmdir(item.path) }
+    }
+    if let kept { removeReplaced(kept) }
+    (kept, moved, removed) = (nil, [], [])
+    release()
+  }
+
+  /// Removes an earlier folder, but nothing of which there is no other: what came into it in the last moment goes into the
+  /// new one.
+  private func removeReplaced(_ folder: String) {
+    for entry in FolderEntry.all(below: folder).reversed() {
+      if entry.kind == .folder {
+        rmdir(entry.path)
+        continue
+      }
+      let copy = "\(destination)/\(entry.relativePath)"
+      var status = stat()
+      let isThere = lstat(copy, &status) == 0
+      if replaced!.contains(entry.relativePath) || isThere && entry.isSame(as: status, at: copy) {
+        unlink(entry.path)
+      } else if !isThere {
+        rename(entry.path, copy)
+      }
+    }
+    rmdir(folder)
+  }
+}
+
+extension FolderEntry {
+  /// Whether what lies elsewhere is this, or a copy.
+  fileprivate func isSame(as other: stat, at copy: String) -> Bool {
+    guard status.st_mode & S_IFMT == other.st_mode & S_IFMT else { return false }
+    if kind == .link {
+      let targets = [path, copy].map { try? FileManager.default.destinationOfSymbolicLink(atPath: $0) }
+      return targets[0] != nil && targets[0] == targets[1]
+    }
+    return InputFiles.Place(status) == InputFiles.Place(other)
+      || kind == .file && InputFiles.Identity(status).isSameContent(as: InputFiles.Identity(other))
+  }
+
+  /// Gives a file or link a further name, or copies it where that cannot be.
+  fileprivate func carry(to copy: String) -> Bool {
+    switch kind {
+    case .link:
+      guard let target = try? FileManager.default.destinationOfSymbolicLink(atPath: path) else { return false }
+      return symlink(target, copy) == 0
+    case .file:
+      if link(path, copy) == 0 { return true }
+      guard (try? FileManager.default.copyItem(atPath: path, toPath: copy)) != nil else { return false }
+      // As old as the first: so that it can be told that nobody changed it meanwhile.
+      #if canImport(Glibc)
+        var times = [status.st_atim, status.st_mtim]
+      #else
+        var times = [status.st_atimespec, status.st_mtimespec]
+      #endif
+      return utimensat(AT_FDCWD, copy, &times, 0) == 0
+    case .folder, .other:
+      errno = ENOTSUP
+      return false
+    }
+  }
+}
