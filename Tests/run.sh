@@ -30,6 +30,9 @@ bash Tests/batch.sh "$LATHE"
 # Files that nobody should trust, in quantity.
 bash Tests/Hostile/run.sh "$LATHE"
 
+# A share of the kills, faults and changing files; `Tests/Interruptions/run.sh` without --short has all of them.
+bash Tests/Interruptions/run.sh "$LATHE" --short
+
 bash Tests/training.sh "$LATHE"
 bash Tests/Interop/run.sh "$LATHE"
 
