@@ -30,14 +30,25 @@ package typealias StoredNumbers = @Sendable (_ stored: Int) -> Tensor
 extension Adapter {
   /// Computes, when asked for, the deltas of targets that depend on `base`: DoRA, GLoRA, OFT, (IA)³ and others.
   ///
-  /// Nothing is read but the scales of 8-bit weights.
+  /// Nothing is read but the scales of 8-bit weights, and weights that the file holds too.
   ///
   /// - Throws: `CheckpointError` for weights whose numbers cannot be read.
   public func bound(to base: Checkpoint) throws -> BoundAdapter {
     var targets = targets, origins: [Int: BoundTarget] = [:]
     var misfits: [(target: DependentTarget, misfit: BoundAdapter.Misfit)] = []
     var problems = problems.filter { !$0.dependsOnBase }
+    let rebased = try rebased(on: base)
+    for (index, target) in targets.enumerated() {
+      guard let weight = rebased[target.key], let dependent = DependentTarget(target, rebasedOn: weight.tensor),
+        case .success(let place) = try dependent.fit(on: base)
+      else { continue }
+      let origin = BoundTarget(target: dependent, place: place)
+      origins[index] = origin
+      targets[index] = origin.target(numbers: base.storedNumbers, strength: 1, rule: .linear)
+    }
     for dependent in dependents {
+      let weight = dependent.change is Replacement ? nil : rebased[dependent.key]
+      let dependent = weight.map { dependent.rebased(on: $0.tensor) } ?? dependent
       switch try dependent.fit(on: base) {
       case .success(let place):
         let origin = BoundTarget(target: dependent, place: place)
@@ -50,18 +61,47 @@ extension Adapter {
           AdapterProblem(.notInBase(dependent.algorithm, reason: fault.reason), target: dependent.name))
       }
     }
-    let adapter = replacing(targets: targets, dependents: [], problems: problems)
+    problems += rebased.values.map { AdapterProblem(.otherBaseWeight, target: $0.name) }
+      .sorted { $0.target! < $1.target! }
+    let adapter = replacing(
+      targets: targets, dependents: [], frozen: frozen.filter { rebased[$0.key] == nil }, problems: problems)
     return BoundAdapter(adapter, origins: origins, misfits: misfits, base: base)
+  }
+
+  /// The base weights in the file that are not those of `base`, of targets with factors.
+  private func rebased(on base: Checkpoint) throws -> [TargetKey: WholeWeight] {
+    guard !frozen.isEmpty else { return [:] }
+    let keys = Set(targets.map(\.key)).union(dependents.lazy.filter { !($0.change is Replacement) }.map(\.key))
+    var result: [TargetKey: WholeWeight] = [:]
+    for weight in frozen where keys.contains(weight.key) {
+      guard let (own, _) = base.weight(for: weight.key) else { continue }
+      try base.requireReadable(own)
+      if weight.differs(from: own, of: base) == true { result[weight.key] = weight }
+    }
+    return result
   }
 }
 
 extension Adapter {
+  /// What stands in the base's place: whole modules and biases.
+  package var replacements: [WholeWeight] {
+    dependents.compactMap { target in
+      (target.change as? Replacement).map { WholeWeight(name: target.name, key: target.key, tensor: $0.value) }
+    }
+  }
+
+  /// The adapter without whole weights of these names.
+  package func removingReplacements(_ names: [String]) -> Adapter { removing(names) }
+
+  /// The adapter without copies of the base's weights.
+  package var withoutFrozen: Adapter { replacing(frozen: []) }
+
   /// The adapter with values that stand in the base's place as tensors to be copied, not as targets.
   package var keepingReplacements: Adapter {
-    let values = dependents.filter { $0.change is Replacement }
-    guard !values.isEmpty else { return self }
+    let values = replacements
+    guard !values.isEmpty || !frozen.isEmpty else { return self }
     return removing(values.map(\.name)).replacing(
-      passedThrough: passedThrough + values.map { ($0.name, $0.stored[0].tensor) })
+      passedThrough: passedThrough + (values + frozen).map { ($0.name, $0.tensor) }, frozen: [])
   }
 
   /// The adapter without some of the targets that depend on the base, and without what is said of them.
@@ -83,6 +123,17 @@ extension Checkpoint {
   /// The weight that a target changes, under any dialect.
   package func weight(for key: TargetKey) -> (weight: NamedWeight, flatName: String)? {
     key.weightNames.lazy.compactMap { name in self.weight(flatName: name, in: key.component).map { ($0, name) } }.first
+  }
+
+  /// Refuses a weight whose numbers cannot be read.
+  fileprivate func requireReadable(_ weight: NamedWeight) throws {
+    for piece in weight.pieces {
+      let stored = weights[piece.stored]
+      guard tensor(stored).dtype.isReadable else {
+        throw CheckpointError(.unreadable(tensor: stored.entry.name, dtype: stored.entry.dtype.rawValue), path: path)
+      }
+      _ = try scales(of: stored)
+    }
   }
 
   /// The numbers of stored weights, as the base has them.
@@ -115,39 +166,36 @@ struct DependentFault: Error {
 
 extension DependentTarget {
   fileprivate func fit(on base: Checkpoint) throws -> Result<DependentPlace, DependentFault> {
-    guard let alternatives else { return try fit(key, on: base) }
-    guard alternatives.count == 1 else {
+    guard alternatives.isEmpty else {
       return .failure(
         DependentFault(
           misfit: .missing,
           reason: "expected target_parameters that tell which weight it is, found \(alternatives.map(\.path))"))
     }
-    return try fit(alternatives[0], on: base)
-  }
-
-  private func fit(_ key: TargetKey, on base: Checkpoint) throws -> Result<DependentPlace, DependentFault> {
     guard let (weight, _) = base.weight(for: key) else {
       return .failure(
         DependentFault(misfit: .missing, reason: "expected a weight of this name in the base, found none"))
     }
-    for piece in weight.pieces {
-      let stored = base.weights[piece.stored]
-      guard base.tensor(stored).dtype.isReadable else {
-        throw CheckpointError(
-          .unreadable(tensor: stored.entry.name, dtype: stored.entry.dtype.rawValue), path: base.path)
-      }
-      _ = try base.scales(of: stored)
-    }
+    try base.requireReadable(weight)
     // What the model is says more than the adapter's configuration.
     var change = change
     if var experts = change as? ExpertChange {
       experts.hasInputsFirst = base.storesTransposed(module: key.path)
       change = experts
     }
+    // A whole weight and stacked experts are stored as the model has them.
+    let isAsStored = change is ExpertChange || change is Replacement
+    // Tables of words are stored one way round whatever the model does with its matrices.
     let orientations =
-      alternatives != nil ? [false] : [base.storesTransposed(module: key.path), isTransposed].compactMap { $0 }
+      isAsStored
+      ? [false]
+      : algorithm == .embedding ? [true] : [base.storesTransposed(module: key.path), isTransposed].compactMap { $0 }
     var fault: AdapterProblem.Kind?
     for isTransposed in orientations {
+      if var rebased = change as? RebasedChange {
+        rebased.isTransposed = isTransposed
+        change = rebased
+      }
       let size = Size(weight.shape, isTransposed: isTransposed)
       fault = change.fault(rows: size.rows, inputs: size.inputs, kernel: size.kernel)
       if fault == nil {

@@ -17,8 +17,15 @@ public struct Adapter: Sendable {
   public let unsupported: [UnsupportedTarget]
   /// Tensors that are known not to be part of any target (bundled embeddings, say). Writers copy them.
   public let passedThrough: [(name: String, tensor: Tensor)]
+  /// Base weights that the file has beside the factors which belong to them.
+  package let frozen: [WholeWeight]
   /// The names of those that change what a prompt says: embeddings, with new words for the text encoder.
-  package var embeddings: [String] { passedThrough.map(\.name).filter { !$0.contains("_aux.") } }
+  package var embeddings: [String] {
+    passedThrough.map(\.name).filter { !$0.contains("_aux.") && !Self.isTrainingState($0) }
+  }
+
+  /// Whether a tensor is of use to a training that goes on, and to nothing else: VeLoRA's projection of activations.
+  package static func isTrainingState(_ name: String) -> Bool { name.hasSuffix(".lora_velora_embed") }
   /// Tensors that no known trainer writes.
   public let unknown: [String]
   /// The file's metadata, in its order.
@@ -48,12 +55,14 @@ public struct Adapter: Sendable {
   /// The same file's adapter with other targets.
   func replacing(
     targets: [Target]? = nil, dependents: [DependentTarget]? = nil,
-    passedThrough: [(name: String, tensor: Tensor)]? = nil, problems: [AdapterProblem]? = nil
+    passedThrough: [(name: String, tensor: Tensor)]? = nil, frozen: [WholeWeight]? = nil,
+    problems: [AdapterProblem]? = nil
   ) -> Adapter {
     Adapter(
       path: path, format: format, family: family, candidates: candidates, targets: targets ?? self.targets,
       dependents: dependents ?? self.dependents, unsupported: unsupported,
-      passedThrough: passedThrough ?? self.passedThrough, unknown: unknown, metadata: metadata,
+      passedThrough: passedThrough ?? self.passedThrough, frozen: frozen ?? self.frozen, unknown: unknown,
+      metadata: metadata,
       configuration: configuration, problems: problems ?? self.problems, byteCount: byteCount, tensorFile: tensorFile,
       data: data)
   }
@@ -77,7 +86,9 @@ public struct Adapter: Sendable {
       throw AdapterError(.problem(problem), path: path)
     }
     guard !targets.isEmpty || (allowingDependents && !dependents.isEmpty) else {
-      throw AdapterError(.notAnAdapter(reason: "found no targets in it"), path: path)
+      let isPruned = problems.contains { $0.kind == .pruned }
+      throw AdapterError(
+        .notAnAdapter(reason: "found \(isPruned ? "only targets of rank 0" : "no targets") in it"), path: path)
     }
   }
 }

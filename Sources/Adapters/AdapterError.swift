@@ -41,16 +41,19 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     case alphaNotFinite(found: Double)
     case scaleOutOfRange(found: Double)
     case alphaZero
+    case pruned
     case rankAboveDimensions(rank: Int, rows: Int, columns: Int)
     case configuredRank(expected: Int, found: Int)
     case changedBase(method: String)
     case assumedStart
+    case otherBaseWeight
     case splitProjections
     case familyMetadata(expected: String, found: String)
     case severalFamilies([String])
     case staleHash(field: String, expected: String, found: String)
     case notFinite(factor: String, count: Int)
     case dead
+    case noSingularValues
     case oddHeader(String)
     case loadersDisagree(scales: String, needsOtherNames: Bool)
     case loadsNowhere
@@ -71,9 +74,10 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     case .unsupported, .needsBase, .notInBase, .refusedConfiguration, .missingFactor, .factorShape, .unreadable,
       .unknownTensor,
       .duplicateTarget,
-      .alphaNotScalar, .alphaNotFinite, .scaleOutOfRange, .notFinite:
+      .alphaNotScalar, .alphaNotFinite, .scaleOutOfRange, .notFinite, .noSingularValues:
       true
-    case .alphaZero, .rankAboveDimensions, .configuredRank, .changedBase, .assumedStart, .splitProjections,
+    case .alphaZero, .pruned, .rankAboveDimensions, .configuredRank, .changedBase, .assumedStart, .otherBaseWeight,
+      .splitProjections,
       .familyMetadata, .severalFamilies,
       .staleHash,
       .dead, .oddHeader, .loadersDisagree, .loadsNowhere:
@@ -123,6 +127,7 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     case .alphaNotFinite(let found): "alpha: expected a finite number, found \(found)"
     case .scaleOutOfRange(let found): "scale: expected 0 or a number of 1e-100 to 1e100, found \(found)"
     case .alphaZero: "alpha is 0: the target has no effect (some trainers meant alpha = rank)"
+    case .pruned: "rank 0: every component was pruned, so that the delta is zero; passed over"
     case .rankAboveDimensions(let rank, let rows, let columns):
       "rank \(rank) is above the smaller side of \(rows) × \(columns): the factors are larger than they need be"
     case .configuredRank(let expected, let found): "rank: the configuration says \(expected), the tensors have \(found)"
@@ -130,6 +135,7 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
       "initialised by \(method), which changes the base: right only on that base, unless the trainer converted it on saving"
     case .assumedStart:
       "t-lora does not say what its factors began with: taken to be the weight's leading singular vectors, the default"
+    case .otherBaseWeight: "differs from the base's weight of this name: this one is put in its place, as PEFT does"
     case .splitProjections:
       "trained with split_qkv: the trained strength was higher than alpha/rank of the fused file says"
     case .familyMetadata(let expected, let found): "metadata says \(found), the shapes say \(expected)"
@@ -139,6 +145,8 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
       "\(field): expected \(expected.prefix(12)), found \(found.prefix(12)); the tensors changed after it was written"
     case .notFinite(let factor, let count): "\(factor): expected finite values, found \(count) NaN or infinite"
     case .dead: "the delta is zero: the target was never trained"
+    case .noSingularValues:
+      "its delta needs the base weight's singular values: expected finite numbers and an iteration that converges, found others"
     case .oddHeader(let text): text
     case .loadersDisagree(let scales, let needsOtherNames):
       "scale: expected the same in every loader, found \(scales); hint: lathe convert "

@@ -18,7 +18,7 @@ public enum AdapterFormat: String, Sendable, CaseIterable {
 public enum Algorithm: String, Sendable {
   case lora, dora, loha, lokr, glora, full, norm, oft, boft, ia3
   case tlora = "t-lora"
-  case adalora, vera, embedding, bias
+  case adalora, kasa, vera, embedding, bias
   case expertLora = "expert-lora"
   case hra
   case sparseBias = "sparse-bias"

@@ -52,6 +52,7 @@ struct AdapterReader {
 
     let positional = format == .cloneofsimo ? positionalKeys() : [:]
     var targets: [Target] = [], dependents: [DependentTarget] = [], unsupported: [UnsupportedTarget] = []
+    var frozen: [WholeWeight] = []
     for module in moduleOrder {
       var reader = ModuleReader(
         module: module, key: positional[module] ?? TargetSpelling.key(of: module, format: format),
@@ -60,6 +61,7 @@ struct AdapterReader {
       targets += reader.targets
       dependents += reader.dependents
       unsupported += reader.unsupported
+      frozen += reader.frozen
       problems += reader.problems
     }
     problems += dependents.filter { !$0.isOptional }.map {
@@ -80,7 +82,7 @@ struct AdapterReader {
       path: source.path, format: format, family: family, candidates: candidates, targets: targets,
       dependents: dependents,
       unsupported: unsupported,
-      passedThrough: passedThrough, unknown: unknown, metadata: source.state.metadata,
+      passedThrough: passedThrough, frozen: frozen, unknown: unknown, metadata: source.state.metadata,
       configuration: source.config?.fields,
       problems: problems, byteCount: source.state.byteCount, tensorFile: source.tensorFile, data: source.state.data)
   }
@@ -137,10 +139,12 @@ struct AdapterReader {
         unknown.append(name)
         continue
       }
-      for level in [".base_layer", ".ln_tuning_layers"] where module.hasSuffix(level) {
-        module = module.dropping(suffix: level)
+      var level = ""
+      for other in WholeWeight.levels where module.hasSuffix("." + other) {
+        module = module.dropping(suffix: "." + other)
+        if other != "ln_tuning_layers" { level = other + "." }
       }
-      add(module, TargetPart(role: .other(isIA3 ? .ia3 : .full), label: label, name: name, tensor: tensor))
+      add(module, TargetPart(role: .other(isIA3 ? .ia3 : .full), label: level + label, name: name, tensor: tensor))
     }
   }
 
@@ -150,7 +154,7 @@ struct AdapterReader {
   }
 
   private static func isBookkeeping(_ name: String) -> Bool {
-    name.hasPrefix("bundle_emb.") || name.includes("._aux.") || name.hasPrefix("_aux.")
+    name.hasPrefix("bundle_emb.") || name.includes("._aux.") || name.hasPrefix("_aux.") || Adapter.isTrainingState(name)
   }
 
   /// cloneofsimo keeps learned embeddings under their token, marked in the metadata.

@@ -215,7 +215,7 @@ extension Tensor {
 
 extension [Double] {
   /// The transposed one of a row-major matrix.
-  func transposed(rows: Int, columns: Int) -> [Double] {
+  package func transposed(rows: Int, columns: Int) -> [Double] {
     var result = [Double](repeating: 0, count: count)
     for i in 0..<rows { for j in 0..<columns { result[j * rows + i] = self[i * columns + j] } }
     return result

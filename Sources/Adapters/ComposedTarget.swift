@@ -13,12 +13,14 @@ struct ComposedTarget {
   /// The last part of the tensors' names, and the tensors.
   typealias Parts = [String: Tensor]
 
-  /// - Parameter kernel: of the weight, where its name says that it is a convolution: such matrices are stored flat.
+  /// - Parameters:
+  ///   - kernel: of the weight, where its name says that it is a convolution: such matrices are stored flat.
   /// - Throws: the problem with the tensors: one is missing, or shapes disagree.
-  init(_ algorithm: Algorithm, _ parts: Parts, kernel: [Int]) throws(TargetFault) {
+  ///   - isOfPEFT: whether PEFT wrote them.
+  init(_ algorithm: Algorithm, _ parts: Parts, kernel: [Int], isOfPEFT: Bool) throws(TargetFault) {
     switch algorithm {
     case .loha: try self.init(loha: parts, kernel: kernel)
-    case .lokr: try self.init(lokr: parts, kernel: kernel)
+    case .lokr: try self.init(lokr: parts, kernel: kernel, isOfPEFT: isOfPEFT)
     case .full: try self.init(difference: parts)
     default: preconditionFailure("\(algorithm.rawValue) is not composed")
     }
@@ -67,7 +69,7 @@ struct ComposedTarget {
 
   // MARK: LoKr
 
-  private init(lokr parts: Parts, kernel: [Int]) throws(TargetFault) {
+  private init(lokr parts: Parts, kernel: [Int], isOfPEFT: Bool) throws(TargetFault) {
     let first = try Self.kroneckerFactor("1", parts, [])
     let second = try Self.kroneckerFactor("2", parts, kernel)
     guard first.pair.down.kernel.isEmpty else {
@@ -76,10 +78,37 @@ struct ComposedTarget {
     try Self.requirePossible([
       first.pair.up.rows, second.pair.up.rows, first.pair.down.columns, second.pair.down.columns,
     ])
-    factors = ComposedFactors(kronecker: first.pair, second.pair)
+    let isShifted = isOfPEFT && parts["lokr_w2"]?.shape.rank == 3
+    factors =
+      isShifted && first.pair.up.rows * first.pair.down.columns > 1
+      ? Self.shifted(first.pair, second.pair) : ComposedFactors(kronecker: first.pair, second.pair)
     // Of two whole matrices nothing has a rank: their alpha is the dimension once asked for, and means nothing.
     usesAlpha = first.rank != nil || second.rank != nil
     rank = second.rank ?? first.rank ?? min(factors.up.shape[0], factors.down.shape[1])
+  }
+
+  /// PEFT's product of a matrix and a one-dimensional convolution's weight: the matrix's axes are those of inputs and points,
+  /// and the numbers are then taken for rows × inputs × points. It is odd, and what was trained.
+  ///
+  /// Source: PEFT 0.21 (`tuners/lokr/layer.py`: `make_kron`, which gives its matrix two axes more for four axes only).
+  private static func shifted(_ first: Pair, _ second: Pair) -> ComposedFactors {
+    let (a, c) = (first.up.rows, first.down.columns), points = second.down.kernel.reduce(1, *)
+    let (o, i) = (second.up.rows, second.down.inputs)
+    let left = (first.whole ?? first.up.times(first.down)).values, right = (second.whole ?? second.down).values
+    return ComposedFactors(
+      whole: Block(rows: a * o, inputs: c * i, kernel: second.down.kernel) {
+        let (x, y) = (left(), right())
+        var values: [Double] = []
+        values.reserveCapacity(a * o * c * i * points)
+        for p in 0..<o {
+          for u in 0..<a {
+            for q in 0..<i {
+              for v in 0..<c { for t in 0..<points { values.append(x[u * c + v] * y[(p * i + q) * points + t]) } }
+            }
+          }
+        }
+        return values
+      })
   }
 
   private static func kroneckerFactor(

@@ -18,17 +18,34 @@ public struct DependentTarget: Sendable {
   public let isOptional: Bool
   /// Columns of the delta seen as a matrix, where the shapes tell; for recognising the family.
   let inputs: Int
-  /// What the weight may be called instead of the key, where the file does not say it: one name, or it is not known.
-  let alternatives: [TargetKey]?
+  /// What the weight may be called instead of the key, where the file does not say which of them it is.
+  let alternatives: [TargetKey]
 
   init(
     name: String, key: TargetKey, algorithm: Algorithm, stored: [(label: String, tensor: Tensor)], alpha: Double?,
     rank: Int?, change: any WeightChange, isTransposed: Bool, isOptional: Bool, inputs: Int,
-    alternatives: [TargetKey]? = nil
+    alternatives: [TargetKey] = []
   ) {
     (self.name, self.key, self.algorithm, self.stored) = (name, key, algorithm, stored)
     (self.alpha, self.rank, self.change, self.isTransposed) = (alpha, rank, change, isTransposed)
     (self.isOptional, self.inputs, self.alternatives) = (isOptional, inputs, alternatives)
+  }
+
+  /// A target with a delta of its own, as one that changes `weight` instead of what the base has in its place.
+  init?(_ target: Target, rebasedOn weight: Tensor) {
+    guard target.kind != .vector else { return nil }
+    self.init(
+      name: target.name, key: target.key, algorithm: target.algorithm, stored: target.stored, alpha: target.alpha,
+      rank: target.storedRank, change: RebasedChange(replacement: weight, change: .plain(target)),
+      isTransposed: target.isTransposed, isOptional: false, inputs: target.inputs)
+  }
+
+  /// The target changing `weight` instead of what the base has in its place.
+  func rebased(on weight: Tensor) -> DependentTarget {
+    DependentTarget(
+      name: name, key: key, algorithm: algorithm, stored: stored, alpha: alpha, rank: rank,
+      change: RebasedChange(replacement: weight, change: .dependent(change)), isTransposed: isTransposed,
+      isOptional: isOptional, inputs: inputs, alternatives: alternatives)
   }
 
   public var dtype: DType { stored.map(\.tensor.dtype).max { $0.canonicalRank < $1.canonicalRank }! }

@@ -60,6 +60,7 @@ enum KeyGrammar {
     (.tlora, ["q_layer.weight", "p_layer.weight", "lambda_layer"]),
     (.sparseBias, ["bias_indices", "bias_values", "bias_size"]),
     (.adalora, ["lora_E", "ranknum"]),
+    (.kasa, ["lora_diag"]),
     (.vera, ["vera_lambda_b", "vera_lambda_d"]),
     (.embedding, ["lora_embedding_A", "lora_embedding_B"]),
     (.bias, ["lora_B.bias", "lora_up.bias"]),

@@ -1,15 +1,5 @@
 import Tensors
 
-/// A tensor of a module, with what it is there.
-struct TargetPart {
-  let role: Role
-  /// What the tensor is called in its module.
-  let label: String
-  /// In the file.
-  let name: String
-  let tensor: Tensor
-}
-
 /// Makes targets of one module's tensors: of its weight, and of its bias where the adapter has something for it.
 struct ModuleReader {
   let module: String
@@ -20,15 +10,30 @@ struct ModuleReader {
   /// Tensors that all targets of the file share.
   let shared: [String: Tensor]
 
-  private(set) var targets: [Target] = []
-  private(set) var dependents: [DependentTarget] = []
-  private(set) var unsupported: [UnsupportedTarget] = []
-  private(set) var problems: [AdapterProblem] = []
+  var targets: [Target] = []
+  var dependents: [DependentTarget] = []
+  var unsupported: [UnsupportedTarget] = []
+  var frozen: [WholeWeight] = []
+  var problems: [AdapterProblem] = []
+
+  /// The parameters inside the module that the targets may be for, where it is not the module's weight.
+  let parameters: [TargetKey]
 
   init(
     module: String, key: TargetKey, parts: [TargetPart], config: (PEFTConfig, String)?, shared: [String: Tensor]
   ) {
-    (self.module, self.key, self.parts, self.config, self.shared) = (module, key, parts, config, shared)
+    (self.module, self.parts, self.shared) = (module, parts, shared)
+    // Torch's attention holds its output projection in the module that PEFT has around it, with the same rank and alpha.
+    let key = TargetKey(key.component, key.path.replacing("_base_layer_out_proj", with: "_out_proj"), key.parameter)
+    let config = config.map { settings, path in
+      (settings, path.hasSuffix(".base_layer.out_proj") ? path.dropping(suffix: ".base_layer.out_proj") : path)
+    }
+    let found = config.map { $0.0.parameters(of: $0.1) }
+    parameters = found.map { found in found.names.map { TargetKey(key, parameter: $0) } } ?? []
+    self.key = parameters.count == 1 ? parameters[0] : key
+    self.config = config.map { settings, path in
+      (settings, found!.names.count == 1 ? "\(found!.module).\(found!.names[0])" : path)
+    }
   }
 
   mutating func read() {
@@ -41,7 +46,9 @@ struct ModuleReader {
     do {
       try check()
       let main = parts.filter { !$0.isCompanion }
-      let added = try main.isEmpty ? nil : readWeight(main)
+      let isPruned = main.isPruned
+      if isPruned { note(.pruned) }
+      let added = try main.isEmpty || isPruned ? nil : readWeight(main)
       for part in parts where part.isCompanion { try readCompanion(part, of: added) }
     } catch {
       problems.append(AdapterProblem(error.kind, target: module))
@@ -78,7 +85,7 @@ struct ModuleReader {
 
   /// - Returns: the target whose scale the module's bias shares.
   private mutating func readWeight(_ main: [TargetPart]) throws(TargetFault) -> Target? {
-    let algorithm = main.mainAlgorithm(config?.settings.algorithm)
+    let algorithm = main.mainAlgorithm(areStacked(main) ? .expertLora : config?.settings.algorithm)
     if let configured = config?.settings.algorithm, !configured.hasTensors(of: algorithm) {
       refuse(configured == .lora ? algorithm : configured)
       return nil
@@ -117,6 +124,7 @@ struct ModuleReader {
     case .loha, .lokr, .full: try composedTarget(algorithm, main)
     case .embedding: try embeddingTarget(main)
     case .adalora: try adaptiveTarget(main)
+    case .kasa: try singularTarget(main)
     default: try loraTarget(main)
     }
   }
@@ -146,7 +154,8 @@ struct ModuleReader {
   private mutating func composedTarget(
     _ algorithm: Algorithm, _ main: [TargetPart]
   ) throws(TargetFault) -> Target {
-    let composed = try ComposedTarget(algorithm, main.tensors, kernel: key.usualKernel)
+    let composed = try ComposedTarget(
+      algorithm, main.tensors, kernel: key.usualKernel, isOfPEFT: config != nil)
     var (alpha, scale): (Double?, Double) = (nil, 1)
     if let config {
       // PEFT multiplies whatever the matrices are, by the rank that it was asked for.
@@ -177,19 +186,37 @@ struct ModuleReader {
     guard up.shape.rank == 2, down.shape.rank == 2, up.shape[1] == down.shape[0], weights.elementCount == up.shape[1],
       up.elementCount > 0, down.elementCount > 0
     else { throw TargetFault.shape("equal ranks of all factors", "\(up.shape), \(weights.shape) and \(down.shape)") }
-    let columns = down.shape[1]
-    let weighted = ComposedFactors.Block(down).unfolded(key.usualKernel).mapping { values in
-      let own = weights.doubles()
-      return values.indices.map { values[$0] * own[$0 / columns] }
-    }
     // Today's files have no such tensor; then it is the rank that training began with, however many were pruned.
     let divisor = main.tensors["ranknum"]?.scalar ?? config?.settings.initialRank ?? Double(up.shape[1])
     guard divisor.isFinite, divisor >= 0 else { throw TargetFault(kind: .alphaNotFinite(found: divisor)) }
     let alpha = config?.settings.alpha(of: config!.path)
     return target(
-      .adalora, ComposedFactors(up: .init(up), down: weighted), main, alpha: alpha,
+      .adalora, weighted(up: up, down: down, by: weights), main, alpha: alpha,
       scale: (alpha ?? divisor) / (divisor + 1e-5), rank: up.shape[1],
       isTransposed: config?.settings.isFanInFanOut ?? false)
+  }
+
+  /// KaSA: components with weights of their own, on a base that lost its smallest ones.
+  private mutating func singularTarget(_ main: [TargetPart]) throws(TargetFault) -> Target {
+    guard let up = main.first(where: { $0.role == .up })?.tensor else { throw TargetFault.missing("lora_B") }
+    guard let down = main.first(where: { $0.role == .down })?.tensor else { throw TargetFault.missing("lora_A") }
+    guard let weights = main.tensors["lora_diag"] else { throw TargetFault.missing("lora_diag") }
+    guard up.shape.rank == 2, down.shape.rank == 2, up.shape[1] == down.shape[0], weights.elementCount == up.shape[1],
+      up.elementCount > 0, down.elementCount > 0
+    else { throw TargetFault.shape("equal ranks of all factors", "\(up.shape), \(weights.shape) and \(down.shape)") }
+    let (alpha, scale) = try scaling(rank: up.shape[1], main)
+    return target(
+      .kasa, weighted(up: up, down: down, by: weights), main, alpha: alpha, scale: scale, rank: up.shape[1],
+      isTransposed: config?.settings.isFanInFanOut ?? false)
+  }
+
+  private func weighted(up: Tensor, down: Tensor, by weights: Tensor) -> ComposedFactors {
+    let columns = down.shape[1]
+    let weighted = ComposedFactors.Block(down).unfolded(key.usualKernel).mapping { values in
+      let own = weights.doubles()
+      return values.indices.map { values[$0] * own[$0 / columns] }
+    }
+    return ComposedFactors(up: .init(up), down: weighted)
   }
 
   private func target(
@@ -209,7 +236,7 @@ struct ModuleReader {
 
   // MARK: Alpha
 
-  private mutating func note(_ kind: AdapterProblem.Kind) { problems.append(AdapterProblem(kind, target: module)) }
+  mutating func note(_ kind: AdapterProblem.Kind) { problems.append(AdapterProblem(kind, target: module)) }
 
   private mutating func noteRank(of target: Target) {
     guard target.rank > min(target.rows, target.columns) else { return }
@@ -217,7 +244,7 @@ struct ModuleReader {
   }
 
   /// The number in the alpha tensor.
-  private func storedAlpha(_ main: [TargetPart]) throws(TargetFault) -> Double? {
+  func storedAlpha(_ main: [TargetPart]) throws(TargetFault) -> Double? {
     guard let tensor = main.first(where: { $0.role == .alpha })?.tensor else { return nil }
     guard let value = tensor.scalar else { throw TargetFault(kind: .alphaNotScalar(found: tensor.shape)) }
     guard value.isFinite else { throw TargetFault(kind: .alphaNotFinite(found: value)) }
@@ -225,7 +252,7 @@ struct ModuleReader {
   }
 
   /// What the factors are multiplied by, and the alpha behind it: of a tensor, else of the configuration.
-  private mutating func scaling(
+  mutating func scaling(
     rank: Int, _ main: [TargetPart]
   ) throws(TargetFault) -> (alpha: Double?, scale: Double) {
     var alpha = config?.settings.alpha(of: config!.path)
@@ -237,198 +264,5 @@ struct ModuleReader {
       scale = value
     }
     return (alpha, scale)
-  }
-
-  // MARK: Changes that depend on the weight
-
-  private mutating func readChange(_ algorithm: Algorithm, _ main: [TargetPart]) throws(TargetFault) {
-    let tensors = main.tensors, settings = config?.settings
-    var alpha = try storedAlpha(main), rank: Int?
-    let change: any WeightChange
-    switch algorithm {
-    case .glora:
-      let mixing = try MixingChange(tensors, alpha: alpha)
-      (change, rank) = (mixing, mixing.rank)
-    case .tlora:
-      let principal = try PrincipalChange(tensors, alpha: alpha)
-      (change, rank) = (principal, principal.rank)
-      note(.assumedStart)
-    case .ia3: change = try scalingChange(main)
-    case .hra:
-      let directions = try TargetFault.matrix("hra_u", tensors)
-      (change, rank) = (
-        HouseholderChange(directions: directions, isOrthogonalised: settings?.orthogonalises ?? false),
-        directions.shape[1]
-      )
-    case .vera:
-      let projection = try SharedProjectionChange(tensors, shared: shared)
-      (change, rank) = (projection, projection.rank)
-    case .expertLora:
-      change = try expertChange(main)
-      alpha = settings?.alpha(of: config!.path)
-    default: change = try rotation(main, alpha: alpha ?? 0)
-    }
-    dependents.append(
-      DependentTarget(
-        name: module, key: key, algorithm: algorithm,
-        stored: main.filter { $0.role != .alpha }.map { ($0.label, $0.tensor) }, alpha: alpha, rank: rank,
-        change: change, isTransposed: settings?.isFanInFanOut ?? false, isOptional: false, inputs: main.inputs,
-        alternatives: algorithm == .expertLora ? expertKeys : nil))
-  }
-
-  /// The stacked weight of a module that the target is for; all of them where it is not known which.
-  ///
-  /// Each more of them lies one `base_layer` deeper, those that the model registers first the deepest.
-  private var expertKeys: [TargetKey] {
-    var path = key.path, depth = 0
-    while path.hasSuffix("_base_layer") { (path, depth) = (path.dropping(suffix: "_base_layer"), depth + 1) }
-    let own = config?.settings.targetParameters.filter { parameter in
-      let owner = parameter.split(separator: ".").dropLast().joined(separator: "_")
-      return owner.isEmpty || path == owner || path.hasSuffix("_" + owner)
-    }
-    let names = own?.compactMap { $0.split(separator: ".").last.map(String.init) } ?? []
-    func weight(_ name: String) -> TargetKey { TargetKey(key.component, "\(path)_\(name)") }
-    let registered = ["gate_up_proj", "gate_proj", "up_proj", "down_proj"].filter(names.contains)
-    guard names.count > 1, registered.count == names.count, depth < names.count else { return names.map(weight) }
-    return [weight(registered[names.count - 1 - depth])]
-  }
-
-  private func rotation(_ main: [TargetPart], alpha: Double) throws(TargetFault) -> any WeightChange {
-    let tensors = main.tensors
-    if tensors["boft_R"] != nil { return try RotationChange(butterflies: tensors) }
-    if tensors["oft_R.weight"] != nil || tensors["oft_R"] != nil {
-      return try RotationChange(triangles: tensors, settings: config?.settings)
-    }
-    let isKohya = module.hasPrefix("oft_unet_") || module.hasPrefix("oft_te")
-    let numbered = main.compactMap { part in
-      part.label.hasPrefix("oft_blocks.")
-        ? Int(part.label.dropFirst("oft_blocks.".count)).map { ($0, part.tensor) } : nil
-    }.sorted { $0.0 < $1.0 }
-    guard !numbered.isEmpty else { return try RotationChange(blocks: tensors, alpha: alpha, isKohya: isKohya) }
-    var segments: [(rows: Int, change: any WeightChange)] = []
-    for (_, tensor) in numbered {
-      let change = try RotationChange(blocks: ["oft_blocks": tensor], alpha: alpha, isKohya: isKohya)
-      segments.append((tensor.shape[0] * tensor.shape[1], change))
-    }
-    return SegmentedChange(parts: segments)
-  }
-
-  private mutating func scalingChange(_ main: [TargetPart]) throws(TargetFault) -> ScalingChange {
-    if let numbers = main.tensors["ia3_l"] {
-      let extents = numbers.shape.extents
-      // (outputs, 1) or (1, inputs) of a matrix; a convolution's tell nothing, the configuration does.
-      let isOnInputs =
-        extents.count == 2 && extents[0] != extents[1]
-        ? extents[0] == 1 : config.map { $0.settings.isFeedForward($0.path) } ?? false
-      let change = ScalingChange(numbers: numbers, isOnInputs: isOnInputs, offset: -1)
-      if !isOnInputs {
-        dependents.append(
-          DependentTarget(
-            name: module + ".bias", key: key.bias, algorithm: .ia3, stored: [("ia3_l", numbers)], alpha: nil, rank: nil,
-            change: change, isTransposed: false, isOptional: true, inputs: 1))
-      }
-      return change
-    }
-    guard let numbers = main.tensors["weight"] else { throw TargetFault.missing("weight") }
-    guard let isOnInputs = main.tensors["on_input"]?.scalar else { throw TargetFault.missing("on_input") }
-    return ScalingChange(numbers: numbers, isOnInputs: isOnInputs != 0, offset: 0)
-  }
-
-  private func expertChange(_ main: [TargetPart]) throws(TargetFault) -> ExpertChange {
-    guard let up = main.first(where: { $0.role == .up })?.tensor else { throw TargetFault.missing("lora_B") }
-    guard let down = main.first(where: { $0.role == .down })?.tensor else { throw TargetFault.missing("lora_A") }
-    guard up.shape.rank == 2, down.shape.rank == 2, up.shape[1] == down.shape[0], up.elementCount > 0,
-      down.elementCount > 0
-    else { throw TargetFault.disagreement(up, down) }
-    return ExpertChange(
-      up: up, down: down, alpha: config?.settings.alpha(of: config!.path),
-      isRankStabilised: config?.settings.usesRankStabilisation ?? false)
-  }
-
-  // MARK: Bias and norms
-
-  /// - Parameter weight: the module's LoRA, where it has one.
-  private mutating func readCompanion(_ part: TargetPart, of weight: Target?) throws(TargetFault) {
-    switch part.label {
-    case "set_weight", "weight", "bias":
-      dependents.append(
-        DependentTarget(
-          name: part.name, key: part.label == "bias" ? key.bias : key, algorithm: .full,
-          stored: [(part.label, part.tensor)], alpha: nil, rank: nil, change: Replacement(value: part.tensor),
-          isTransposed: false, isOptional: false, inputs: part.tensor.shape.flattened.columns))
-    case "lora_B.bias", "lora_up.bias": try addVector(part, key.bias, scale: weight?.scale ?? 1)
-    case "diff_b", "b_norm": try addVector(part, key.bias, scale: 1)
-    default: try addVector(part, key, scale: 1)
-    }
-  }
-
-  private mutating func addVector(_ part: TargetPart, _ key: TargetKey, scale: Double) throws(TargetFault) {
-    let tensor = part.tensor
-    guard tensor.shape.rank == 1, tensor.elementCount > 0 else {
-      throw TargetFault.shape("\(part.label) as a vector", "\(tensor.shape)")
-    }
-    targets.append(
-      Target(
-        name: part.name, key: key, kind: .vector,
-        up: Tensor(dtype: tensor.dtype, shape: [tensor.elementCount, 1], bytes: tensor.bytes),
-        down: Tensor([1], shape: [1, 1], dtype: .f32), mid: nil, names: .init(up: part.name, down: part.name),
-        alpha: nil, scale: scale, isTransposed: false, algorithm: part.algorithm ?? .bias,
-        stored: [(part.label, tensor)]))
-  }
-}
-
-extension TargetPart {
-  var algorithm: Algorithm? { if case .other(let algorithm) = role { algorithm } else { nil } }
-
-  /// Whether it is beside what changes a weight by an algorithm: something for a bias or a norm, or a value to put in place.
-  fileprivate var isCompanion: Bool {
-    switch algorithm {
-    case .bias, .norm: true
-    case .full: label != "diff" || tensor.shape.rank < 2
-    default: false
-    }
-  }
-}
-
-extension Algorithm {
-  /// Those whose delta depends on the weight, or on its size.
-  fileprivate static let dependent: Set<Algorithm> = [.glora, .oft, .boft, .ia3, .tlora, .hra, .vera, .expertLora]
-
-  /// Whether a configuration of this algorithm may stand beside tensors of another.
-  fileprivate func hasTensors(of other: Algorithm) -> Bool {
-    self == other || ([.lora, .expertLora].contains(self) && [.lora, .embedding, .expertLora].contains(other))
-  }
-
-  /// Whether no delta can be computed.
-  fileprivate var isOnlyRecognised: Bool {
-    [.sparseBias, .controlLora, .tokenAdapter, .reshape, .fourierft].contains(self)
-  }
-}
-
-extension [TargetPart] {
-  fileprivate var tensors: [String: Tensor] {
-    Dictionary(map { ($0.label, $0.tensor) }, uniquingKeysWith: { first, _ in first })
-  }
-
-  /// The algorithm of the weight's change, what lies on top of it aside.
-  ///
-  /// - Parameter configured: what the configuration says of LoRA's own tensor names.
-  fileprivate func mainAlgorithm(_ configured: Algorithm?) -> Algorithm {
-    let found = Set(compactMap(\.algorithm)).subtracting([.dora])
-    if found == [.oft] {
-      // Butterfly blocks have one axis more; a convolution's `rescale` has four axes too, and tells nothing.
-      return contains { $0.label == "oft_blocks" && $0.tensor.shape.rank == 4 } ? .boft : .oft
-    }
-    if let algorithm = found.min(by: { $0.rawValue < $1.rawValue }) { return algorithm }
-    return configured == .expertLora ? .expertLora : .lora
-  }
-
-  /// Input channels of a linear target, by the shapes of its tensors; 0 where they do not tell.
-  fileprivate var inputs: Int {
-    func columns(_ labels: String...) -> Int? {
-      first { part in labels.contains(part.label) && part.tensor.shape.rank == 2 }?.tensor.shape[1]
-    }
-    if let outer = columns("lokr_w1", "lokr_w1_b"), let inner = columns("lokr_w2", "lokr_w2_b") { return outer * inner }
-    return columns("hada_w1_b", "lora_down.weight", "lora_A.weight", "diff", "b2.weight", "q_layer.weight") ?? 0
   }
 }

@@ -66,7 +66,7 @@ struct PEFTConfig {
       "LORA": .lora, "LOHA": .loha, "LOKR": .lokr, "ADALORA": .adalora, "IA3": .ia3, "OFT": .oft, "BOFT": .boft,
       "VERA": .vera, "HRA": .hra, "LN_TUNING": .full, "FOURIERFT": .fourierft,
     ]
-    return isSet("target_parameters") && type == "LORA" ? .expertLora : types[type]
+    return types[type]
   }
 
   /// A setting that makes the file more than what its tensors say, where it is one that Lathe cannot honour.
@@ -99,20 +99,40 @@ struct PEFTConfig {
     }
   }
 
-  /// The parameters inside modules that targets are for, as the configuration spells them.
-  var targetParameters: [String] { fields["target_parameters"]?.array?.compactMap(\.string) ?? [] }
+  /// The parameters inside a module that its targets are for (`target_parameters`), rather than for its weight: one, none,
+  /// or several of which it is not known which.
+  ///
+  /// Each more of them lies one `base_layer` deeper, those that the model registers first the deepest.
+  func parameters(of path: String) -> (module: String, names: [String]) {
+    var module = path, depth = 0
+    while module.hasSuffix(".base_layer") { (module, depth) = (module.dropping(suffix: ".base_layer"), depth + 1) }
+    var names: [String] = []
+    for parameter in fields["target_parameters"]?.array?.compactMap(\.string) ?? [] {
+      guard let name = parameter.split(separator: ".").last.map(String.init), !names.contains(name),
+        case let full = "\(module).\(name)", full == parameter || full.hasSuffix("." + parameter)
+      else { continue }
+      names.append(name)
+    }
+    let registered = ["gate_up_proj", "gate_proj", "up_proj", "down_proj"].filter(names.contains)
+    guard names.count > 1, registered.count == names.count, depth < names.count else { return (module, names) }
+    return (module, [registered[names.count - 1 - depth]])
+  }
 
   /// A field that no formula for a delta can honour.
   var refusal: String? {
     guard algorithm != nil else { return "peft_type \(type)" }
-    return ["layer_replication", "use_qalora", "alora_invocation_tokens", "arrow_config", "megatron_config"].first(
-      where: isSet)
+    return [
+      "layer_replication", "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "megatron_config",
+    ].first(where: isSet)
   }
 
   /// An initialisation that changed the base: the adapter is right only on that changed base.
+  ///
+  /// Source: PEFT 0.21 (`tuners/lora/layer.py`, `variants.py`); `eva`, `mica`, `orthogonal` and `gaussian` leave it alone.
   var changedBase: String? {
+    if isSet("kasa_config") { return "kasa" }
     guard let method = fields["init_lora_weights"]?.string?.lowercased() else { return nil }
-    return ["pissa", "olora", "corda", "loftq"].contains { method.hasPrefix($0) } ? method : nil
+    return ["pissa", "olora", "corda", "loftq", "lora_ga"].contains { method.hasPrefix($0) } ? method : nil
   }
 
   private func isSet(_ field: String) -> Bool {

@@ -104,7 +104,7 @@ public struct Target: Sendable {
   }
 
   /// The delta with its scale: rows × columns.
-  func product() -> [Double] {
+  package func product() -> [Double] {
     let unscaled =
       whole?.doubles()
       ?? reproducibleProduct(up.doubles(), plainDown(), rows: rows, rank: rank, columns: columns)
@@ -127,6 +127,21 @@ public struct Target: Sendable {
       return
     }
     TuckerCore(mid).multiply(down.doubles(), inputs: inputs, into: place)
+  }
+
+  /// Whether the delta comes of a whole weight in the base's place.
+  package var isReplacement: Bool {
+    let labels =
+      ["set_weight", "weight", "bias"] + ["base_layer", "modules_to_save"].flatMap { ["\($0).weight", "\($0).bias"] }
+    return algorithm == .full && labels.contains(stored[0].label)
+  }
+
+  /// Why the delta could not be computed, where its factors are finite and it is not.
+  package var missingDelta: AdapterProblem? {
+    guard algorithm == .tlora, let whole, whole.doubles().contains(where: { !$0.isFinite }),
+      stored.allSatisfy({ $0.tensor.doubles().allSatisfy(\.isFinite) })
+    else { return nil }
+    return AdapterProblem(.noSingularValues, target: name)
   }
 
   /// Bytes of the factors.

@@ -24,11 +24,23 @@ public struct TargetKey: Hashable, Sendable, Comparable, CustomStringConvertible
 
   public var description: String { "\(component.rawValue).\(path)\(parameter == .bias ? ".bias" : "")" }
 
+  /// A parameter inside the module that PEFT's `wrapper` is around.
+  init(_ wrapper: TargetKey, parameter: String) {
+    var path = wrapper.path
+    while path.hasSuffix("_base_layer") { path = path.dropping(suffix: "_base_layer") }
+    self.init(wrapper.component, parameter == "weight" ? path : "\(path)_\(parameter)")
+  }
+
   /// The same module's bias.
   var bias: TargetKey { TargetKey(component, path, .bias) }
 
   /// What the target's weight may be called in a base, with underscores for dots.
-  package var weightNames: [String] { parameter == .bias ? [path + "_bias"] : [path + "_weight", path] }
+  ///
+  /// The last are those of torch's attention, which has its input projections beside a module for the output.
+  package var weightNames: [String] {
+    parameter == .bias
+      ? [path + "_bias", path + "_in_proj_bias"] : [path + "_weight", path, path + "_in_proj_weight"]
+  }
 
   /// The path in the block names of single-file Stable Diffusion checkpoints, where it has one.
   public var ldmPath: String? { UNetNames.ldmPath(ofDiffusers: path) }

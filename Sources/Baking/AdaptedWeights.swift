@@ -119,12 +119,27 @@ public struct AdaptedWeights: Sendable {
   }
 }
 
+extension AdaptedWeights {
+  /// Refuses changes of a weight whose deltas could not be computed.
+  func requireDeltas(of additions: [Addition]) throws(AdapterError) {
+    for addition in additions {
+      if let problem = addition.target.missingDelta { throw AdapterError(.problem(problem), path: addition.file) }
+    }
+  }
+}
+
 extension AdaptedWeights: WeightSource {
   /// A weight of the adapted model, as single precision.
   ///
   /// - Throws: `CheckpointError`: `unknownWeight` or `weightShape`.
   public func weight(named name: WeightName, shape: Shape) throws -> Tensor {
     let workspace = AdditionWorkspace()
-    return try base.read(named: name, shape: shape) { try adapted($0, in: workspace) }
+    return try base.read(named: name, shape: shape) { index in
+      let tensor = try adapted(index, in: workspace), additions = additions[index] ?? []
+      if additions.contains(where: { $0.target.algorithm == .tlora }), !tensor.floats().allSatisfy(\.isFinite) {
+        try requireDeltas(of: additions)
+      }
+      return tensor
+    }
   }
 }

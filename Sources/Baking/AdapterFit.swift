@@ -68,7 +68,8 @@ public struct AdapterFit: Sendable {
     let bound = try adapter.bound(to: base), adapter = bound.adapter
     var entries: [Entry] = [], placements: [Placement] = [], notes: [String] = []
     for (index, target) in adapter.targets.enumerated() {
-      let (finding, own, note) = Self.match(target, index: index, base)
+      let (finding, own, note) = Self.match(
+        target, index: index, base, isTransposed: bound.origins[index] == nil ? nil : target.isTransposed)
       placements += own
       if let note, !notes.contains(note) { notes.append(note) }
       entries.append(
@@ -89,7 +90,7 @@ public struct AdapterFit: Sendable {
     }
     (self.adapter, self.base, origins) = (adapter, base, bound.origins)
     (self.entries, self.placements) = Self.withoutOverlaps(entries, placements, adapter)
-    self.notes = notes
+    self.notes = notes + AdapterProblem.grouped(adapter.problems.filter { $0.kind == .otherBaseWeight })
   }
 
   /// Where a target's rows go.
@@ -97,8 +98,9 @@ public struct AdapterFit: Sendable {
 
   // MARK: One target
 
+  /// - Parameter isTransposed: whether the base stores the weight as (inputs, outputs), where binding has found out.
   private static func match(
-    _ target: Target, index: Int, _ base: Checkpoint
+    _ target: Target, index: Int, _ base: Checkpoint, isTransposed: Bool?
   ) -> (Finding, [Placement], note: String?) {
     var key = target.key
     // XLabs changes only the first rows of this weight.
@@ -108,7 +110,8 @@ public struct AdapterFit: Sendable {
       return (.missing(reason: reason(target.key, base)), [], nil)
     }
     // What the model is says more than the adapter's configuration, which PEFT corrects too when the two disagree.
-    let orientations = [base.storesTransposed(module: key.path), target.isTransposed].compactMap { $0 }
+    let orientations =
+      isTransposed.map { [$0] } ?? [base.storesTransposed(module: key.path), target.isTransposed].compactMap { $0 }
     guard
       let isTransposed = orientations.first(where: { target.matches(weight.shape, isTransposed: $0, isPart: isPart) })
     else { return (.shape(expected: "\(weight.shape)", found: "\(target.shape)"), [], nil) }
@@ -175,7 +178,8 @@ extension Target {
     }
     // A kernel of one point is none: 1 × 1 convolutions and linear targets are alike.
     // What stores convolutions flat has the same numbers in the same order.
-    let hasSameKernel = kernel.allSatisfy { $0 == 1 } || Array(extents.dropFirst(2)) == kernel || isFlat
+    let hasSameKernel =
+      kernel.allSatisfy { $0 == 1 } || extents.dropFirst(2).withoutOnesAtEnd == kernel[...].withoutOnesAtEnd || isFlat
     return hasSameKernel && (isPart ? extents[0] >= rows : extents[0] == rows)
   }
 }
@@ -189,6 +193,13 @@ extension AdapterFit.Finding: CustomStringConvertible {
     case .unsupported(let algorithm): "this version cannot apply \(algorithm.rawValue)"
     case .overlapping(let other): "changes the same rows as \(other), which is used"
     }
+  }
+}
+
+extension ArraySlice<Int> {
+  /// Extents but for those of 1 at the end: PEFT's cores of one-dimensional convolutions have such a one more.
+  fileprivate var withoutOnesAtEnd: ArraySlice<Int> {
+    dropLast(count - (lastIndex { $0 != 1 }.map { $0 + 1 - startIndex } ?? 0))
   }
 }
 

@@ -209,9 +209,13 @@ public struct Checkpoint: Sendable {
     for candidate in candidates(for: component) {
       if let weight = flat[candidate]?[flatName] { return weight }
     }
-    guard let names = cores[component], case let found = names.weights(flatName) else { return nil }
-    guard found.isEmpty else { return found.count == 1 ? found[0].weight : nil }
-    return model?.weight(flatName: flatName, in: names)
+    guard let names = cores[component] else { return nil }
+    func find(_ name: String) -> NamedWeight? {
+      let found = names.weights(name)
+      guard found.isEmpty else { return found.count == 1 ? found[0].weight : nil }
+      return model?.weight(flatName: name, in: names)
+    }
+    return find(flatName) ?? StackedExperts.weight(flatName: flatName, find: find)
   }
 
   /// Why `weight(flatName:in:)` finds none, in words.

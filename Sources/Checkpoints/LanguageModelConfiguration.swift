@@ -25,7 +25,7 @@ struct LanguageModelConfiguration: Sendable {
 
   /// GPT-2 and its kin store matrices as (inputs, outputs), unlike everybody else.
   func storesTransposed(_ module: String) -> Bool {
-    if ["gpt_oss", "llama4", "llama4_text"].contains(modelType), module.includes("_experts_") { return true }
+    if modelType == "gpt_oss", module.includes("_experts_") { return true }
     return ["gpt2", "openai-gpt", "imagegpt", "decision_transformer"].contains(modelType)
       && ["c_attn", "c_proj", "c_fc", "q_attn"].contains { module.hasSuffix("_" + $0) }
   }

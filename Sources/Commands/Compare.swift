@@ -67,9 +67,10 @@ struct Compare: LatheCommand {
       return .done
     }
     let opened = try inputs.map { try Adapter(path: $0.path) }, binding = BaseBinding(path: probeOptions.base)
-    let files = try binding.bind(opened)
+    let bound = try binding.bind(opened), files = bound.adapters
     for file in files { try file.requireWorkable(allowingUnknown: allowUnknown) }
     if !probe { common.warn(binding.warnings(opened)) }
+    common.warn(bound.isSameLeftOut ? bound.notes.map { $0 + ", the same in all" } : bound.notes)
     common.warn(files.flatMap { file in AdapterProblem.grouped(file.problems).map { "\(file.path): \($0)" } })
     var fitsBase = true
     let total = Set(files.flatMap { $0.targets.map(\.key) }).count
@@ -93,7 +94,8 @@ struct Compare: LatheCommand {
       }
       try common.show(report, text: report.text(width: Console.width, showsTargets: targets))
     }
-    return fitsBase && files.allSatisfy(\.unknown.isEmpty) ? .done : .skipped
+    let isWhole = bound.isSameLeftOut && files.allSatisfy(\.unknown.isEmpty)
+    return fitsBase && isWhole ? .done : .skipped
   }
 }
 

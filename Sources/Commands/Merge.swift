@@ -12,6 +12,9 @@ struct Merge: LatheCommand {
       Any ranks, alphas, signs, number formats and dialects. The sum is exact at minimal rank (--method exact), or cut
       to a rank, error or size like a resize. The report says what is kept of each adapter.
 
+      Whole modules and biases of PEFT adapters stay whole in PEFT's format. With --base, or where their strengths add up to
+      1, they are merged exactly; one that only one adapter has is copied.
+
       Examples:
         lathe merge style.safetensors@0.8 character.safetensors@0.6 -o both.safetensors
         lathe merge a.safetensors@0.7 b.safetensors@-0.3 -o small.safetensors --size 40MB --fair
@@ -46,6 +49,9 @@ struct Merge: LatheCommand {
   @Flag(help: "Leave out tensors that no known trainer writes; exit code 2.")
   var allowUnknown = false
 
+  @Flag(help: "Leave out whole modules and biases that cannot be merged without their base; exit code 2.")
+  var allowUnmatched = false
+
   @OptionGroup var common: CommonOptions
 
   enum Method: String, ExpressibleByArgument, CaseIterable { case exact, svd }
@@ -78,7 +84,8 @@ struct Merge: LatheCommand {
     let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
       try DecomposedPlan(plan, threads: common.threads, progress: $0)
     }
-    common.warn(plan.warnings + (plan.isBaseUnused ? [BaseBinding.unused] : []))
+    common.warn(
+      plan.warnings + (plan.isBaseUnused ? [BaseBinding.unused] : []) + plan.skipped.map { "skipped: \($0)" })
     let report = try RefactorRun(plan: plan, decomposed: decomposed, writer: writer, common: common).report(
       rule: nil, output: output)
     try common.show(MergeReport(report), text: report.text(width: Console.width, showsTargets: targets))
@@ -98,6 +105,7 @@ struct Merge: LatheCommand {
     if fair { result.isFair = true }
     if allowUnknown { result.allowsUnknown = true }
     if let base = base.base { result.base = base }
+    result.allowsUnmatched = allowUnmatched
     return result
   }
 }

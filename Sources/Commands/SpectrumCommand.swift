@@ -40,7 +40,7 @@ struct SpectrumCommand: LatheCommand {
   @OptionGroup var common: CommonOptions
 
   func execute() throws -> Outcome {
-    let opened = try Adapter(path: file), adapter = try base.binding.bind([opened])[0]
+    let opened = try Adapter(path: file), bound = try base.binding.bind([opened]), adapter = bound.adapters[0]
     try adapter.requireWorkable(allowingUnknown: allowUnknown)
     for path in [csv, svg] { if let path { try TemporaryFile.checkDestination(path, overwriting: force) } }
     let spectrum = try withProgress("spectra", total: adapter.targets.count, isQuiet: common.quiet) {
@@ -50,8 +50,9 @@ struct SpectrumCommand: LatheCommand {
     if let csv { try writeSideFile(report.csv, to: csv, overwriting: force) }
     if let svg { try writeSideFile(report.svg, to: svg, overwriting: force) }
     common.warn(
-      base.binding.warnings([opened]) + AdapterProblem.grouped(adapter.problems).map { "\(adapter.path): \($0)" })
+      base.binding.warnings([opened]) + bound.notes
+        + AdapterProblem.grouped(adapter.problems).map { "\(adapter.path): \($0)" })
     try common.show(report, text: report.text(width: Console.width, showsTargets: targets))
-    return adapter.unknown.isEmpty ? .done : .skipped
+    return adapter.unknown.isEmpty && bound.notes.isEmpty ? .done : .skipped
   }
 }

@@ -179,7 +179,7 @@ public struct ExtractPlan: Sendable {
 
   func place(_ output: String, ranks: [(name: String, rank: Int)]) throws -> OutputPlace {
     var fields = OutputPlace.plainConfiguration
-    fields["target_modules"] = OutputPlace.modules(ranks)
+    fields["target_modules"] = OutputPlace.moduleList(ranks)
     fields["fan_in_fan_out"] = .bool(targets.contains(where: \.isTransposed))
     if family == .languageModel { fields["task_type"] = .string("CAUSAL_LM") }
     return try OutputPlace(output, configuration: writesFolder ? fields : nil, ranks: ranks)

@@ -18,11 +18,19 @@ struct OutputPlace {
 
   init(_ output: String, plan: RefactorPlan, ranks: [(name: String, rank: Int)]) throws {
     let source = plan.adapters.lazy.compactMap(\.configuration).first
-    // Fields of another algorithm would make the factors something else.
-    var fields = plan.leavesFamily ? Self.plainConfiguration : source ?? Self.plainConfiguration
-    for field in ["base_model_name_or_path", "task_type"] { fields[field] = source?[field] ?? fields[field] }
+    var fields = Self.configuration(like: source, leavingFamily: plan.leavesFamily)
     // A merge may have targets that no single configuration names.
-    if plan.recipe.operation == .merge || plan.leavesFamily { fields["target_modules"] = Self.modules(ranks) }
+    if plan.recipe.operation == .merge || plan.leavesFamily {
+      PEFTWholeWeights(
+        names: plan.passedThrough.map(\.name), targets: ranks.map(\.name),
+        sources: plan.adapters.compactMap(\.configuration)
+      ).set(in: &fields)
+    }
+    // An initialisation that changed the base would change it again, and by other ranks.
+    if plan.adapters.contains(where: { $0.problems.contains { if case .changedBase = $0.kind { true } else { false } } }
+    ) {
+      fields["init_lora_weights"] = .bool(true)
+    }
     try self.init(output, configuration: plan.writesFolder ? fields : nil, ranks: ranks)
   }
 
@@ -45,6 +53,19 @@ struct OutputPlace {
     var all = Self.configuration(fields, ranks: ranks)
     if let alphas { Self.set(alphas, of: ranks.map(\.name), in: &all) }
     configuration = .object(all)
+  }
+
+  /// The fields of a source's configuration that hold for LoRA made of it, but for ranks and alphas.
+  ///
+  /// - Parameter leavesFamily: whether targets were of other algorithms, whose fields would make the factors something else.
+  static func configuration(
+    like source: [String: JSONValue]?, leavingFamily leavesFamily: Bool
+  ) -> [String: JSONValue] {
+    guard let source else { return plainConfiguration }
+    guard leavesFamily else { return source }
+    var fields = plainConfiguration
+    for field in ["base_model_name_or_path", "task_type"] { fields[field] = source[field] ?? fields[field] }
+    return fields
   }
 
   private static func set(_ alphas: [Double], of names: [String], in fields: inout [String: JSONValue]) {
@@ -82,12 +103,12 @@ struct OutputPlace {
   ]
 
   /// The list of all targets that a configuration has.
-  static func modules(_ ranks: [(name: String, rank: Int)]) -> JSONValue {
+  static func moduleList(_ ranks: [(name: String, rank: Int)]) -> JSONValue {
     .array(modules(ranks.map(\.name)).map { .string($0) })
   }
 
   /// The modules' names as a configuration spells them.
-  private static func modules(_ names: [String]) -> [String] {
+  static func modules(_ names: [String]) -> [String] {
     let modules = names.map { name in
       var module = name
       while module.hasPrefix("base_model.model.") { module.removeFirst("base_model.model.".count) }

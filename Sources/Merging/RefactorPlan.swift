@@ -38,11 +38,16 @@ public struct RefactorPlan: Sendable {
   public init(_ recipe: RefactorRecipe) throws {
     var adapters = try recipe.inputs.map { try Adapter(path: $0.path) }
     var magnitudes: [TargetKey: BoundMagnitude] = [:]
+    let format =
+      recipe.operation == .resize ? adapters[0].format : recipe.format ?? Self.commonFormat(of: adapters)
     // What a resize does not touch needs no base.
     if recipe.operation == .resize { adapters = adapters.map(\.keepingReplacements) }
-    isBaseUnused = recipe.base != nil && adapters.allSatisfy(\.dependents.isEmpty)
-    if let base = recipe.base, adapters.contains(where: { !$0.dependents.isEmpty }) {
-      let checkpoint = try Checkpoint(path: base)
+    let sources = adapters
+    isBaseUnused = recipe.base != nil && adapters.allSatisfy { $0.dependents.isEmpty && $0.frozen.isEmpty }
+    let base = isBaseUnused ? nil : try recipe.base.map { try Checkpoint(path: $0) }
+    var whole = WholeWeightMerge(recipe, base: base)
+    if recipe.operation == .merge { adapters = whole.take(from: adapters, format: format) }
+    if let checkpoint = base {
       let bound = try adapters.map { try $0.bound(to: checkpoint) }
       if recipe.operation == .resize {
         let parts = bound[0].takingMagnitudesApart()
@@ -56,9 +61,10 @@ public struct RefactorPlan: Sendable {
     self.recipe = recipe
     self.adapters = adapters
     family = adapters.map(\.family).first { $0 != .unknown } ?? .unknown
-    format = recipe.operation == .resize ? adapters[0].format : recipe.format ?? Self.commonFormat(of: adapters)
+    self.format = format
     let naming = OutputNaming(format: format, family: family, adapters: adapters)
-    let groups = TargetPairing(adapters).groups
+    var groups = TargetPairing(adapters).groups
+    if recipe.operation == .merge, format == .peft { try whole.merge(sources, groups: &groups) }
     targets = try Self.targets(groups.filter { $0.members[0].target.kind != .vector }, adapters, recipe, naming).map {
       var target = $0
       target.magnitude = magnitudes[$0.key]
@@ -70,8 +76,8 @@ public struct RefactorPlan: Sendable {
     if recipe.dtype?.bits == 8, targets.contains(where: { $0.names.alpha == nil }) {
       throw MergingError(.noAlpha(dtype: recipe.dtype!, format: format, option: "--format"), path: adapters[0].path)
     }
-    skipped = adapters.flatMap { adapter in adapter.unknown.map { "\(adapter.path): \($0)" } }
-    passedThrough = try Self.passedThrough(adapters) + vectors.map { ($0.name, $0.tensor) }
+    skipped = whole.skipped + adapters.flatMap { adapter in adapter.unknown.map { "\(adapter.path): \($0)" } }
+    passedThrough = try Self.passedThrough(adapters) + whole.merged + vectors.map { ($0.name, $0.tensor) }
     warnings =
       adapters.flatMap { adapter in
         AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
@@ -83,6 +89,7 @@ public struct RefactorPlan: Sendable {
       }
       + (magnitudes.isEmpty
         ? [] : ["\(magnitudes.count) targets of dora stay dora: errors are those of the part that has factors"])
+      + whole.warnings
       + (vectors.isEmpty ? [] : ["\(vectors.count) biases and weights of norms are kept whole"])
   }
 
@@ -185,7 +192,8 @@ public struct RefactorPlan: Sendable {
   private static func passedThrough(_ adapters: [Adapter]) throws(MergingError) -> [(name: String, tensor: Tensor)] {
     var result: [(name: String, tensor: Tensor)] = []
     for adapter in adapters {
-      for (name, tensor) in adapter.passedThrough {
+      // What only a training needs is that of one adapter.
+      for (name, tensor) in adapter.passedThrough where adapters.count == 1 || !Adapter.isTrainingState(name) {
         guard let other = result.first(where: { $0.name == name }) else {
           result.append((name, tensor))
           continue

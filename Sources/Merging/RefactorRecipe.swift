@@ -28,6 +28,8 @@ public struct RefactorRecipe: Sendable {
   public var countsLikeKohya: Bool
   /// A checkpoint, for targets whose delta depends on the weight that it changes.
   public var base: String?
+  /// Whether whole weights that cannot be merged may be left out.
+  public var allowsUnmatched = false
 
   public init(
     _ operation: Operation, inputs: [Input], rule: RankRule, weighing: Weighing = .absolute, dtype: DType? = nil,

@@ -67,7 +67,7 @@ public struct InspectReport: JSONReport {
     self.hashes = Hashes(sha256: hashes?.sha256, autov2: hashes?.autoV2, autov3: hashes?.autoV3)
     metadata = Dictionary(adapter.metadata.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
     tags = TrainingMetadata(adapter).tags.map { Tag(tag: $0.tag, count: $0.count) }
-    passedThrough = adapter.passedThrough.map(\.name)
+    passedThrough = adapter.passedThrough.map(\.name) + adapter.frozen.map(\.name)
     let norms = survey?.norms
     readsWeights = survey != nil
     targets =

@@ -104,6 +104,7 @@ public struct DeltaSum: Sendable {
         return AdapterError(
           .problem(AdapterProblem(.notFinite(factor: factor, count: count), target: term.target.name)), path: term.file)
       }
+      if let problem = term.target.missingDelta { return AdapterError(.problem(problem), path: term.file) }
     }
     return error
   }

@@ -58,7 +58,8 @@ import Testing
   @Test(
     "settings that no delta can honour are refused by name",
     arguments: [
-      ("layer_replication", "[[0,2],[1,3]]"), ("use_qalora", "true"), ("alora_invocation_tokens", "[1,2]"),
+      ("layer_replication", "[[0,2],[1,3]]"), ("use_qalora", "true"), ("use_bdlora", "{\"nblocks\":2}"),
+      ("alora_invocation_tokens", "[1,2]"),
       ("arrow_config", "{\"k\":1}"),
       ("megatron_config", "{\"k\":1}"),
     ])
@@ -98,15 +99,19 @@ import Testing
     #expect(adapter.problems.contains { $0.kind == .refusedConfiguration(field: "peft_type VBLORA") })
   }
 
-  @Test("target_parameters make LoRA's factors those of experts")
-  func experts() throws {
-    let adapter = try read("{\"r\":2,\"target_parameters\":[\"experts\"]}")
-    #expect(adapter.dependents.map(\.algorithm) == [.expertLora] && adapter.targets.isEmpty)
+  @Test("target_parameters make LoRA's factors those of experts, or of the one matrix that they name")
+  func parameters() throws {
+    let experts = try read("{\"r\":1,\"target_parameters\":[\"experts\"]}")
+    #expect(experts.dependents.map(\.algorithm) == [.expertLora] && experts.targets.isEmpty)
+    let matrix = try read("{\"r\":2,\"target_parameters\":[\"experts\"]}")
+    #expect(matrix.dependents.isEmpty && matrix.targets[0].key.path.hasSuffix("_experts"))
+    let other = try read("{\"r\":1,\"target_parameters\":[\"other.experts\"]}")
+    #expect(other.dependents.isEmpty && other.targets.count == 1)
   }
 
   @Test(
     "an initialisation that changed the base is noticed",
-    arguments: ["pissa", "pissa_niter_16", "OLoRA", "corda", "loftq"])
+    arguments: ["pissa", "pissa_niter_16", "OLoRA", "corda", "loftq", "lora_ga"])
   func changedBase(method: String) throws {
     let adapter = try read("{\"r\":2,\"init_lora_weights\":\"\(method)\"}")
     let message =
@@ -117,7 +122,7 @@ import Testing
 
   @Test(
     "an initialisation that leaves the base alone is not",
-    arguments: ["true", "false", "\"gaussian\"", "\"eva\"", "\"orthogonal\""])
+    arguments: ["true", "false", "\"gaussian\"", "\"eva\"", "\"orthogonal\"", "\"mica\""])
   func sameBase(method: String) throws {
     #expect(try read("{\"r\":2,\"init_lora_weights\":\(method)}").problems.isEmpty)
   }

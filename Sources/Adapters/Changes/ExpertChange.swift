@@ -1,6 +1,7 @@
 import Tensors
 
-/// A LoRA for each expert of a stacked weight (PEFT's `target_parameters`): experts × outputs × inputs, or × inputs × outputs.
+/// A LoRA for each expert of a stacked weight (PEFT's `target_parameters`): experts × outputs × inputs, or × inputs × outputs;
+/// of a base that stores experts one by one their rows below each other; or a LoRA of one matrix.
 ///
 /// The down factors stand one below the other, expert by expert; of the up factors the columns of one component stand
 /// together, one for each expert.
@@ -20,20 +21,26 @@ struct ExpertChange: WeightChange {
 
   func fault(rows: Int, inputs first: Int, kernel: [Int]) -> AdapterProblem.Kind? {
     let sides = [[outputs, inputs], [inputs, outputs]]
-    if outputs == inputs, hasInputsFirst == nil {
+    if outputs == inputs, hasInputsFirst == nil, !kernel.isEmpty {
       return misfit("a model whose config.json says how square experts are stored", rows, first, kernel)
+    }
+    if kernel.isEmpty {
+      let experts = rows / outputs
+      let fits = first == inputs && experts > 0 && rows == experts * outputs && down.shape[0] % experts == 0
+      return fits ? nil : misfit("[experts × \(outputs), \(inputs)]", rows, first, kernel)
     }
     let fits = kernel.count == 1 && rows > 0 && down.shape[0] % rows == 0 && sides.contains([first, kernel[0]])
     return fits ? nil : misfit("[experts, \(outputs), \(inputs)]", rows, first, kernel)
   }
 
   func delta(of weight: ComposedFactors.Block, strength: Double, rule: StrengthRule) -> ComposedFactors {
-    let (experts, outputs, inputs) = (weight.rows, outputs, inputs)
+    let isFlat = weight.kernel.isEmpty
+    let (experts, outputs, inputs) = (isFlat ? weight.rows / outputs : weight.rows, outputs, inputs)
     let rank = down.shape[0] / experts
     let scale = alpha.map { $0 / (isRankStabilised ? Double(rank).squareRoot() : Double(rank)) } ?? 1
-    let hasOutputsFirst = outputs == inputs ? hasInputsFirst == false : weight.inputs == outputs
+    let hasOutputsFirst = isFlat || (outputs == inputs ? hasInputsFirst == false : weight.inputs == outputs)
     return ComposedFactors(
-      whole: .init(rows: experts, inputs: weight.inputs, kernel: weight.kernel) {
+      whole: .init(rows: weight.rows, inputs: weight.inputs, kernel: weight.kernel) {
         let (a, b) = (down.doubles(), up.doubles())
         var values = [Double](repeating: 0, count: experts * outputs * inputs)
         for expert in 0..<experts {

@@ -43,7 +43,7 @@ struct PrincipalChange: WeightChange {
     return ComposedFactors(
       whole: weight.mapping { base in
         let matrix = Matrix(rows: rows, columns: columns, elements: base)
-        // What is not finite has no triples, and is found to be so by whoever reads the result.
+        // What has no triples makes no delta; whoever reads the result finds it not finite and says why (`missingDelta`).
         guard let triples = try? SingularValues(of: matrix) else { return base.map { _ in .nan } }
         let left = triples.u.selecting(columns: 0..<rank).scalingColumns(by: Array(triples.values.prefix(rank)))
         // Uᵀ·W has the right vectors, times their values.

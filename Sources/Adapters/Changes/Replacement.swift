@@ -1,7 +1,8 @@
 import Tensors
 
-/// A weight put in the place of the base's: whole modules that PEFT saved, ComfyUI's `set_weight`. It has no strength but
-/// all or nothing.
+/// A weight put in the place of the base's: whole modules and biases that PEFT saved, ComfyUI's `set_weight`.
+///
+/// It is W₁ whole. PEFT and ComfyUI put it in at any strength but 0, and so do their rules.
 struct Replacement: WeightChange {
   let value: Tensor
 
@@ -12,6 +13,8 @@ struct Replacement: WeightChange {
   }
 
   func delta(of weight: ComposedFactors.Block, strength: Double, rule: StrengthRule) -> ComposedFactors {
-    ComposedFactors(whole: weight.mapping { base in zip(value.doubles(), base).map { ($0 - $1) / strength } })
+    let divisor = rule == .peft || rule == .comfy ? strength : 1
+    return ComposedFactors(
+      whole: weight.mapping { base in zip(value.doubles(), base).map { ($0 - $1) / divisor } })
   }
 }

@@ -33,6 +33,7 @@ struct ConvertGrouping {
       unnamed += source.adapter.dependents.filter { !$0.isOptional }.map {
         ($0.name, "\($0.algorithm.rawValue) depends on the base weight, so that it has no factors of its own")
       }
+      unnamed += source.adapter.frozen.map { ($0.name, "a copy of the base's weight, which only PEFT reads") }
       for target in source.adapter.targets {
         guard target.kind != .vector else {
           unnamed.append((target.name, "biases and weights of norms stay in the dialect that they have"))

@@ -24,9 +24,13 @@ struct ConvertPlaces {
     places = try plan.parts.map { part in
       let targets = plan.targets[part.targets]
       let ranks = targets.map { (name: $0.name, rank: $0.alphaRank) }
-      var fields = plan.adapters.lazy.compactMap(\.configuration).first ?? OutputPlace.plainConfiguration
-      if plan.adapters.first?.format != .peft || plan.adapters.count > 1 {
-        fields["target_modules"] = OutputPlace.modules(ranks)
+      let source = plan.adapters.lazy.compactMap(\.configuration).first
+      let leavesFamily = targets.contains { $0.sources.contains(where: \.becomesLoRA) }
+      var fields = OutputPlace.configuration(like: source, leavingFamily: leavesFamily)
+      if plan.adapters.first?.format != .peft || plan.adapters.count > 1 || leavesFamily {
+        PEFTWholeWeights(
+          names: plan.passedThrough.map(\.name), targets: ranks.map(\.name), sources: source.map { [$0] } ?? []
+        ).set(in: &fields)
       }
       return try OutputPlace(
         isSeveral ? "\(root)/\(part.folder)" : output, configuration: plan.writesFolder ? fields : nil, ranks: ranks,

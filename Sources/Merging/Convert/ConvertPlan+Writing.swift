@@ -96,7 +96,7 @@ extension ConvertPlan {
         legacyHash: DecomposedPlan.legacyHash(items, metadata: layout.metadata, data: data))
     }
     let written = try Adapter(tensorFile: writer.temporaryPath, configuration: place.configuration)
-    try written.requireWorkable(allowingUnknown: false)
+    try written.keepingReplacements.requireWorkable(allowingUnknown: false)
     @Sendable func fault(_ target: String, _ what: String, _ expected: String, _ found: String) -> MergingError {
       MergingError(.verification(target: target, what: what, expected: expected, found: found), path: place.tensorFile)
     }

@@ -42,7 +42,7 @@ public struct ConvertPlan: Sendable {
   /// - Throws: an error of the file's room, `AdapterError` for an adapter that cannot be worked on, or `MergingError` for
   ///   a target without a name in the dialect.
   public init(_ recipe: ConvertRecipe) throws {
-    let sources = try ConvertSource.all(at: recipe.path)
+    let sources = try ConvertSource.all(at: recipe.path).keepingWhole(for: recipe)
     for source in sources {
       try source.adapter.requireWorkable(
         allowingUnknown: recipe.allowsUnmatched, allowingUnsupported: recipe.allowsUnmatched, allowingDependents: true)
@@ -74,7 +74,10 @@ public struct ConvertPlan: Sendable {
     let sorted = Self.sorted(made, format: format, isFolder: format == .peft && recipe.format == .peft)
     (targets, parts) = sorted
     let split = try ConvertEmbeddings(adapters)
-    (embeddings, passedThrough) = (split.embeddings, split.others)
+    let format = format
+    (embeddings, passedThrough) = (
+      split.embeddings, split.others.filter { format == .peft || !Adapter.isTrainingState($0.name) }
+    )
     warnings =
       adapters.flatMap { adapter in
         AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }

@@ -38,3 +38,11 @@ struct ConvertSource {
       ? isUNet ? "unet" : "transformer" : folders.first { $0.1 == component }?.0 ?? component.rawValue
   }
 }
+
+extension [ConvertSource] {
+  /// With whole weights as tensors to be copied, where the output is a PEFT folder as the input is.
+  func keepingWhole(for recipe: ConvertRecipe) -> [ConvertSource] {
+    guard count == 1, self[0].adapter.format == .peft, recipe.format ?? .peft == .peft else { return self }
+    return map { ConvertSource(adapter: $0.adapter.keepingReplacements, component: $0.component) }
+  }
+}
