@@ -28,7 +28,8 @@ import Testing
     ]
     // Their blocks are those of the other, name for name and number for number.
     let kin = [
-      "framepack": "HunyuanVideo", "BriaFiboTransformer2DModel": "Flux.1", "chroma": "Flux.1", "longcat-image": "Flux.1",
+      "framepack": "HunyuanVideo", "BriaFiboTransformer2DModel": "Flux.1", "chroma": "Flux.1",
+      "longcat-image": "Flux.1",
       "SanaVideoTransformer3DModel": "Sana",
     ]
     for (name, isPart) in parts {
