@@ -1,6 +1,6 @@
 import Adapters
-import ArgumentParser
-import Checkpoints
+public import ArgumentParser
+public import Checkpoints
 import Merging
 import Reports
 
@@ -26,10 +26,7 @@ struct Convert: LatheCommand {
   @Option(help: "Names of the result: kohya, diffusers or peft (default: the input's own, with --normalise).")
   var to: Dialect?
 
-  @Option(
-    help: ArgumentHelp(
-      "The model's family, where names and shapes do not tell it: \(Family.withNames.map(\.optionName).joined(separator: ", ")).",
-      valueName: "name"))
+  @Option(help: ArgumentHelp("The model's family, where names and shapes do not tell it.", valueName: "name"))
   var family: Family?
 
   @Option(help: ArgumentHelp("A base checkpoint that says the family instead.", valueName: "checkpoint"))
@@ -90,4 +87,6 @@ struct Convert: LatheCommand {
 
 extension Family: ExpressibleByArgument {
   public init?(argument: String) { self.init(named: argument) }
+
+  public static var allValueStrings: [String] { withNames.map(\.optionName) }
 }

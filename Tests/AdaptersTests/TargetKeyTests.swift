@@ -58,6 +58,9 @@ import Testing
       ("transformer_blocks.0.attn.to_q", "transformer_blocks_0_attn_to_q"),
       ("blocks.0.attn1.to_q", "blocks_0_attn1_to_q"),
       ("proj_out", "proj_out"), ("x_embedder", "x_embedder"), ("layers.4.attention.to_q", "layers_4_attention_to_q"),
+      // Modules of their own: no list of layers is below.
+      ("single_transformer_blocks.3.attn.to_out", "single_transformer_blocks_3_attn_to_out"),
+      ("double_stream_blocks.0.block.attn1.to_out", "double_stream_blocks_0_block_attn1_to_out"),
     ])
   func transformers(name: String, path: String) {
     for spelled in ["transformer." + name, "diffusion_model." + name, name] {
