@@ -38,7 +38,7 @@ extension ModuleReader {
   }
 
   /// Whether the factors are those of a stacked weight: they have the configured rank for each expert.
-  private func areStacked(_ main: [TargetPart]) -> Bool {
+  func areStacked(_ main: [TargetPart]) -> Bool {
     guard !parameters.isEmpty, let down = main.first(where: { $0.role == .down })?.tensor.shape else { return false }
     return parameters.count > 1 || config?.settings.rank(of: config!.path) != down.extents.first
   }

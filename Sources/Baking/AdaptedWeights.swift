@@ -135,9 +135,9 @@ extension AdaptedWeights: WeightSource {
   public func weight(named name: WeightName, shape: Shape) throws -> Tensor {
     let workspace = AdditionWorkspace()
     return try base.read(named: name, shape: shape) { index in
-      let tensor = try adapted(index, in: workspace), additions = additions[index] ?? []
-      if additions.contains(where: { $0.target.algorithm == .tlora }), !tensor.floats().allSatisfy(\.isFinite) {
-        try requireDeltas(of: additions)
+      let tensor = try adapted(index, in: workspace), added = additions[index] ?? []
+      if added.contains(where: { $0.target.algorithm == .tlora }), !tensor.floats().allSatisfy(\.isFinite) {
+        try requireDeltas(of: added)
       }
       return tensor
     }

@@ -157,7 +157,7 @@ struct WeightBaker {
             cause: "the \(factor) factor of \(addition.target.name) is not finite"), path: addition.file)
       }
     }
-    do { try plan.weights.requireDeltas(of: additions) } catch { return error }
+    do { try plan.weights.requireDeltas(of: plan.weights.additions[index] ?? []) } catch { return error }
     let isBase = plan.base.tensor(weight).doubles().contains { !$0.isFinite }
     return BakingError(
       .notFinite(

@@ -12,8 +12,8 @@ struct Merge: LatheCommand {
       Any ranks, alphas, signs, number formats and dialects. The sum is exact at minimal rank (--method exact), or cut
       to a rank, error or size like a resize. The report says what is kept of each adapter.
 
-      Whole modules and biases of PEFT adapters stay whole in PEFT's format. With --base, or where their strengths add up to
-      1, they are merged exactly; one that only one adapter has is copied.
+      Whole modules and biases of PEFT adapters stay whole in PEFT's format: merged exactly with --base
+      or where their strengths add up to 1, and copied where only one adapter has them.
 
       Examples:
         lathe merge style.safetensors@0.8 character.safetensors@0.6 -o both.safetensors

@@ -16,6 +16,7 @@ public struct MergingError: Error, CustomStringConvertible {
     case needsFolder
     case conflictingTensor(name: String)
     case wholeWeight(name: String, strengths: Double, adapters: Int)
+    case onlyWholeWeights
     case verification(target: String, what: String, expected: String, found: String)
     case recipe(reason: String)
     case nothingLeft
@@ -65,6 +66,7 @@ public struct MergingError: Error, CustomStringConvertible {
           "\(dtype.rawValue) factors need an alpha to scale them, and the \(format.rawValue) names have none; hint: \(option) kohya"
         case .needsFolder: "expected the name of a folder for a PEFT adapter, found a file's"
         case .conflictingTensor(let name): "\(name): the adapters have different tensors of this name"
+        case .onlyWholeWeights: "expected targets with factors, found only whole weights and biases"
         case .wholeWeight(let name, let strengths, let adapters):
           "\(name): a whole weight: expected a base that tells what it replaces, or strengths of sum 1, found \(strengths.shortText)"
             + (adapters > 1 ? " in \(adapters) adapters" : "") + "; hint: --base, or --allow-unmatched leaves it out"

@@ -70,6 +70,9 @@ public struct RefactorPlan: Sendable {
       target.magnitude = magnitudes[$0.key]
       return target
     }
+    guard !targets.isEmpty || whole.merged.isEmpty else {
+      throw MergingError(.onlyWholeWeights, path: adapters[0].path)
+    }
     let vectors = try Self.vectors(
       groups.filter { $0.members[0].target.kind == .vector }, adapters, recipe, naming)
     try Self.checkNames(targets, format, adapters)
