@@ -50,6 +50,6 @@ import Testing
         FamilyClue(
           key: TargetSpelling.key(of: "transformer." + $0.name, format: .diffusers), inputs: $0.shape[1],
           rows: $0.shape[0])
-      })
+      }, isOfDenoiser: true)
   }
 }
