@@ -36,6 +36,7 @@ public struct BakePlan: Sendable {
       try adapter.requireWorkable(
         allowingUnknown: recipe.allowsUnknown, allowingUnsupported: recipe.allowsUnmatched, allowingDependents: true)
     }
+    for (adapter, input) in zip(adapters, recipe.inputs) { try input.blocks?.check(for: adapter, on: base.family) }
     let fits = try adapters.map { try AdapterFit($0, on: base) }
     var skipped: [String] = []
     for (fit, input) in zip(fits, recipe.inputs) {

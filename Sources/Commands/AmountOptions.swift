@@ -13,13 +13,13 @@ struct AmountOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "In each target keep the smallest rank with this share of its energy (0.95).", valueName: "share"))
-  var energy: Double?
+  var energy: ShareArgument?
 
   @Option(
     help: ArgumentHelp("Smallest file with at most this relative error over all targets (0.1).", valueName: "error"))
-  var maxError: Double?
+  var maxError: ShareArgument?
 
-  @Option(help: ArgumentHelp("Smallest error of a file of at most this size (20MB, 20MiB, bytes).", valueName: "bytes"))
+  @Option(help: ArgumentHelp("Smallest error of a file of at most this size (20MB, bytes, 50%).", valueName: "bytes"))
   var size: String?
 
   mutating func validate() throws {
@@ -27,7 +27,7 @@ struct AmountOptions: ParsableArguments {
     for (name, value) in [("--rank", rank), ("--conv-rank", convRank)] {
       if let value, value < 1 { throw ValidationError("\(name): expected at least 1, found \(value)") }
     }
-    try Self.checkShares([("--energy", energy), ("--max-error", maxError)])
+    try Self.checkShares([("--energy", energy?.value), ("--max-error", maxError?.value)])
     _ = try sizes
   }
 
@@ -43,24 +43,36 @@ struct AmountOptions: ParsableArguments {
   var count: Int { [rank != nil, energy != nil, maxError != nil, size != nil].count { $0 } }
 
   /// The sizes that `--size` lists, each as it was written.
-  var sizes: [(text: String, bytes: ByteCount)] {
+  var sizes: [(text: String, amount: SizeAmount)] {
     get throws {
       try (size?.split(separator: ",", omittingEmptySubsequences: false) ?? []).map { text in
-        guard let bytes = ByteCount(String(text)) else {
-          throw ValidationError("--size: expected a size such as 20MB, found \(text)")
+        guard let amount = SizeAmount(String(text)) else {
+          throw ValidationError("--size: expected a size such as 20MB or 50%, found \(text)")
         }
-        return (String(text), bytes)
+        return (String(text), amount)
       }
     }
   }
 
   /// The rule, or `nil` when none was given. For several sizes the first.
+  ///
+  /// - Parameter whole: bytes of the input, which shares of its size are of.
+  func rule(ofInput whole: () throws -> Int) throws -> RankRule? {
+    if let rank { return .rank(rank, conv: convRank) }
+    if let energy { return .energy(energy.value) }
+    if let maxError { return .maxError(maxError.value) }
+    return try sizes.first.map { size in
+      if case .bytes(let bytes) = size.amount { return .size(bytes) }
+      return .size(size.amount.bytes(of: try whole()))
+    }
+  }
+
+  /// The rule where there is no single input that a size could be a share of.
   var rule: RankRule? {
     get throws {
-      if let rank { return .rank(rank, conv: convRank) }
-      if let energy { return .energy(energy) }
-      if let maxError { return .maxError(maxError) }
-      return try sizes.first.map { .size($0.bytes) }
+      try rule {
+        throw ValidationError("--size: expected a size such as 20MB, found \(size ?? ""), a share of one input")
+      }
     }
   }
 }

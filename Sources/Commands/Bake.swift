@@ -55,7 +55,8 @@ struct Bake: LatheCommand {
   @Option(
     help: ArgumentHelp(
       "Strengths by block, FILE=NUMBERS: 12, 17, 20, 26 or 61 numbers with commas, or LABEL:NUMBER pairs.",
-      valueName: "file=numbers"))
+      valueName: "file=numbers"),
+    transform: BlockWeightArgument.init)
   var blockWeights: [BlockWeightArgument] = []
 
   @Option(help: ArgumentHelp("Read adapters, strengths and options from a YAML file.", valueName: "file"))
@@ -148,31 +149,4 @@ enum BakeDType: String, ExpressibleByArgument, CaseIterable {
 
   /// `nil` for a quantisation.
   var dtype: DType? { OutputDType(rawValue: rawValue)?.dtype }
-}
-
-/// `FILE=1,0,0.5,…` or `FILE=IN04:0.5,M00:0`.
-struct BlockWeightArgument: ExpressibleByArgument {
-  let file: String
-  let blocks: BlockWeights
-
-  init?(argument: String) {
-    guard let sign = argument.lastIndex(of: "="), sign != argument.startIndex else { return nil }
-    file = String(argument[..<sign])
-    let items = argument[argument.index(after: sign)...].split(separator: ",", omittingEmptySubsequences: false)
-    if items.contains(where: { $0.contains(":") }) {
-      var named: [String: Double] = [:]
-      for item in items {
-        let parts = item.split(separator: ":")
-        guard parts.count == 2, let value = Double(parts[1]), value.isFinite else { return nil }
-        named[String(parts[0])] = value
-      }
-      blocks = BlockWeights(named: named)
-    } else {
-      let values = items.compactMap { Double($0) }
-      guard values.count == items.count, values.allSatisfy(\.isFinite), let list = BlockWeights(values) else {
-        return nil
-      }
-      blocks = list
-    }
-  }
 }

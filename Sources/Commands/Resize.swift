@@ -1,3 +1,4 @@
+import Adapters
 import ArgumentParser
 import Merging
 import Reports
@@ -12,6 +13,7 @@ struct Resize: LatheCommand {
 
       Examples:
         lathe resize style.safetensors -o style-small.safetensors --size 20MB
+        lathe resize style.safetensors -o style-half.safetensors --size 50%
         lathe resize style.safetensors -o style-{size}.safetensors --size 20MB,40MB,80MB
         lathe resize style.safetensors --curve --svg curve.svg
         lathe resize style.safetensors -o small.safetensors --until "ssim>=0.98" --base sd15.safetensors --prompts p.txt
@@ -44,7 +46,7 @@ struct Resize: LatheCommand {
   enum Compatibility: String, ExpressibleByArgument, CaseIterable { case kohya }
 
   func validate() throws {
-    let hasRule = try rules.rule != nil
+    let hasRule = rules.count > 0
     guard curve || hasRule || until.until != nil else {
       throw ValidationError(
         "expected one of --rank, --energy, --max-error, --size, --sv-ratio, --sv-fro, --sv-cumulative, --until or --curve, "
@@ -64,13 +66,17 @@ struct Resize: LatheCommand {
   var usesEngine: Bool { until.until != nil }
 
   func execute() throws -> Outcome {
+    let inputBytes =
+      try rules.sizes.contains { if case .share = $0.amount { true } else { false } }
+      ? Adapter(path: file).byteCount : 0
+    let rule = try rules.rule { inputBytes }
     let plan = try RefactorPlan(
       RefactorRecipe(
-        .resize, inputs: [.init(path: file)], rule: try rules.rule ?? .exact, weighing: rules.weigh,
+        .resize, inputs: [.init(path: file)], rule: rule ?? .exact, weighing: rules.weigh,
         dtype: writer.dtype?.dtype,
         keepsAllTargets: rules.keepAllTargets, allowsUnknown: allowUnknown, countsLikeKohya: compat == .kohya,
         base: until.base))
-    let outputs = try self.outputs
+    let outputs = try self.outputs(inputBytes)
     if !writer.dryRun, !curve {
       for output in outputs { try plan.checkDestination(output.path, overwriting: writer.force) }
     }
@@ -101,12 +107,10 @@ struct Resize: LatheCommand {
   }
 
   /// Each file to write with the rule for it.
-  private var outputs: [(path: String, rule: RankRule?)] {
-    get throws {
-      if curve { return [] }
-      let output = try writer.requiredOutput(), sizes = try rules.sizes
-      guard sizes.count > 1 || output.contains("{size}") else { return [(output, nil)] }
-      return sizes.map { (output.replacing("{size}", with: $0.text), RankRule.size($0.bytes)) }
-    }
+  private func outputs(_ inputBytes: Int) throws -> [(path: String, rule: RankRule?)] {
+    if curve { return [] }
+    let output = try writer.requiredOutput(), sizes = try rules.sizes
+    guard sizes.count > 1 || output.contains("{size}") else { return [(output, nil)] }
+    return sizes.map { (output.replacing("{size}", with: $0.text), RankRule.size($0.amount.bytes(of: inputBytes))) }
   }
 }

@@ -23,8 +23,11 @@ struct RuleOptions: ParsableArguments {
   @Flag(help: "Let no target fall to rank 0.")
   var keepAllTargets = false
 
+  /// How many of the ways were given.
+  var count: Int { amount.count + [svRatio != nil, svFro != nil, svCumulative != nil].count { $0 } }
+
   mutating func validate() throws {
-    let given = amount.count + [svRatio != nil, svFro != nil, svCumulative != nil].count { $0 }
+    let given = count
     guard given <= 1 else {
       throw ValidationError(
         "expected one of --rank, --energy, --max-error, --size, --sv-ratio, --sv-fro, --sv-cumulative, found \(given)")
@@ -36,15 +39,17 @@ struct RuleOptions: ParsableArguments {
   }
 
   /// The sizes that `--size` lists, each as it was written.
-  var sizes: [(text: String, bytes: ByteCount)] { get throws { try amount.sizes } }
+  var sizes: [(text: String, amount: SizeAmount)] { get throws { try amount.sizes } }
 
   /// The rule, or `nil` when none was given. For several sizes the first.
-  var rule: RankRule? {
-    get throws {
-      if let svRatio { return .svRatio(svRatio) }
-      if let svFro { return .svFrobenius(svFro) }
-      if let svCumulative { return .svCumulative(svCumulative) }
-      return try amount.rule
-    }
+  var rule: RankRule? { get throws { try ownRule ?? amount.rule } }
+
+  /// The same where sizes may be shares of one input's.
+  func rule(ofInput whole: () throws -> Int) throws -> RankRule? { try ownRule ?? amount.rule(ofInput: whole) }
+
+  private var ownRule: RankRule? {
+    if let svRatio { return .svRatio(svRatio) }
+    if let svFro { return .svFrobenius(svFro) }
+    return svCumulative.map { .svCumulative($0) }
   }
 }

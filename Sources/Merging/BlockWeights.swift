@@ -1,12 +1,14 @@
 public import Adapters
+import Checkpoints
 
 /// Strengths by block of the network, which multiply an adapter's own.
 ///
 /// Lists of 12 (SDXL adapters), 17 (SD1 adapters), 20 (SDXL, all blocks), 26 (SD1, all blocks) or 61 numbers (Flux.1) mean
 /// what the web UIs' block-weight extension means by them; single blocks go by the same labels.
 public struct BlockWeights: Sendable, Equatable {
-  private let weights: [String: Double]
-  private let isList: Bool
+  let weights: [String: Double]
+  /// How many numbers the list has; `nil` for single blocks.
+  let count: Int?
 
   /// A list in the order of a preset.
   ///
@@ -14,17 +16,17 @@ public struct BlockWeights: Sendable, Equatable {
   public init?(_ list: [Double]) {
     guard let labels = Self.presets[list.count] else { return nil }
     weights = Dictionary(uniqueKeysWithValues: zip(labels, list))
-    isList = true
+    count = list.count
   }
 
   /// Single blocks by label (`IN04`, `M00`, `OUT11`, `D07`, `S12`, `BASE`) or by name as reports print it
-  /// (`down_blocks.1`, `text encoder 1`). Other blocks keep 1.
+  /// (`down_blocks.1`, `text encoder 1`). `BASE` is what is in no block, and text encoders; what is not named keeps 1.
   public init(named weights: [String: Double]) {
     self.weights = weights
-    isList = false
+    count = nil
   }
 
-  private static let presets: [Int: [String]] = {
+  static let presets: [Int: [String]] = {
     func numbered(_ label: String, _ numbers: some Sequence<Int>) -> [String] {
       numbers.map { label + ($0 < 10 ? "0\($0)" : "\($0)") }
     }
@@ -41,9 +43,11 @@ public struct BlockWeights: Sendable, Equatable {
   /// What an adapter's strength is multiplied by for a target.
   public func weight(for key: TargetKey) -> Double {
     if let weight = weights[key.block] { return weight }
-    if let weight = Self.label(of: key).flatMap({ weights[$0] }) { return weight }
-    // In a list, BASE stands for all that it does not name; beside single blocks everything else stays as it is.
-    return (isList ? weights["BASE"] : nil) ?? 1
+    let label = Self.label(of: key)
+    if let weight = label.flatMap({ weights[$0] }) { return weight }
+    // In a list, BASE stands for all that it does not name; beside single blocks those that are not named stay as they are.
+    let isBase = count != nil || label == nil || key.component.isTextEncoder
+    return (isBase ? weights["BASE"] : nil) ?? 1
   }
 
   /// The label of a target's block, or `nil` where the presets have none.
@@ -70,7 +74,7 @@ public struct BlockWeights: Sendable, Equatable {
     return nil
   }
 
-  private static func unetLabel(_ path: String) -> String? {
+  static func unetLabel(_ path: String) -> String? {
     if path.hasPrefix("middle_block_") { return "M00" }
     for (beginning, label) in [("input_blocks_", "IN"), ("output_blocks_", "OUT")] where path.hasPrefix(beginning) {
       return path.dropFirst(beginning.count).split(separator: "_").first.flatMap { Int($0) }.map {

@@ -30,10 +30,12 @@ extension DecomposedPlan {
     let metadata = metadata(for: allocation.rule ?? plan.recipe.rule)
     let written = targets.indices.filter { ranks[$0] > 0 }
     let rankList = written.map { (name: targets[$0].name, rank: ranks[$0]) }
+    let alphas = written.map { Double(ranks[$0]) * (copy($0, rank: ranks[$0])?.scale ?? 1) }
+    let saysAlphas = zip(alphas, rankList).contains { $0 != Double($1.rank) }
     let items =
       written.flatMap { targets[$0].items(rank: ranks[$0]) }
       + plan.passedThrough.map { .init(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape) }
-    let destination = try OutputPlace(output, plan: plan, ranks: rankList)
+    let destination = try OutputPlace(output, plan: plan, ranks: rankList, alphas: saysAlphas ? alphas : nil)
     try destination.check(overwriting: overwriting, inPlaceOf: plan.replaceableInputs)
     let files = try OutputFiles(destination, overwriting: overwriting, inPlaceOf: plan.replaceableInputs)
     let layout = SafetensorsLayout(items, metadata: metadata.entries(ranks: ranks))
@@ -84,6 +86,7 @@ extension DecomposedPlan {
     let target = plan.targets[index], decomposed = targets[index], spectrum = decomposed.spectrum
     let available = spectrum.singularValues.count { $0 > 0 }
     guard rank > 0 else { return Outcome(error: spectrum.norm, scale: nil, inners: target.delta.terms.map { _ in 0 }) }
+    if let copy = copy(index, rank: rank) { return try write(copy, of: target, rank: rank, to: writer) }
     guard available > 0 else {
       // A dead target that must stay: zero factors.
       for item in target.items(rank: rank) where item.name == target.names.up || item.name == target.names.down {
@@ -98,7 +101,7 @@ extension DecomposedPlan {
       return Outcome(error: 0, scale: scale, inners: target.delta.terms.map { _ in 0 })
     }
     let isProjection = plan.recipe.isFair && rank < available && target.delta.terms.count > 1
-    let fair = isProjection ? try fairMaps(target.delta, rank: rank, encoder.factors) : nil
+    let fair = isProjection ? try fairMaps(target, rank: rank, encoder.factors) : nil
     let (maps, inners) =
       try fair ?? (
         decomposed.maps ?? recomputedMaps(target.delta, rank: rank, encoder.factors), decomposed.inners(rank: rank)
@@ -114,6 +117,17 @@ extension DecomposedPlan {
     return Outcome(error: encoded.error, scale: encoded.scale, inners: inners, loss: encoded.loss)
   }
 
+  private func write(
+    _ copy: ExactCopy, of target: OutputTarget, rank: Int, to writer: SafetensorsWriter
+  ) throws -> Outcome {
+    let source = target.delta.terms[0].target
+    for (name, tensor, factor) in [(target.names.up, source.up, copy.up), (target.names.down, source.down, copy.down)] {
+      try ExactCopy.bytes(tensor, times: factor, as: target.dtype).withUnsafeBytes { try writer.write($0, of: name) }
+    }
+    try writeAlpha(of: target, scale: copy.scale, rank: rank, to: writer)
+    return Outcome(error: 0, scale: copy.scale, inners: [])
+  }
+
   private func writeAlpha(of target: OutputTarget, scale: Double, rank: Int, to writer: SafetensorsWriter) throws {
     guard let name = target.names.alpha else { return }
     let value = target.usesAlpha ? scale * Double(rank) : scale
@@ -126,11 +140,23 @@ extension DecomposedPlan {
 
   /// `nil` where the adapters' common directions cancel in the sum, so that its projection would not fill the rank.
   private func fairMaps(
-    _ delta: DeltaSum, rank: Int, _ workspace: FactorWorkspace
+    _ target: OutputTarget, rank: Int, _ workspace: FactorWorkspace
   ) throws -> (FactorMaps, [Double])? {
+    let delta = target.delta
     let core = try delta.core(in: workspace)
     let own = delta.terms.indices.map { core.core(weights: delta.weights(ofTerm: $0)) }
-    let heard = zip(own, delta.terms).filter { $0.1.strength != 0 }.map(\.0)
+    // An adapter that has the module in parts is heard once.
+    var heard: [Matrix] = [], heardOf: [Int: (place: Int, strength: Double)] = [:]
+    for (index, term) in delta.terms.enumerated() where term.strength != 0 {
+      let source = target.sources[index]
+      if let known = heardOf[source] {
+        let core: Matrix = (term.strength / known.strength) * own[index]
+        heard[known.place] = heard[known.place] + core
+      } else {
+        heardOf[source] = (heard.count, term.strength)
+        heard.append(own[index])
+      }
+    }
     let spaces = try FairProjection.spaces(for: heard, rank: rank)
     let decomposition = try core.decomposed(weights: delta.weights, left: spaces.left, right: spaces.right)
     guard decomposition.numericalRank(rows: delta.rows, columns: delta.columns) >= rank else { return nil }

@@ -12,6 +12,8 @@ public struct DecomposedPlan: Sendable {
   let targets: [DecomposedTarget]
   /// The alpha of every target that has one.
   let sharedAlpha: Double
+  /// For each target what becomes of it where none of its components is cut: a copy, or `nil` where it is made anew.
+  let copies: [ExactCopy?]
 
   /// Factor maps beyond this many bytes are computed again when they are needed.
   static let mapBudget = 512 << 20
@@ -35,6 +37,22 @@ public struct DecomposedPlan: Sendable {
     spectra = self.targets.map(\.spectrum)
     sharedAlpha = SharedAlpha.value(
       for: plan, spectra: spectra, commonRank: Self.commonRank(plan.recipe.rule, spectra))
+    copies = Self.copies(plan, spectra, sharedAlpha)
+  }
+
+  private static func copies(_ plan: RefactorPlan, _ spectra: [Spectrum], _ sharedAlpha: Double) -> [ExactCopy?] {
+    guard plan.recipe.operation == .resize else { return spectra.map { _ in nil } }
+    let alphas = Set(plan.targets.filter(\.usesAlpha).map { $0.delta.terms[0].target.alpha })
+    return zip(plan.targets, spectra).map {
+      ExactCopy(
+        $0, spectrum: $1, sharedAlpha: sharedAlpha, keepsAlphas: alphas.count > 1,
+        hasConfiguration: plan.writesFolder)
+    }
+  }
+
+  /// The copy of a target that keeps all of its components.
+  func copy(_ index: Int, rank: Int) -> ExactCopy? {
+    copies[index].flatMap { plan.targets[index].delta.componentCount == rank ? $0 : nil }
   }
 
   /// The ranks that the recipe's rule gives.
@@ -60,6 +78,10 @@ public struct DecomposedPlan: Sendable {
       // Rounding adds its own error, which is independent of what is cut off.
       let rounding = roundingError
       guard limit > rounding.error else {
+        // Whatever is not cut is not rounded either.
+        if zip(copies, spectra).allSatisfy({ $0 != nil || $1.energy == 0 }) {
+          return allocator.allocation(ranks: spectra.map { $0.singularValues.count { $0 > 0 } })
+        }
         throw MergingError(.unreachableError(limit: limit, smallest: rounding.error, dtype: rounding.dtype), path: path)
       }
       return allocator.allocation(relativeError: (limit * limit - rounding.error * rounding.error).squareRoot())
@@ -87,7 +109,7 @@ public struct DecomposedPlan: Sendable {
           target: nil, item: .init(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape), growsWithRank: false)
       }
     return RankAllocator(
-      spectra: spectra, weighing: plan.recipe.weighing, keepsAll: keepsAll,
+      spectra: spectra, weighing: plan.recipe.weighing, keepsAll: keepsAll, kept: landmarks,
       model: FileSizeModel(
         parts: parts, metadata: metadata.entries(ranks: plan.targets.map { _ in 0 }), growth: metadata.growth))
   }
@@ -97,6 +119,19 @@ public struct DecomposedPlan: Sendable {
     OutputMetadata(
       plan: plan, rule: rule, commonRank: Self.commonRank(rule, spectra),
       alpha: plan.targets.contains(where: \.usesAlpha) ? sharedAlpha : nil)
+  }
+
+  /// The strongest `out_proj` of each text encoder. Diffusers looks for these to learn what the text encoder's other targets
+  /// are called, and passes over all of them where it finds none.
+  private var landmarks: Set<Int> {
+    let places = plan.targets.indices.filter { index in
+      let key = plan.targets[index].key
+      return key.component.isTextEncoder && key.path.hasSuffix("self_attn_out_proj") && spectra[index].energy > 0
+    }
+    return Set(
+      Dictionary(grouping: places) { plan.targets[$0].key.component }.values.map { own in
+        own.max { (spectra[$0].energy, $1) < (spectra[$1].energy, $0) }!
+      })
   }
 
   /// Formats that number their targets cannot leave one out.

@@ -7,6 +7,7 @@ public struct MergingError: Error, CustomStringConvertible {
   public enum Kind: Sendable {
     case differentFamilies(first: Family, file: String, other: Family)
     case noName(target: String, format: AdapterFormat)
+    case noNameInFamily(target: String, format: AdapterFormat, reason: String)
     case fusedAndSplit(fused: String, split: String)
     case tooSmall(limit: ByteCount, smallest: ByteCount)
     case unreachableError(limit: Double, smallest: Double, dtype: DType)
@@ -19,6 +20,7 @@ public struct MergingError: Error, CustomStringConvertible {
     case onlyWholeWeights
     case verification(target: String, what: String, expected: String, found: String)
     case recipe(reason: String)
+    case blockWeights(reason: String)
     case nothingLeft
     case weightShape(tensor: String, expected: Shape, file: String, found: Shape)
     case unmatched(first: String, count: Int)
@@ -50,6 +52,8 @@ public struct MergingError: Error, CustomStringConvertible {
         case .noName(let target, let format):
           "\(target): name: has no spelling in the \(format.rawValue) format"
             + (format == .kohya ? "; hint: merge only adapters of one format" : "; hint: --format kohya")
+        case .noNameInFamily(let target, let format, let reason):
+          "\(target): name: expected one that the \(format.rawValue) dialect has, found none: \(reason)"
         case .fusedAndSplit(let fused, let split):
           "\(fused): expected all adapters to name the attention's projections alike, found \(split) beside it; hint: "
             + "merge adapters of one trainer's naming"
@@ -73,6 +77,7 @@ public struct MergingError: Error, CustomStringConvertible {
         case .verification(let target, let what, let expected, let found):
           "\(target): \(what): expected \(expected), found \(found) on reading the output again; the output was removed"
         case .recipe(let reason): "recipe: \(reason)"
+        case .blockWeights(let reason): "block weights: \(reason)"
         case .nothingLeft: "no component is left: every delta is zero"
         case .weightShape(let tensor, let expected, let file, let found):
           "\(tensor): shape: expected \(expected) as in \(file), found \(found)"

@@ -9,6 +9,8 @@ struct OutputNaming {
   private let hasOneTextEncoder: Bool
   /// Whether the denoiser is a UNet, for its prefix in diffusers' names: one for the whole file.
   private let isUNet: Bool
+  /// What stands before the denoiser's modules in kohya's names.
+  var flatPrefix = "lora_unet_"
 
   init(format: AdapterFormat, family: Family, adapters: [Adapter]) {
     self.init(
@@ -77,7 +79,7 @@ struct OutputNaming {
     // A cloneofsimo number that could not be given a name, or a part of a target's rows.
     guard !key.path.contains(":"), !key.path.hasSuffix("_qkv_rows") else { return nil }
     switch key.component {
-    case .denoiser: return "lora_unet_" + (family == .sdxl ? key.ldmPath ?? key.path : key.path)
+    case .denoiser: return flatPrefix + (family == .sdxl ? key.ldmPath ?? key.path : key.path)
     case .denoiser2, .vae, .other: return nil
     case .textEncoder1: return (hasOneTextEncoder ? "lora_te_" : "lora_te1_") + textEncoderPath(key.path)
     case .textEncoder2: return "lora_te2_" + textEncoderPath(key.path)

@@ -16,7 +16,8 @@ struct OutputPlace {
   /// What is replaced in a folder that exists; what else is in it stays.
   static let fileNames: Set = [tensorName, configurationName]
 
-  init(_ output: String, plan: RefactorPlan, ranks: [(name: String, rank: Int)]) throws {
+  /// - Parameter alphas: as in the other one; of a resize some factors keep their scale.
+  init(_ output: String, plan: RefactorPlan, ranks: [(name: String, rank: Int)], alphas: [Double]? = nil) throws {
     let source = plan.adapters.lazy.compactMap(\.configuration).first
     var fields = Self.configuration(like: source, leavingFamily: plan.leavesFamily)
     // A merge may have targets that no single configuration names.
@@ -31,7 +32,7 @@ struct OutputPlace {
     ) {
       fields["init_lora_weights"] = .bool(true)
     }
-    try self.init(output, configuration: plan.writesFolder ? fields : nil, ranks: ranks)
+    try self.init(output, configuration: plan.writesFolder ? fields : nil, ranks: ranks, alphas: alphas)
   }
 
   /// - Parameters:

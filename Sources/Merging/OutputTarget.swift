@@ -8,6 +8,8 @@ public struct OutputTarget: Sendable {
   public let key: TargetKey
   /// As the output spells it.
   public let name: String
+  /// The module's name in the base with dots, where it is known.
+  let dottedPath: String?
   let names: Target.TensorNames
   let delta: DeltaSum
   /// For each term of the delta, which of the recipe's inputs it is from.
@@ -33,7 +35,10 @@ public struct OutputTarget: Sendable {
   var usesAlpha: Bool { if case .alpha = scaling { true } else { false } }
 
   /// The largest rank among the adapters that have this target.
-  public var rankBefore: Int { delta.terms.map(\.target.rank).max()! }
+  public var rankBefore: Int {
+    Dictionary(grouping: zip(sources, delta.terms), by: \.0).values.map { $0.reduce(0) { $0 + $1.1.target.rank } }
+      .max()!
+  }
 
   var isConvolution: Bool { kernel.contains { $0 > 1 } }
 

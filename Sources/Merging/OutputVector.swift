@@ -27,7 +27,7 @@ extension RefactorPlan {
   ///
   /// - Throws: `MergingError.noName` where the format has no name for them.
   static func vectors(
-    _ groups: [TargetPairing.Group], _ adapters: [Adapter], _ recipe: RefactorRecipe, _ naming: OutputNaming
+    _ groups: [TargetPairing.Group], _ adapters: [Adapter], _ recipe: RefactorRecipe, _ naming: MergeNames
   ) throws -> [OutputVector] {
     try groups.map { group in
       let first = group.members[0].target
@@ -37,7 +37,7 @@ extension RefactorPlan {
       _ = try DeltaSum(terms)
       // A resize spells nothing anew.
       let isKept = recipe.operation == .resize && first.whole == nil && first.stored.first?.label != "lora_up.bias"
-      guard let name = isKept ? first.name : naming.vectorName(for: group.key, like: first) else {
+      guard let name = isKept ? first.name : try naming.vectorName(for: group) else {
         throw MergingError(
           .noName(target: first.name, format: naming.format), path: adapters[group.members[0].adapter].path)
       }
@@ -52,15 +52,19 @@ extension OutputNaming {
   /// A vector's tensor name.
   ///
   /// - Returns: `nil` where the format has no such tensors.
-  func vectorName(for key: TargetKey, like target: Target) -> String? {
+  ///
+  /// - Parameters:
+  ///   - dottedPath: the module's name in the base, where it is known with dots.
+  ///   - isOwn: whether the format is that of the target's own file, whose name will do.
+  func vectorName(for key: TargetKey, like target: Target, dottedPath: String?, isOwn: Bool) -> String? {
     let label = target.stored.first?.label ?? ""
     switch format {
     case .peft, .diffusers:
       // Outputs carry no alpha there, so that the scale of such a bias is 1.
-      return label == "lora_B.bias" ? target.name : nil
+      return label == "lora_B.bias" && isOwn ? target.name : nil
     case .kohya, .native:
       let isKept = ["diff", "diff_b", "w_norm", "b_norm"].contains(label)
-      let module = names(for: TargetKey(key.component, key.path), dottedPath: target.dottedPath)?.module
+      let module = names(for: TargetKey(key.component, key.path), dottedPath: dottedPath)?.module
       return module.map { $0 + "." + (isKept ? label : key.parameter == .bias ? "diff_b" : "diff") }
     case .xlabs, .cloneofsimo: return nil
     }

@@ -34,8 +34,10 @@ struct RankAllocator {
   ///   - spectra: one for each target; zeros at the end are never kept.
   ///   - outOfReach: the energy of what the spectra do not show, all targets together.
   ///   - keepsAll: whether no target may fall to rank 0.
+  ///   - kept: targets that may not, whatever becomes of others.
   init(
-    spectra: [Spectrum], outOfReach: Double = 0, weighing: Weighing, keepsAll: Bool, model: FileSizeModel
+    spectra: [Spectrum], outOfReach: Double = 0, weighing: Weighing, keepsAll: Bool, kept: Set<Int> = [],
+    model: FileSizeModel
   ) {
     squares = spectra.map { $0.singularValues.filter { $0 > 0 }.map { $0 * $0 } }
     let energies = spectra.map(\.energy)
@@ -46,7 +48,7 @@ struct RankAllocator {
     total = energies.reduce(outOfReach, +)
     self.model = model
     perRank = model.bytesPerRank(targetCount: spectra.count)
-    minimum = keepsAll ? spectra.map { _ in 1 } : spectra.map { _ in 0 }
+    minimum = spectra.indices.map { keepsAll || kept.contains($0) ? 1 : 0 }
   }
 
   /// The smallest possible file.

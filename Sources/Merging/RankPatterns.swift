@@ -18,7 +18,7 @@ struct RankPatterns {
   /// - Returns: `nil` where a target's name does not begin with a component that diffusers knows.
   init?(_ targets: [OutputTarget]) {
     self.init(
-      targets.map { ($0.name, $0.delta.terms.first?.target.dottedPath) }, largest: targets.map(\.rankBefore).max() ?? 1)
+      targets.map { ($0.name, $0.dottedPath) }, largest: targets.map(\.rankBefore).max() ?? 1)
   }
 
   /// - Parameters:

@@ -53,6 +53,7 @@ public enum RankRule: Sendable, Equatable {
   }
 
   private static func rank(keepingSum share: Double, of values: [Double]) -> Int {
+    guard share < 1 else { return values.count { $0 > 0 } }
     let needed = share * values.reduce(0, +)
     var sum = 0.0
     for (index, value) in values.enumerated() {

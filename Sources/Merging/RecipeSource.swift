@@ -59,6 +59,12 @@ package struct RecipeSource<Document: Decodable> {
   }
 
   private func blocks(_ entry: RecipeEntry.Blocks) throws -> BlockWeights {
+    let values =
+      switch entry {
+      case .list(let values): values
+      case .named(let values): Array(values.values)
+      }
+    for value in values { if let reason = AdapterInput.fault(inStrength: value) { throw fault("blocks: \(reason)") } }
     switch entry {
     case .list(let values):
       guard let weights = BlockWeights(values) else {

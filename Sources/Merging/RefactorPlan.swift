@@ -58,14 +58,15 @@ public struct RefactorPlan: Sendable {
     }
     for adapter in adapters { try adapter.requireWorkable(allowingUnknown: recipe.allowsUnknown) }
     try Self.checkFamilies(adapters)
+    for (adapter, input) in zip(adapters, recipe.inputs) { try input.blocks?.check(for: adapter) }
     self.recipe = recipe
     self.adapters = adapters
     family = adapters.map(\.family).first { $0 != .unknown } ?? .unknown
     self.format = format
-    let naming = OutputNaming(format: format, family: family, adapters: adapters)
-    var groups = TargetPairing(adapters).groups
+    let names = MergeNames(recipe, adapters, format: format, family: family)
+    var groups = recipe.operation == .resize ? TargetPairing(adapters).groups : try names.groups()
     if recipe.operation == .merge, format == .peft { try whole.merge(sources, groups: &groups) }
-    targets = try Self.targets(groups.filter { $0.members[0].target.kind != .vector }, adapters, recipe, naming).map {
+    targets = try Self.targets(groups.filter { $0.members[0].target.kind != .vector }, adapters, recipe, names).map {
       var target = $0
       target.magnitude = magnitudes[$0.key]
       return target
@@ -74,7 +75,7 @@ public struct RefactorPlan: Sendable {
       throw MergingError(.onlyWholeWeights, path: adapters[0].path)
     }
     let vectors = try Self.vectors(
-      groups.filter { $0.members[0].target.kind == .vector }, adapters, recipe, naming)
+      groups.filter { $0.members[0].target.kind == .vector }, adapters, recipe, names)
     try Self.checkNames(targets, format, adapters)
     if recipe.dtype?.bits == 8, targets.contains(where: { $0.names.alpha == nil }) {
       throw MergingError(.noAlpha(dtype: recipe.dtype!, format: format, option: "--format"), path: adapters[0].path)
@@ -119,9 +120,9 @@ public struct RefactorPlan: Sendable {
   }
 
   private static func targets(
-    _ groups: [TargetPairing.Group], _ adapters: [Adapter], _ recipe: RefactorRecipe, _ naming: OutputNaming
+    _ groups: [TargetPairing.Group], _ adapters: [Adapter], _ recipe: RefactorRecipe, _ naming: MergeNames
   ) throws -> [OutputTarget] {
-    try checkProjections(groups, adapters)
+    try checkProjections(groups.filter { $0.module == nil }, adapters)
     let modernises = adapters.contains(where: usesOldestNames)
     return try groups.map { group in
       let delta = try DeltaSum(
@@ -133,7 +134,9 @@ public struct RefactorPlan: Sendable {
       let dtype = recipe.dtype ?? (dtypes.count == 1 ? writable(dtypes.first!) : .f32)
       func make(_ name: String, _ names: Target.TensorNames, _ scaling: OutputTarget.Scaling) -> OutputTarget {
         OutputTarget(
-          key: group.key, name: name, names: names, delta: delta, sources: group.members.map(\.adapter), dtype: dtype,
+          key: group.key, name: name,
+          dottedPath: group.module ?? group.members.lazy.compactMap(\.target.dottedPath).first,
+          names: names, delta: delta, sources: group.members.map(\.adapter), dtype: dtype,
           kernel: first.kernel, inputs: first.inputs, scaling: scaling)
       }
       // Where names have dots, other algorithms' own are not those of a LoRA.
@@ -145,8 +148,7 @@ public struct RefactorPlan: Sendable {
         guard let alpha = names.alpha else { return make(first.name, names, .none) }
         return make(first.name, names, alpha.hasSuffix(".scale") ? .scale(first.scale == 0 ? 1 : first.scale) : .alpha)
       }
-      let spelled = group.members.lazy.compactMap { naming.names(for: group.key, like: $0.target) }.first
-      guard let (name, names) = spelled, first.algorithm != .embedding else {
+      guard first.algorithm != .embedding, let (name, names) = try naming.names(for: group) else {
         throw MergingError(
           .noName(target: first.name, format: naming.format), path: adapters[group.members[0].adapter].path)
       }
@@ -175,8 +177,8 @@ public struct RefactorPlan: Sendable {
   /// Formats that can be read but not written become single precision.
   private static func writable(_ dtype: DType) -> DType { dtype.unitRoundoff == nil ? .f32 : dtype }
 
-  /// Refuses a mix of names for one projection (`qkv` in one adapter, `to_q` in another): they change the same weight
-  /// and would stand beside each other as if they did not.
+  /// Refuses a mix of names for one projection (`qkv` in one adapter, `to_q` in another) where no map says how they belong
+  /// together: they change the same weight and would stand beside each other as if they did not.
   private static func checkProjections(_ groups: [TargetPairing.Group], _ adapters: [Adapter]) throws(MergingError) {
     guard adapters.count > 1 else { return }
     let fusedWords = ["_qkv", "_linear1"], splitWords = ["_to_q", "_to_k", "_to_v", "_add_q_proj", "_proj_mlp"]

@@ -15,7 +15,11 @@ enum SharedAlpha {
     switch plan.recipe.operation {
     case .resize:
       let scale = commonest(sources.map(\.scale)), alpha = commonest(sources.map { $0.alpha ?? 0 })
-      base = commonRank.map { Double($0) * (scale ?? 1) } ?? alpha ?? Double(sources.map(\.rank).max() ?? 1)
+      let wanted = commonRank.map { Double($0) * (scale ?? 1) }
+      // What has the rank already keeps its digits if the alpha is its own, but for a power of two.
+      let kept = commonest(sources.filter { $0.rank == commonRank }.map { $0.alpha ?? 0 })
+      let isEasy = wanted.map { wanted in kept.map { (wanted / $0).significand == 1 } ?? true } ?? true
+      base = (isEasy ? wanted : kept) ?? alpha ?? Double(sources.map(\.rank).max() ?? 1)
     case .merge:
       base = Double(commonRank ?? scaled.map(\.0.delta.componentCount).max() ?? 1)
     }

@@ -8,7 +8,7 @@ import LinearAlgebra
 public struct Comparison: Sendable {
   public struct Entry: Sendable {
     public let key: TargetKey
-    /// As A spells it, or B where A has no such target.
+    /// As A spells it, or B where A has no such target; the module's name where neither has it as it is.
     public let name: String
     public let presence: Presence
     /// ‖A‖_F, ‖B‖_F and ‖A − B‖_F.
@@ -55,23 +55,23 @@ public struct Comparison: Sendable {
         group.members.map { .init($0.target, of: files[$0.adapter], strength: factors[$0.adapter]) })
       let core = try delta.core(in: workspace)
       let cores = delta.terms.indices.map { delta.terms[$0].strength * core.core(weights: delta.weights(ofTerm: $0)) }
-      let zero = 0.0 * cores[0]
-      let place = Dictionary(uniqueKeysWithValues: group.members.enumerated().map { ($1.adapter, $0) })
-      let coreA = place[0].map { cores[$0] } ?? zero, coreB = place[1].map { cores[$0] } ?? zero
+      let places = group.places, (placeA, placeB) = (places[0], places[1])
+      let coreA = cores.sum(of: placeA), coreB = cores.sum(of: placeB)
       let difference = coreA - coreB
-      let both = group.members.count == 2
+      let both = placeA != nil && placeB != nil
+      let componentsA = delta.components(of: placeA), componentsB = delta.components(of: placeB)
       return Entry(
-        key: group.key, name: group.members[0].target.name,
-        presence: both ? .both : place[0] != nil ? .onlyA : .onlyB,
+        key: group.key, name: group.name,
+        presence: both ? .both : placeA != nil ? .onlyA : .onlyB,
         normA: coreA.frobeniusNorm, normB: coreB.frobeniusNorm, difference: difference.frobeniusNorm,
         inner: coreA.inner(coreB), spectralA: try SingularValues.values(of: coreA).first ?? 0,
         spectralDifference: try SingularValues.values(of: difference).first ?? 0,
         upCosines: both
           ? try PrincipalAngles.cosines(
-            core.upCoordinates(of: delta.ranges[0]), core.upCoordinates(of: delta.ranges[1])) : [],
+            core.upCoordinates(of: componentsA), core.upCoordinates(of: componentsB)) : [],
         downCosines: both
           ? try PrincipalAngles.cosines(
-            core.downCoordinates(of: delta.ranges[0]), core.downCoordinates(of: delta.ranges[1])) : [])
+            core.downCoordinates(of: componentsA), core.downCoordinates(of: componentsB)) : [])
     }
   }
 
@@ -94,6 +94,22 @@ public struct Comparison: Sendable {
   }
 
   private var inner: Double { entries.reduce(0) { $0 + $1.inner } }
+}
+
+extension [Matrix] {
+  /// The sum of some; zero for none. There is one at least.
+  func sum(of places: Range<Int>?) -> Matrix {
+    guard let places else { return 0.0 * self[0] }
+    return self[places].dropFirst().reduce(self[places.lowerBound]) { $0 + $1 }
+  }
+}
+
+extension DeltaSum {
+  /// The components of some terms beside each other.
+  func components(of terms: Range<Int>?) -> Range<Int> {
+    guard let terms, let first = terms.first, let last = terms.last else { return 0..<0 }
+    return ranges[first].lowerBound..<ranges[last].upperBound
+  }
 }
 
 /// a ÷ b where nothing of nothing is 0.

@@ -85,21 +85,22 @@ public struct CrossTalk: Sendable {
       group.members.map { .init($0.target, of: adapters[$0.adapter].path, strength: strengths[$0.adapter]) })
     let core = try delta.core(in: workspace)
     let cores = delta.terms.indices.map { delta.terms[$0].strength * core.core(weights: delta.weights(ofTerm: $0)) }
-    let place = Dictionary(uniqueKeysWithValues: group.members.enumerated().map { ($1.adapter, $0) })
+    let places = group.places, own = places.mapValues { cores.sum(of: $0) }
     func square(_ matrix: Matrix) -> Double { matrix.inner(matrix) }
-    let squares = cores.map(square)
-    let outputs = cores.map { square($0.transposedTimes($0)) }, inputs = cores.map { square($0.timesTransposed($0)) }
+    let squares = own.mapValues(square)
+    let outputs = own.mapValues { square($0.transposedTimes($0)) }
+    let inputs = own.mapValues { square($0.timesTransposed($0)) }
     var result: [(Int, Sums)] = []
     for s in adapters.indices {
       for t in adapters.indices where s != t {
         var sums = Sums()
-        if let i = place[s] { sums.squareSource = squares[i] }
-        if let j = place[t] { (sums.squareTarget, sums.outputOwn, sums.inputOwn) = (squares[j], outputs[j], inputs[j]) }
-        if let i = place[s], let j = place[t] {
-          sums.inner = cores[i].inner(cores[j])
-          sums.output = square(cores[i].transposedTimes(cores[j]))
-          sums.input = square(cores[i].timesTransposed(cores[j]))
-          let (a, b) = (delta.ranges[i], delta.ranges[j])
+        sums.squareSource = squares[s] ?? 0
+        (sums.squareTarget, sums.outputOwn, sums.inputOwn) = (squares[t] ?? 0, outputs[t] ?? 0, inputs[t] ?? 0)
+        if let source = own[s], let target = own[t] {
+          sums.inner = source.inner(target)
+          sums.output = square(source.transposedTimes(target))
+          sums.input = square(source.timesTransposed(target))
+          let (a, b) = (delta.components(of: places[s]), delta.components(of: places[t]))
           sums.outputOverlap = mean(try PrincipalAngles.cosines(core.upCoordinates(of: a), core.upCoordinates(of: b)))
           sums.inputOverlap = mean(
             try PrincipalAngles.cosines(core.downCoordinates(of: a), core.downCoordinates(of: b)))

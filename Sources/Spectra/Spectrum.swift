@@ -36,6 +36,8 @@ public struct Spectrum: Sendable {
 
   /// The smallest k with Σ_{i≤k}σᵢ² ≥ `fraction` · Σσᵢ². 0 for a zero delta.
   public func rank(keepingEnergy fraction: Double) -> Int {
+    // All of it is all that there is, whatever a running sum says of the smallest.
+    guard fraction < 1 else { return singularValues.count { $0 > 0 } }
     let needed = fraction * energy
     var sum = 0.0
     for (index, value) in singularValues.enumerated() {

@@ -74,18 +74,18 @@ import Testing
     #expect(text == "b.safetensors: family: expected SD1.x as in a.safetensors, found SDXL")
   }
 
-  @Test("Fused projections in one adapter and separate ones in the other")
+  @Test("Fused projections in one adapter and separate ones in the other, of a family that has no map")
   func fused() throws {
     let folder = try TemporaryFolder()
     let adapters = try pair(folder) { a, b in
-      a.add("lora_unet_double_blocks_0_img_attn_qkv", rows: 9, inputs: 3072, rank: 2)
-      b.add("lora_transformer_transformer_blocks_0_attn_to_q", rows: 3, inputs: 3072, rank: 2)
+      a.add("lora_unet_odd_0_attn_qkv", rows: 9, inputs: 36, rank: 2)
+      b.add("lora_unet_odd_0_attn_to_q", rows: 3, inputs: 36, rank: 2)
     }
     let text = try refusal(of: .merge(adapters, [1, 1]), to: "m.safetensors", in: folder)
     #expect(
       text
-        == "a.safetensors: lora_unet_double_blocks_0_img_attn_qkv: expected all adapters to name the "
-        + "attention's projections alike, found lora_transformer_transformer_blocks_0_attn_to_q beside it; "
+        == "a.safetensors: lora_unet_odd_0_attn_qkv: expected all adapters to name the "
+        + "attention's projections alike, found lora_unet_odd_0_attn_to_q beside it; "
         + "hint: merge adapters of one trainer's naming"
     )
   }

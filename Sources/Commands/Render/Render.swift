@@ -53,7 +53,8 @@ struct Render: LatheCommand {
   @Option(
     help: ArgumentHelp(
       "Strengths by block, FILE=NUMBERS: 12, 17, 20 or 26 numbers with commas, or LABEL:NUMBER pairs.",
-      valueName: "file=numbers"))
+      valueName: "file=numbers"),
+    transform: BlockWeightArgument.init)
   var blockWeights: [BlockWeightArgument] = []
 
   @Flag(help: "Check everything and tell what would be rendered and how much memory it takes, but write nothing.")

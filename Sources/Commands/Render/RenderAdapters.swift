@@ -70,6 +70,8 @@ struct RenderAdapters {
     let plan = try BakePlan(
       BakeRecipe(base: base, inputs: all, allowsUnmatched: allowsUnmatched, allowsUnknown: allowsUnknown))
     (self.base, fits, skipped) = (plan.base, plan.fits, plan.skipped)
+    // Files that are used more than once stand in the plan without their blocks.
+    for use in given { try use.input.blocks?.check(for: fits[use.file].adapter, on: plan.base.family) }
     warnings =
       plan.base.warnings
       + plan.fits.flatMap { fit in

@@ -1,0 +1,137 @@
+import Adapters
+import Checkpoints
+import Spectra
+
+/// How the targets of a merge come together and what they are called, whatever dialects the adapters speak.
+///
+/// A name that an adapter of the output's dialect has is kept. Any other comes from the family's name map: a name that no map
+/// knows is an error, for nobody would read it.
+struct MergeNames {
+  let format: AdapterFormat
+  private let family: Family
+  private let adapters: [Adapter]
+  private let naming: OutputNaming
+  private let places: ModulePlaces
+  /// Whose module names the output has.
+  private let layout: ModuleNames.Dialect
+  /// Whether the output's dialect has only the names that its adapters had.
+  private var keepsNames: Bool { format == .xlabs || format == .cloneofsimo }
+
+  init(_ recipe: RefactorRecipe, _ adapters: [Adapter], format: AdapterFormat, family: Family) {
+    (self.format, self.family, self.adapters) = (format, family, adapters)
+    let components = Set(adapters.flatMap { $0.targets.map(\.key.component) })
+    places = ModulePlaces(family: family, components: components)
+    let first = recipe.format == nil ? adapters.first { $0.format == format } : nil
+    layout = Self.layout(of: first, places) ?? (format == .kohya || format == .native ? .original : .diffusers)
+    var naming = OutputNaming(format: format, family: family, adapters: adapters)
+    // Trainers that have diffusers' names with underscores have beginnings of their own before them.
+    if layout == .diffusers, family.hasNamesOfTransformers {
+      let beginnings = ["lora_transformer_", "lycoris_"]
+      naming.flatPrefix =
+        beginnings.first { beginning in first?.targets.contains { $0.name.hasPrefix(beginning) } == true }
+        ?? naming.flatPrefix
+    }
+    self.naming = naming
+  }
+
+  /// Whose names most of an adapter's targets have; `nil` where they do not tell.
+  private static func layout(of adapter: Adapter?, _ places: ModulePlaces) -> ModuleNames.Dialect? {
+    var difference = 0
+    for target in adapter?.targets ?? [] where !target.key.component.isTextEncoder {
+      switch places.layout(of: target) {
+      case .original: difference += 1
+      case .diffusers: difference -= 1
+      case nil: break
+      }
+    }
+    return difference > 0 ? .original : difference < 0 ? .diffusers : nil
+  }
+
+  /// The targets of all adapters as the output will have them.
+  func groups() throws(MergingError) -> [TargetPairing.Group] {
+    let (pairing, fault) = TargetPairing.pairing(adapters, in: keepsNames ? nil : layout)
+    if let fault {
+      let missing = fault.missing.isEmpty ? "some parts" : fault.missing.joined(separator: ", ")
+      throw MergingError(
+        .noNameInFamily(
+          target: fault.target.name, format: format,
+          reason: "the rows of \(missing) are not known, which its projection has too"),
+        path: adapters[fault.adapter].path)
+    }
+    return pairing.groups
+  }
+
+  /// A target's name and tensor names.
+  ///
+  /// - Returns: `nil` where the format cannot spell it.
+  /// - Throws: `MergingError.noNameInFamily` where the family has no such module.
+  func names(
+    for group: TargetPairing.Group
+  ) throws(MergingError) -> (module: String, tensors: Target.TensorNames)? {
+    if let own = ownMember(of: group) { return naming.names(for: own.key, like: own) }
+    let first = group.members[0].target
+    guard family.hasNames else {
+      return group.members.lazy.compactMap { naming.names(for: group.key, like: $0.target) }.first
+    }
+    let (key, module) = try spelling(of: group, like: first)
+    return naming.names(for: key, dottedPath: module)
+  }
+
+  /// The name of a bias, or of a norm's weight.
+  ///
+  /// - Returns: `nil` where the format has no such tensors.
+  func vectorName(for group: TargetPairing.Group) throws(MergingError) -> String? {
+    if let own = ownMember(of: group) {
+      return naming.vectorName(for: own.key, like: own, dottedPath: own.dottedPath, isOwn: true)
+    }
+    let first = group.members[0].target
+    guard family.hasNames else {
+      return naming.vectorName(for: group.key, like: first, dottedPath: first.dottedPath, isOwn: true)
+    }
+    let (key, module) = try spelling(of: group, like: first)
+    return naming.vectorName(for: key, like: first, dottedPath: module, isOwn: false)
+  }
+
+  /// The target of an adapter in the output's dialect whose name means just what the group is.
+  private func ownMember(of group: TargetPairing.Group) -> Target? {
+    group.members.first { adapters[$0.adapter].format == format && $0.target.key.path == group.key.path }?.target
+  }
+
+  private func spelling(
+    of group: TargetPairing.Group, like target: Target
+  ) throws(MergingError) -> (TargetKey, module: String) {
+    if let module = group.module { return (group.key, module) }
+    // Stable Diffusion's UNets and text encoders, whose keys are of one spelling.
+    let pieces = places.pieces(of: target, in: format == .native ? .original : .diffusers)
+    guard let module = pieces?.first?.module else {
+      throw MergingError(
+        .noNameInFamily(
+          target: target.name, format: format, reason: "no module of this name is known in \(family.rawValue)"),
+        path: adapters[group.members[0].adapter].path)
+    }
+    let key = group.key
+    return (TargetKey(naming.component(of: key), key.path, key.parameter), module)
+  }
+}
+
+extension OutputNaming {
+  /// The network in which the format keeps a target's module: diffusers' pipelines number text encoders by their own order,
+  /// other dialects by what they are.
+  fileprivate func component(of key: TargetKey) -> Component {
+    guard key.component.isTextEncoder, key.path.hasPrefix("encoder_block_") else { return key.component }
+    guard format == .diffusers || format == .peft else { return .textEncoder3 }
+    switch family {
+    case .sd3: return .textEncoder3
+    case .flux1: return .textEncoder2
+    default: return .textEncoder1
+    }
+  }
+}
+
+extension Family {
+  /// Whether maps know the names of its modules.
+  fileprivate var hasNames: Bool { self != .unknown && self != .languageModel }
+
+  /// Whether its denoiser is a transformer with two layouts of names.
+  fileprivate var hasNamesOfTransformers: Bool { hasNames && ![.sd1, .sd2, .sdxl, .sdxlRefiner].contains(self) }
+}
