@@ -17,6 +17,8 @@ package struct ModulePlaces {
   /// Some rows of a target, and the module that has them.
   package struct Piece {
     package let key: TargetKey
+    /// What the module is whatever it is called: a family's authors may have two names for one.
+    package let identity: TargetKey
     /// The module's name with dots.
     package let module: String
     package let sourceRows: Range<Int>
@@ -44,11 +46,13 @@ package struct ModulePlaces {
     guard let (counterpart, module, isPart) = counterpart(of: target, inputs: inputs) else { return nil }
     let inputs = inputs ?? target.inputs, key = target.key
     let isOriginal = counterpart.dialect == .original || (counterpart.dialect == nil && isPart)
+    let common = layout == .original ? counterpart.diffusers.joined(separator: "+").underscored : nil
     func piece(_ module: String, _ rows: Range<Int>, share: Share? = nil, swaps: Bool = false) -> Piece {
       let path = key.component.isTextEncoder ? key.path : module.underscored
       return Piece(
-        key: TargetKey(key.component, path, key.parameter), module: module, sourceRows: rows, share: share,
-        swapsHalves: swaps)
+        key: TargetKey(key.component, path, key.parameter),
+        identity: TargetKey(key.component, common ?? path, key.parameter), module: module, sourceRows: rows,
+        share: share, swapsHalves: swaps)
     }
     func share(_ part: Int) -> Share {
       Share(part: part, shares: counterpart.shares, names: counterpart.diffusers)

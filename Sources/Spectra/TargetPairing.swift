@@ -137,7 +137,7 @@ public struct TargetPairing: Sendable {
           ? places.pieces(of: target, in: layout!, inputs: inputs) : nil
         return Entry(
           adapter: index, target: target, inputs: inputs, pieces: pieces,
-          parts: (pieces?.map(\.key) ?? [target.key]).map(\.inAnyModel))
+          parts: (pieces?.map(\.identity) ?? [target.key]).map(\.inAnyModel))
       }
     }
   }
