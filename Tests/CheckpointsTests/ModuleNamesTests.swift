@@ -40,7 +40,7 @@ import Testing
     }
   }
 
-  private static let mapped = FamilyGolden.all.filter { $0.family != nil && $0.original != nil }
+  static let mapped = FamilyGolden.all.filter { $0.family != nil && $0.original != nil }
 
   @Test("Every module of a real model has its name in the other dialect, there and back", arguments: mapped)
   func realModels(golden: FamilyGolden) throws {

@@ -363,6 +363,7 @@ LTX = [
     (r"^audio_proj_in", "audio_patchify_proj"),
     (r"^time_embed", "adaln_single"),
     (r"^audio_time_embed", "audio_adaln_single"),
+    (r"^(audio_)?prompt_adaln", r"\1prompt_adaln_single"),
     (r"^av_cross_attn_video_scale_shift", "av_ca_video_scale_shift_adaln_single"),
     (r"^av_cross_attn_audio_scale_shift", "av_ca_audio_scale_shift_adaln_single"),
     (r"^av_cross_attn_video_a2v_gate", "av_ca_a2v_gate_adaln_single"),
