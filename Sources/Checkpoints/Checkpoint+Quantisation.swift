@@ -26,12 +26,17 @@ extension Checkpoint {
     for weight in coarse {
       let known = scaleWeight(of: weight)?.entry.name
       if let side = companions.first(
-        beside: weight.entry.name, isVector: weight.entry.shape.rank == 1, in: folder(of: weight), except: known)
+        beside: weight.entry.name, kind: Self.kind(weight.entry), in: folder(of: weight), except: known)
       {
         throw CheckpointError(
           .scaled(weight: weight.entry.name, dtype: weight.entry.dtype.rawValue, side: side), path: path)
       }
     }
+  }
+
+  private static func kind(_ entry: WeightFile.Entry) -> QuantisationCompanions.Kind {
+    if entry.shape.rank == 1 { return .vector }
+    return [.u8, .i8].contains(entry.dtype) ? .wholeNumbers : .fractions
   }
 
   private func folder(of weight: Weight) -> Substring {

@@ -89,9 +89,13 @@ extension Family {
 
   private static func unet(_ shapes: [String: Shape], _ encoders: [String]) -> Family {
     func has(_ names: [String]) -> Bool { names.contains { shapes[$0] != nil } }
+    // By name, so that a file is taken for the same each time.
+    func first(_ ending: String) -> Shape? {
+      shapes.filter { $0.key.hasSuffix(ending) }.min { $0.key < $1.key }?.value
+    }
     // Stable Video Diffusion
     if has(["input_blocks.1.0.time_stack.in_layers.0.weight"]) { return .unknown }
-    let context = shapes.first { $0.key.hasSuffix(".attn2.to_k.weight") }?.value.extents.last
+    let context = first(".attn2.to_k.weight")?.extents.last
     switch context {
     case 768: return .sd1
     case 1024: return .sd2
@@ -105,7 +109,7 @@ extension Family {
         ? .sdxlRefiner : .sdxl
     }
     if encoders.contains(where: { $0.hasPrefix("cond_stage_model.model.") }) { return .sd2 }
-    let projection = shapes.first { $0.key.hasSuffix(".proj_in.weight") }?.value
+    let projection = first(".proj_in.weight")
     return projection.map { $0.rank == 4 ? .sd1 : .sd2 } ?? .unknown
   }
 }

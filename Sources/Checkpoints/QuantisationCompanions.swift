@@ -8,6 +8,14 @@ struct QuantisationCompanions {
     var telling: [Substring] = []
   }
 
+  /// What a coarse tensor is like.
+  enum Kind {
+    /// One extent: such are only weights when they are called so.
+    case vector
+    case wholeNumbers
+    case fractions
+  }
+
   private var modules: [Substring: [Substring: Module]] = [:]
 
   /// How many levels below a weight's module a part of its meaning may stand: `q.weight_quantizer._amax`,
@@ -37,9 +45,9 @@ struct QuantisationCompanions {
   /// The first tensor that may be a part of a weight's meaning; `nil` when there is none.
   ///
   /// - Parameters:
-  ///   - isVector: whether it has one extent: such are only weights when they are called so.
+  ///   - kind: what the weight is like.
   ///   - known: a tensor whose meaning is known.
-  func first(beside weight: String, isVector: Bool, in folder: Substring, except known: String?) -> String? {
+  func first(beside weight: String, kind: Kind, in folder: Substring, except known: String?) -> String? {
     guard let dot = weight.lastIndex(of: ".") else { return nil }
     let name = weight[..<dot], own = weight[weight.index(after: dot)...]
     if let label = modules[folder]?[weight[...]]?.labels.first { return "\(weight).\(label)" }
@@ -52,12 +60,12 @@ struct QuantisationCompanions {
       // Whatever stands beside it in its own module, and what a quantiser's part below it is called.
       found = module.labels.first { isPart($0) && (!$0.contains(".") || Self.isTelling($0)) }
     } else {
-      guard !isVector else { return nil }
+      guard kind != .vector else { return nil }
       // What is called as it with something more: `gate_up_proj_scale_inv`.
-      let longer = own + "_", start = module.labels.partitioningIndex { $0 >= longer }
-      found =
-        module.labels[start...].prefix { $0.hasPrefix(longer) }.first(where: isPart)
-        ?? module.telling.first(where: isPart)
+      let longer = own + "_", start = module.telling.partitioningIndex { $0 >= longer }
+      let same = module.telling[start...].prefix { $0.hasPrefix(longer) }.first(where: isPart)
+      // Parameters of a model are no whole numbers: these are packed.
+      found = same ?? (kind == .wholeNumbers ? module.telling.first(where: isPart) : nil)
     }
     return found.map { "\(name).\($0)" }
   }
@@ -65,11 +73,12 @@ struct QuantisationCompanions {
   /// Parameters of ordinary layers, and what speaks of their inputs only.
   private static func isOrdinary(_ label: Substring) -> Bool {
     ordinary.contains(label) || label.hasSuffix("bias") || label.hasPrefix("layer_scale")
+      || label.contains("scale_shift")
   }
 
   private static let ordinary: Set<Substring> = [
     "input_scale", "scale_input", "input_quantizer._amax", "running_mean", "running_var", "num_batches_tracked",
-    "logit_scale", "scale_shift_table",
+    "logit_scale",
   ]
 
   private static func isTelling(_ label: Substring) -> Bool {
@@ -77,7 +86,8 @@ struct QuantisationCompanions {
   }
 
   private static let tellingWords: Set<String> = [
-    "scale", "scales", "zeros", "zp", "qzeros", "absmax", "amax", "quant", "quantizer", "codebook", "codebooks", "scb",
+    "scale", "scales", "zero", "zeros", "zp", "qzeros", "absmax", "amax", "quant", "quantizer", "codebook", "codebooks",
+    "scb",
     "qscale", "qscales",
   ]
 }

@@ -55,6 +55,9 @@ def plain_cast(place):
     adapter = wan_adapter()
     ordinary = {
         WAN + ".weight": coarse(), WAN + ".bias": torch.zeros(64), WAN + ".input_scale": torch.tensor(0.1),
+        "blocks.0.scale_shift_table": torch.randn(2, 64).to(torch.float8_e4m3fn),
+        "blocks.0.scale_shift_table_a2v_ca_audio": torch.randn(2, 64).to(torch.float8_e4m3fn),
+        "blocks.0.pos_embed": torch.randn(2, 64).to(torch.float8_e4m3fn), "blocks.0.pos_embed_window": torch.randn(2, 64),
         "blocks.0.modulation": torch.randn(1, 6, 64).to(torch.float8_e4m3fn),
         "blocks.0.norm3.weight": torch.ones(64).to(torch.float8_e4m3fn), "blocks.0.norm3.bias": torch.ones(64),
     }  # fmt: skip
