@@ -2,6 +2,7 @@ import ArgumentParser
 import Baking
 import Checkpoints
 import Images
+import LinearAlgebra
 import Merging
 import Prompts
 import Safetensors
@@ -88,7 +89,7 @@ extension Error {
       }
     case let error as PromptError:
       switch error.kind {
-      case .construct, .weight, .tagKind, .tag: 64
+      case .construct, .weight, .tagKind, .tag, .tooDeep, .tooLong: 64
       default: 65
       }
     case let error as SamplingError:
@@ -96,6 +97,8 @@ extension Error {
       case .settingsText, .setting: 65
       default: 64
       }
+    case let error as LinearAlgebraError:
+      if case .addressSpace = error.kind { 74 } else { 65 }
     case let error as RenderError: error.exitCode
     case let error as AuditBatchError: error.exitCode
     case is ConsoleError: 74

@@ -1,4 +1,6 @@
 import COpenBLAS
+import Synchronization
+import Tensors
 
 /// The calls to OpenBLAS, in Swift's words. All matrices are row-major; a stride is the distance between rows.
 ///
@@ -9,6 +11,27 @@ enum BLAS {
 
   /// Makes this process use one BLAS thread for each of its own threads.
   static func prepare() { _ = single }
+
+  /// What OpenBLAS maps for each thread that multiplies, with room for the thread itself. It keeps it, and asks for ever where
+  /// it gets none.
+  private static let threadBytes = 136 << 20
+  /// What is left for everything else.
+  private static let otherBytes = 64 << 20
+  private static let mapped = Mutex(0)
+
+  /// How many of `threads` may multiply at the same time under the limit of addresses.
+  ///
+  /// - Throws: `LinearAlgebraError` (`addressSpace`) when not even one may.
+  static func granted(_ threads: Int) throws(LinearAlgebraError) -> Int {
+    prepare()
+    guard let free = AddressSpace.free else { return threads }
+    let granted = mapped.withLock { mapped in
+      mapped = max(mapped, min(threads, mapped + max(0, free - otherBytes) / threadBytes))
+      return min(threads, mapped)
+    }
+    guard granted > 0 else { throw LinearAlgebraError(.addressSpace(needed: threadBytes + otherBytes, free: free)) }
+    return granted
+  }
 
   static func norm(_ x: [Double]) -> Double {
     x.withUnsafeBufferPointer { cblas_dnrm2(blasint($0.count), $0.baseAddress, 1) }

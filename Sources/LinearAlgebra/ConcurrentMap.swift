@@ -4,7 +4,7 @@ import Synchronization
 /// Runs `body` for every index on up to `threads` threads and returns the results in index order.
 ///
 /// Each thread makes one `workspace` and reuses it, so that memory is touched once and kept. Results do not depend on
-/// the number of threads. When calls throw, the error of the smallest failing index that ran is rethrown.
+/// the number of threads; there are fewer where addresses are limited. When calls throw, the error of the smallest failing index that ran is rethrown.
 ///
 /// - Parameters:
 ///   - order: the order in which indices are started; put long work first. Ascending when `nil`.
@@ -16,7 +16,7 @@ public func concurrentMap<Workspace, Result: Sendable>(
 ) throws -> [Result] {
   precondition(order.map { $0.sorted() == Array(0..<count) } ?? true, "the order must name every index once")
   guard count > 0 else { return [] }
-  BLAS.prepare()
+  let threads = try BLAS.granted(min(threads, count))
   let next = Atomic(0), done = Atomic(0), failed = Atomic(false)
   let slots = Mutex<[Swift.Result<Result, any Error>?]>(Array(repeating: nil, count: count))
   DispatchQueue.concurrentPerform(iterations: max(1, min(threads, count))) { _ in

@@ -20,6 +20,8 @@ public struct FactoredProduct {
   public func inner(_ other: FactoredProduct) -> Double {
     precondition(rows == other.rows && columns == other.columns, "an inner product needs equal shapes")
     let r = weights.count, s = other.weights.count
+    // Inner products of many components would take more memory than the products themselves.
+    if r * s > max(1 << 20, rows * columns) { return dense.inner(other.dense) }
     var ups = Matrix(zeros: r, s), downs = Matrix(zeros: r, s)
     ups.elements.withUnsafeMutableBufferPointer {
       BLAS.multiply(
@@ -32,5 +34,17 @@ public struct FactoredProduct {
         into: $0.baseAddress!)
     }
     return ups.scalingRows(by: weights).scalingColumns(by: other.weights).inner(downs)
+  }
+
+  /// The product, formed: m × n.
+  private var dense: Matrix {
+    var product = Matrix(zeros: rows, columns)
+    let scaled = (0..<rows * weights.count).map { up[$0] * weights[$0 % weights.count] }
+    product.elements.withUnsafeMutableBufferPointer {
+      BLAS.multiply(
+        scaled, weights.count, transposed: false, down, columns, transposed: false, rows: rows, inner: weights.count,
+        columns: columns, into: $0.baseAddress!)
+    }
+    return product
   }
 }

@@ -1,3 +1,5 @@
+import Tensors
+
 /// A factorisation that could not be computed.
 public struct LinearAlgebraError: Error, Equatable, CustomStringConvertible {
   public enum Kind: Equatable, Sendable {
@@ -5,6 +7,8 @@ public struct LinearAlgebraError: Error, Equatable, CustomStringConvertible {
     case noConvergence
     /// An input holds NaN or infinity.
     case notFinite
+    /// A limit on addresses leaves no room to multiply in.
+    case addressSpace(needed: Int, free: Int)
   }
 
   public let kind: Kind
@@ -13,6 +17,8 @@ public struct LinearAlgebraError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch kind {
     case .noConvergence: "the singular value iteration did not converge"
+    case .addressSpace(let needed, let free):
+      "address space: expected \(ByteCount(needed)) more, found \(ByteCount(free)); hint: ulimit -v limits it"
     case .notFinite: "the values contain NaN or infinity"
     }
   }

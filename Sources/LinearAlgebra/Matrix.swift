@@ -77,6 +77,20 @@ public struct Matrix: Equatable, Sendable {
     return squares.map { $0.squareRoot() }
   }
 
+  /// The Euclidean length of each column of a row-major matrix that is only looked at.
+  static func columnNorms(_ x: UnsafePointer<Double>, _ rows: Int, _ columns: Int) -> [Double] {
+    var squares = [Double](repeating: 0, count: columns)
+    for i in 0..<rows { for j in 0..<columns { squares[j] += x[i * columns + j] * x[i * columns + j] } }
+    return squares.map { $0.squareRoot() }
+  }
+
+  /// The Euclidean length of each row of a row-major matrix that is only looked at.
+  static func rowNorms(_ x: UnsafePointer<Double>, _ rows: Int, _ columns: Int) -> [Double] {
+    (0..<rows).map { i in
+      (0..<columns).reduce(0) { $0 + x[i * columns + $1] * x[i * columns + $1] }.squareRoot()
+    }
+  }
+
   /// ⟨A, B⟩ = Σ aᵢⱼ·bᵢⱼ.
   ///
   /// - Precondition: both have the same shape.

@@ -30,10 +30,11 @@ public struct ProductCore: Sendable {
       return
     }
     let upBase = up.baseAddress!, downBase = down.baseAddress!
-    let upGram = Triangle.gram(upBase, .columns, length: m, count: r)
-    let downGram = Triangle.gram(downBase, .rows, length: n, count: r)
-    let upLengths = (0..<r).map { upGram[$0, $0].squareRoot() }
-    let downLengths = (0..<r).map { downGram[$0, $0].squareRoot() }
+    let upGram = Self.gram(upBase, .columns, length: m, count: r)
+    let downGram = Self.gram(downBase, .rows, length: n, count: r)
+    let upLengths = upGram.map { gram in (0..<r).map { gram[$0, $0].squareRoot() } } ?? Matrix.columnNorms(upBase, m, r)
+    let downLengths =
+      downGram.map { gram in (0..<r).map { gram[$0, $0].squareRoot() } } ?? Matrix.rowNorms(downBase, r, n)
     guard zip(upLengths, downLengths).allSatisfy({ $0.isFinite && $1.isFinite }) else {
       throw LinearAlgebraError(.notFinite)
     }
@@ -48,9 +49,13 @@ public struct ProductCore: Sendable {
     self.gauges = gauges
 
     func triangle(
-      _ gram: Matrix, _ x: UnsafeMutablePointer<Double>, _ layout: Triangle.Layout, length: Int, scales: [Double]
+      _ gram: Matrix?, _ x: UnsafeMutablePointer<Double>, _ layout: Triangle.Layout, length: Int, scales: [Double]
     ) -> Matrix {
       guard !order.isEmpty else { return Matrix(zeros: 0, 0) }
+      guard let gram else {
+        Self.arrange(x, layout, length: length, count: r, order: order, scales: scales)
+        return Triangle.byOrthogonalisation(x, layout, length: length, count: order.count)
+      }
       let arranged = Self.arrange(gram, order: order, scales: scales)
       return Triangle.factor(length: length, gram: arranged, layout) {
         Self.arrange(x, layout, length: length, count: r, order: order, scales: scales)
@@ -59,6 +64,17 @@ public struct ProductCore: Sendable {
     }
     upTriangle = triangle(upGram, upBase, .columns, length: m, scales: gauges)
     downTriangle = triangle(downGram, downBase, .rows, length: n, scales: gauges.map { 1 / $0 })
+  }
+
+  /// From so many components on, inner products that the triangle has no use for are not computed: they would take far more
+  /// memory than the factors themselves.
+  private static let manyComponents = 1024
+
+  /// The inner products of all components; `nil` where there are many, and more than can be independent.
+  private static func gram(
+    _ x: UnsafePointer<Double>, _ layout: Triangle.Layout, length: Int, count: Int
+  ) -> Matrix? {
+    count > length && count >= manyComponents ? nil : Triangle.gram(x, layout, length: length, count: count)
   }
 
   /// Whether no component is left: D is exactly zero.

@@ -84,7 +84,7 @@ enum Triangle {
     BLAS.prepare()
     let size = min(length, count)
     // LAPACK works on panels of up to 64 vectors.
-    var reflectors = [Double](repeating: 0, count: size), work = [Double](repeating: 0, count: 64 * count)
+    var reflectors = [Double](repeating: 0, count: size), work = [Double](repeating: 0, count: min(64, size) * count)
     let rows = Int32(layout == .rows ? length : count), columns = Int32(layout == .rows ? count : length)
     // In column-major eyes row-major rows are columns (QR), and row-major columns are rows (LQ).
     let info =

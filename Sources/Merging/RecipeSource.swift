@@ -24,6 +24,13 @@ package struct RecipeSource<Document: Decodable> {
       func unknown(_ map: Any?, _ known: Set<String>) -> String? {
         (map as? [String: Any])?.keys.sorted().first { !known.contains($0) }
       }
+      guard bytes.count <= RecipeLimits.bytes else {
+        throw fault("expected at most \(RecipeLimits.bytes) bytes, found \(bytes.count)")
+      }
+      let node = try Yams.compose(yaml: text) ?? Node("")
+      guard node.hasNodes(upTo: RecipeLimits.nodes) else {
+        throw fault("expected at most \(RecipeLimits.nodes) values with aliases written out, found more")
+      }
       let yaml = try Yams.load(yaml: text)
       if let field = unknown(yaml, fields) { throw fault("expected a known field, found \(field)") }
       for (list, known) in entryFields {
@@ -52,6 +59,9 @@ package struct RecipeSource<Document: Decodable> {
         textEncoderStrength: entry.text_encoder_strength, blocks: try entry.blocks.map(blocks))
     }
     guard !inputs.isEmpty else { throw fault("adapters: expected at least one, found none") }
+    guard inputs.count <= RecipeLimits.adapters else {
+      throw fault("adapters: expected at most \(RecipeLimits.adapters), found \(inputs.count)")
+    }
     for strength in inputs.flatMap({ [$0.strength, $0.textEncoderStrength] }) {
       if let reason = AdapterInput.fault(inStrength: strength) { throw fault(reason) }
     }
@@ -81,6 +91,31 @@ package struct RecipeSource<Document: Decodable> {
       throw fault("dtype: expected f32, f16, bf16 or f8_e4m3, found \(name)")
     }
     return dtype
+  }
+}
+
+/// What a file that somebody writes by hand never has.
+private enum RecipeLimits {
+  static let bytes = 4 << 20
+  static let nodes = 100_000
+  static let adapters = 500
+}
+
+extension Node {
+  /// Whether this node and all below it are at most `limit`. An alias is a copy: eight levels of nine aliases are 43 million
+  /// nodes of a few hundred bytes, so counting stops where there are too many.
+  fileprivate func hasNodes(upTo limit: Int) -> Bool {
+    var rest = [self], count = 0
+    while let node = rest.popLast() {
+      count += 1
+      guard count + rest.count <= limit else { return false }
+      switch node {
+      case .mapping(let mapping): for (key, value) in mapping { rest += [key, value] }
+      case .sequence(let sequence): rest += sequence
+      case .scalar, .alias: break
+      }
+    }
+    return true
   }
 }
 

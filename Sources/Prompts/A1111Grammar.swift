@@ -22,6 +22,9 @@ enum A1111Grammar {
       }
     }
     for token in A1111Token.tokens(of: prompt) {
+      guard round.count + square.count <= PromptStyle.deepest else {
+        throw PromptError(.tooDeep(limit: PromptStyle.deepest))
+      }
       switch token {
       case .escaped(let text): parts.append(.text(text, weight: 1))
       case .open("("): round.append(parts.count)

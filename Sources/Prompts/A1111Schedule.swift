@@ -9,7 +9,7 @@ enum A1111Schedule {
     var hasBar = false
   }
 
-  /// The first construct that A1111 would not take for text; nil when the prompt is the same at every step.
+  /// The first construct that A1111 would not take for text, or brackets too deep in each other to look for it; nil when the prompt is the same at every step.
   static func firstConstruct(in prompt: String) -> PromptError.Kind? {
     let scalars = Array(prompt.unicodeScalars)
     var found: [(construct: PromptError.Construct, place: Range<Int>)] = scalars.places(ofWord: "AND")
@@ -19,7 +19,9 @@ enum A1111Schedule {
     while index < scalars.count {
       switch scalars[index] {
       case "\\": index += 1
-      case "(", "[": groups.append(Group(isSquare: scalars[index] == "[", start: index))
+      case "(", "[":
+        groups.append(Group(isSquare: scalars[index] == "[", start: index))
+        guard groups.count <= PromptStyle.deepest else { return .tooDeep(limit: PromptStyle.deepest) }
       case ":" where !groups.isEmpty: groups[groups.count - 1].colons.append(index)
       case "|" where !groups.isEmpty: groups[groups.count - 1].hasBar = true
       case ")", "]":

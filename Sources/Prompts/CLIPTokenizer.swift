@@ -18,9 +18,13 @@ public struct CLIPTokenizer: Sendable {
   /// A tokenizer from the text of a diffusers folder's `merges.txt`; the errors name it `source`.
   ///
   /// With the text of the `vocab.json` beside it, throws when the two disagree in any token's number.
-  public init(merges: String, vocabulary: String? = nil, source: String = "merges.txt") throws(PromptError) {
+  ///
+  /// - Parameter vocabularySource: what errors call the vocabulary; `source` unless it is given.
+  public init(
+    merges: String, vocabulary: String? = nil, source: String = "merges.txt", vocabularySource: String? = nil
+  ) throws(PromptError) {
     self.init(table: try MergeTable(Array(merges.utf8), source: source))
-    if let vocabulary { try check(vocabulary: vocabulary, source: source) }
+    if let vocabulary { try check(vocabulary: vocabulary, source: vocabularySource ?? source) }
   }
 
   private init(table: MergeTable) { self.table = table }

@@ -4,9 +4,15 @@
 /// - One that is never closed is text, and so is one that closes nothing, together with the next one that opens.
 /// - `\(` and `\)` are parentheses as text; other backslashes stay.
 enum ComfyGrammar {
-  static func parts(of prompt: String) -> [PromptPart] {
+  static func parts(of prompt: String) throws(PromptError) -> [PromptPart] {
     var parts: [PromptPart] = []
-    append(signs(of: prompt)[...], weight: 1, to: &parts)
+    let signs = signs(of: prompt)
+    var depth = 0
+    for sign in signs {
+      if sign.opens { depth += 1 } else if sign.closes { depth = max(0, depth - 1) }
+      guard depth <= PromptStyle.deepest else { throw PromptError(.tooDeep(limit: PromptStyle.deepest)) }
+    }
+    append(signs[...], weight: 1, to: &parts)
     return parts
   }
 

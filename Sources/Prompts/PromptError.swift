@@ -15,6 +15,9 @@ public struct PromptError: Error, Equatable, CustomStringConvertible {
     /// `position` counts characters from 1, in the prompt without its tags.
     case construct(Construct, text: String, position: Int)
     case weight(text: String)
+    /// Brackets in each other, or a text, beyond what anybody writes.
+    case tooDeep(limit: Int)
+    case tooLong(limit: Int, found: Int)
     case tagKind(String, tag: String)
     case tag(String, reason: String)
   }
@@ -45,6 +48,8 @@ public struct PromptError: Error, Equatable, CustomStringConvertible {
         + (construct == .composition
           ? "write the word in lower case, which gives the same tokens, or use --prompt-style plain"
           : "write \\[ and \\] for brackets that are meant as text, or use --prompt-style plain")
+    case .tooDeep(let limit): "brackets: expected at most \(limit) in each other, found more"
+    case .tooLong(let limit, let found): "expected at most \(limit) bytes, found \(found)"
     case .weight(let text): "weight: expected a number such as 1.2, found \(text)"
     case .tagKind(let kind, let tag):
       "\(tag): kind of tag: expected lora or lyco, found \(kind); hint: --prompt-style plain takes tags as text"

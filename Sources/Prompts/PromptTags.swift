@@ -26,7 +26,10 @@ public struct PromptTags: Equatable, Sendable {
       self.init(text: prompt, tags: [])
       return
     }
-    let scalars = Array(prompt.unicodeScalars)
+    guard prompt.utf8.count <= PromptStyle.longest else {
+      throw PromptError(.tooLong(limit: PromptStyle.longest, found: prompt.utf8.count))
+    }
+    let scalars = Array(prompt.unicodeScalars), lastEnd = scalars.lastIndex(of: ">") ?? -1
     var text = String.UnicodeScalarView()
     var tags: [Tag] = []
     var index = 0
@@ -36,7 +39,7 @@ public struct PromptTags: Equatable, Sendable {
         index += 1
         continue
       }
-      guard let end = scalars[start.arguments...].firstIndex(of: ">") else {
+      guard start.arguments <= lastEnd, let end = scalars[start.arguments...].firstIndex(of: ">") else {
         // An angle bracket and a colon happen in text, too; only a known kind shows that a tag was meant.
         guard start.isKnown else {
           text.append("<")

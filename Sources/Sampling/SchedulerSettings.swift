@@ -85,6 +85,21 @@ public struct SchedulerSettings: Codable, Equatable, Sendable {
     }
   }
 
+  /// - Throws: `SamplingError` for numbers that no sampler can use.
+  public func check() throws(SamplingError) {
+    _ = try NoiseTable(
+      betaStart: betaStart ?? 0.0001, betaEnd: betaEnd ?? 0.02, schedule: betaSchedule ?? .linear, count: timestepCount)
+    guard abs(Double(stepsOffset)) < Double(timestepCount) else {
+      throw SamplingError(
+        .setting(name: "steps_offset", expected: "less than \(timestepCount)", found: "\(stepsOffset)"))
+    }
+    for (name, number) in [("clip_sample_range", clipRange), ("timestep_scaling", timestepScaling)] {
+      guard Float(number).isFinite, number > 0 else {
+        throw SamplingError(.setting(name: name, expected: "a number above 0", found: "\(number)"))
+      }
+    }
+  }
+
   /// The table for a sampler.
   func table(for kind: SamplerKind) throws(SamplingError) -> NoiseTable {
     if rescalesToZeroTerminal, prediction == .epsilon { throw SamplingError(.zeroTerminal(prediction: prediction)) }

@@ -10,11 +10,16 @@ let package = Package(
     // Links to files of Tests/TestSupport: the tests read the corpus in the same way.
     .target(name: "FuzzInputs", dependencies: [.product(name: "Tensors", package: "Lathe")])
   ]
-    + ["safetensors", "adapter", "pickle", "gguf"].map { reader in
+    + [
+      "safetensors", "adapter", "pickle", "gguf", "configuration", "recipe", "undo", "png", "prompt", "tokenizer",
+    ].map { reader in
       .executableTarget(
         name: "\(reader)-fuzz",
         dependencies: ["FuzzInputs"]
-          + ["Tensors", "Safetensors", "TorchPickles", "GGUF", "Checkpoints", "Adapters"].map {
+          + [
+            "Tensors", "Safetensors", "TorchPickles", "GGUF", "Checkpoints", "Adapters", "Merging", "Baking", "Images",
+            "Prompts", "Diffusion",
+          ].map {
             .product(name: $0, package: "Lathe")
           },
         swiftSettings: [.unsafeFlags(["-parse-as-library"])])

@@ -3,7 +3,8 @@
 #
 #   bash Tests/Fuzz/run.sh TARGET SECONDS [FOLDER]
 #
-# TARGET is safetensors, adapter, pickle or gguf. With FOLDER, inputs that reach new places are kept there, and a later run
+# TARGET is safetensors, adapter, pickle, gguf, configuration (of a picture's model), recipe (of merges and bakes), undo, png,
+# prompt or tokenizer. With FOLDER, inputs that reach new places are kept there, and a later run
 # goes on from them.
 set -euo pipefail
 shopt -s nullglob
@@ -12,6 +13,7 @@ kept=${3:+$(realpath -m "$3")}
 cd "$(dirname "$0")"
 goldens=$PWD/../Goldens
 corpus=$PWD/corpus/$target
+toybox=$(realpath ../../Examples/Toybox/model)
 
 swift build -c release --sanitize fuzzer --scratch-path ../../.build-fuzz --product "$target-fuzz"
 program=$(swift build -c release --sanitize fuzzer --scratch-path ../../.build-fuzz --show-bin-path)/$target-fuzz
@@ -22,7 +24,7 @@ work=$(mktemp -d "$memory/lathe-fuzz.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/inputs" "$work/crashes"
 [ -z "$kept" ] || mkdir -p "$kept"
-export TMPDIR=$work SWIFT_BACKTRACE=enable=no
+export LATHE_TOYBOX=$toybox TMPDIR=$work SWIFT_BACKTRACE=enable=no
 
 # small FILE...: files of at most 64 KiB are seeds.
 small() {
@@ -35,7 +37,15 @@ safetensors) small "$goldens"/safetensors/*.safetensors "$goldens"/checkpoints/*
 adapter) ;;
 pickle) small "$goldens"/checkpoints/*.{ckpt,pth,pt} "$goldens"/dialects/*.pt ;;
 gguf) small "$goldens"/checkpoints/*.gguf ;;
-*) echo "$target: expected safetensors, adapter, pickle or gguf" >&2 && exit 64 ;;
+configuration) # A byte that says which file, and its text.
+  number=0
+  for file in unet/config text_encoder/config vae/config scheduler/scheduler_config tokenizer/tokenizer_config model_index; do
+    printf "\\$(printf '%03o' $number)" | cat - "$toybox/$file.json" >"$work/inputs/toybox-$number"
+    number=$((number + 1))
+  done ;;
+recipe | undo | prompt | tokenizer) ;;
+png) small "$goldens"/images/png/*.png ;;
+*) sed -n '/^# TARGET is/,/^# prompt/p' "$0" >&2 && exit 64 ;;
 esac
 [ ! -d "seeds/$target" ] || small "seeds/$target"/*
 [ ! -d "$corpus" ] || small "$corpus"/*

@@ -126,6 +126,11 @@ struct Render: LatheCommand {
     common.warn(warnings)
     var cost: RenderReport.Cost?
     if !dryRun {
+      // Threads have stacks and heaps of their own.
+      let needed = estimate.peak + common.threads * 136 << 20
+      if let free = AddressSpace.free, free < needed {
+        throw RenderError(.addressSpace(needed: needed, free: free), path: base)
+      }
       common.announce(
         "\(plan.pictures.count == 1 ? "a picture" : "\(plan.pictures.count) pictures") of "
           + "\(request.size.width)x\(request.size.height) in \(request.steps) step\(request.steps == 1 ? "" : "s"), \(sampling.precision.rawValue), with "
@@ -232,10 +237,17 @@ struct Render: LatheCommand {
     guard own != nil || other != nil && (sampling.start == nil || other?.checkpoint != nil) else {
       throw DiffusionError(.missing("a VAE", hint: "give one with --vae"), file: base)
     }
+    let isTiny = other != nil && other?.checkpoint == nil
+    let configuration = try other?.checkpoint.map { try AutoencoderConfiguration(of: $0) }
+    for (path, found) in [
+      (base, isTiny || configuration != nil ? nil : model.autoencoder), (sampling.vae ?? base, configuration),
+    ] {
+      guard let found, found.latentChannels != 4 else { continue }
+      throw RenderError(.latentChannels(found: found.latentChannels), path: path)
+    }
     var reductions: [(path: String, found: Int)] = []
-    if let other, let path = sampling.vae {
-      let full = try other.checkpoint.map { try AutoencoderConfiguration(of: $0).reduction }
-      reductions.append((path, full ?? LatentPreview.reduction))
+    if let path = sampling.vae {
+      reductions.append((path, configuration?.reduction ?? LatentPreview.reduction))
     }
     if let path = sheets.preview { reductions.append((path, LatentPreview.reduction)) }
     for (path, found) in reductions where found != model.reduction {

@@ -1,3 +1,5 @@
+import Tensors
+
 /// Why pictures could not be rendered, where no room below has a word for it.
 struct RenderError: Error, CustomStringConvertible {
   enum Kind {
@@ -5,10 +7,14 @@ struct RenderError: Error, CustomStringConvertible {
     case unreadablePrompts
     case promptsNotText
     case emptyPrompts
+    case longPrompts(limit: Int)
     /// A tag names an adapter that is in none of the folders.
     case noAdapter(tag: String, folders: [String])
     case adapterAsBase
     case reduction(expected: Int, found: Int)
+    case latentChannels(found: Int)
+    /// A limit on addresses leaves too little.
+    case addressSpace(needed: Int, free: Int)
   }
 
   let kind: Kind
@@ -25,6 +31,7 @@ struct RenderError: Error, CustomStringConvertible {
     case .unreadablePrompts: "\(path): cannot read"
     case .promptsNotText: "\(path): prompts: expected UTF-8 text, found other bytes"
     case .emptyPrompts: "\(path): prompts: expected at least one line that is no comment, found none"
+    case .longPrompts(let limit): "\(path): prompts: expected at most \(limit) bytes, found more"
     case .noAdapter(let tag, let folders):
       "prompt: <lora:\(tag)>: expected \(tag).safetensors in \(folders.joined(separator: ", ")), found none; hint: "
         + "--adapter-folder names another folder"
@@ -32,14 +39,19 @@ struct RenderError: Error, CustomStringConvertible {
       "\(path): expected a base checkpoint, found an adapter; hint: lathe render BASE ADAPTER@0.8 --prompt TEXT -o OUT.png"
     case .reduction(let expected, let found):
       "\(path): autoencoder: expected \(expected) pixels for each latent one as the model has it, found \(found)"
+    case .latentChannels(let found):
+      "\(path): autoencoder: expected latents of 4 channels as the UNet makes them, found \(found); hint: autoencoders of "
+        + "Stable Diffusion 3, Flux and their like have 16"
+    case .addressSpace(let needed, let free):
+      "\(path): address space: expected about \(ByteCount(needed)) more, found \(ByteCount(free)); hint: ulimit -v limits it"
     }
   }
 
   var exitCode: Int32 {
     switch kind {
     case .noPrompts, .noAdapter: 66
-    case .unreadablePrompts: 74
-    case .promptsNotText, .emptyPrompts, .adapterAsBase, .reduction: 65
+    case .unreadablePrompts, .addressSpace: 74
+    case .promptsNotText, .emptyPrompts, .longPrompts, .adapterAsBase, .reduction, .latentChannels: 65
     }
   }
 }

@@ -64,14 +64,20 @@ struct PromptOptions: ParsableArguments {
     }
   }
 
+  /// Of a file of prompts.
+  private static let mostBytes = 16 << 20
+
   /// A file's lines that are no comments.
   static func lines(of path: String) throws -> [String] {
     guard FileManager.default.fileExists(atPath: path) else { throw RenderError(.noPrompts, path: path) }
     InputFiles.note(path)
     // Not `Data(contentsOf:)`, which wants a size and so reads no pipes.
-    guard let file = FileHandle(forReadingAtPath: path), let data = try? file.readToEnd() ?? Data() else {
-      throw RenderError(.unreadablePrompts, path: path)
-    }
+    guard let file = FileHandle(forReadingAtPath: path) else { throw RenderError(.unreadablePrompts, path: path) }
+    var data = Data()
+    do {
+      while data.count <= mostBytes, let part = try file.read(upToCount: 1 << 20), !part.isEmpty { data += part }
+    } catch { throw RenderError(.unreadablePrompts, path: path) }
+    guard data.count <= mostBytes else { throw RenderError(.longPrompts(limit: mostBytes), path: path) }
     guard var text = String(validating: data, as: UTF8.self) else { throw RenderError(.promptsNotText, path: path) }
     if text.unicodeScalars.first == "\u{feff}" { text.unicodeScalars.removeFirst() }
     let lines = text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }

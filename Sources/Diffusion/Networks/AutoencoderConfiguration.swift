@@ -23,10 +23,24 @@ public struct AutoencoderConfiguration: Sendable, Equatable {
   public init(of checkpoint: Checkpoint) throws {
     for name in ["vae/config.json", "config.json"] {
       guard let fields = try checkpoint.configuration(name) else { continue }
-      try self.init(fields, file: "\(checkpoint.folder)/\(name)")
+      let file = "\(checkpoint.folder)/\(name)"
+      try self.init(fields, file: file)
+      try check(file: file)
       return
     }
     try self.init(detecting: checkpoint)
+    try check(file: checkpoint.path)
+  }
+
+  /// - Throws: `DiffusionError` for numbers that fit no autoencoder, or not each other.
+  private func check(file: String) throws(DiffusionError) {
+    try NetworkMeasures.checkLevels(channels, "block_out_channels", file: file)
+    try NetworkMeasures.checkCounts([resnetsPerLevel], "layers_per_block", file: file)
+    try NetworkMeasures.check(channels, areMultiplesOf: groups, "norm_num_groups", file: file)
+    guard scale.isFinite, scale != 0, shift.isFinite else {
+      throw DiffusionError(
+        .configuration(field: "scaling_factor", expected: "a number other than 0", found: "\(scale)"), file: file)
+    }
   }
 
   init(_ fields: [String: JSONValue], file: String) throws {
@@ -42,15 +56,15 @@ public struct AutoencoderConfiguration: Sendable, Equatable {
     groups = try reader.integer("norm_num_groups", default: 32)
     scale = Float(try reader.number("scaling_factor", default: 0.18215))
     shift = Float(try reader.number("shift_factor", default: 0))
-    attends = reader.bool("mid_block_add_attention", default: true)
-    hasQuantConvolution = reader.bool("use_quant_conv", default: true)
-    hasPostQuantConvolution = reader.bool("use_post_quant_conv", default: true)
+    attends = try reader.bool("mid_block_add_attention", default: true)
+    hasQuantConvolution = try reader.bool("use_quant_conv", default: true)
+    hasPostQuantConvolution = try reader.bool("use_post_quant_conv", default: true)
   }
 
   /// Reads the measures from shapes; the scale is the family's.
   init(detecting checkpoint: Checkpoint) throws {
     let shapes = WeightShapes(checkpoint, .vae), levels = shapes.count("decoder.up_blocks.*.resnets.0.conv1.weight")
-    guard levels > 0, let input = shapes["decoder.conv_in.weight"] else {
+    guard levels > 0, let input = shapes["decoder.conv_in.weight"], input.count == 4 else {
       throw DiffusionError(
         .missing("a VAE", hint: "give the autoencoder's file with --vae"), file: checkpoint.path)
     }

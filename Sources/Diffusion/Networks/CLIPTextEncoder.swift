@@ -1,5 +1,6 @@
 public import Checkpoints
 public import Kernels
+import Prompts
 import Tensors
 
 /// The measures of a CLIP text encoder, as `text_encoder/config.json` has them.
@@ -38,8 +39,8 @@ public struct CLIPConfiguration: Sendable, Equatable {
   init(detecting checkpoint: Checkpoint, _ component: Component) throws {
     let shapes = WeightShapes(checkpoint, component)
     let root = shapes["text_model.embeddings.token_embedding.weight"] == nil ? "" : "text_model."
-    guard let tokens = shapes["\(root)embeddings.token_embedding.weight"],
-      let positions = shapes["\(root)embeddings.position_embedding.weight"]
+    guard let tokens = shapes["\(root)embeddings.token_embedding.weight"], tokens.count == 2,
+      let positions = shapes["\(root)embeddings.position_embedding.weight"], positions.count == 2
     else {
       throw DiffusionError(
         .missing("a CLIP \(component.title)", hint: "give a full checkpoint, not only its UNet"), file: checkpoint.path)
@@ -52,6 +53,21 @@ public struct CLIPConfiguration: Sendable, Equatable {
     hiddenChannels = shapes["\(root)encoder.layers.0.mlp.fc1.weight"]?.first ?? 4 * channels
     isQuick = channels <= 768
     projection = shapes["text_projection.weight"]?.first
+  }
+
+  /// - Parameter tokens: how many the tokenizer has.
+  /// - Throws: `DiffusionError` for numbers that fit no encoder of CLIP, or not each other.
+  func check(tokens: Int, file: String) throws(DiffusionError) {
+    try NetworkMeasures.checkLevels([channels], "hidden_size", file: file)
+    try NetworkMeasures.checkCounts([layers], "num_hidden_layers", file: file)
+    try NetworkMeasures.check([channels], areMultiplesOf: heads, "num_attention_heads", file: file)
+    guard layers > 0 else { throw NetworkMeasures.failure("num_hidden_layers", "at least 1", [layers], file) }
+    guard positions >= PromptChunk.length else {
+      throw NetworkMeasures.failure("max_position_embeddings", "at least \(PromptChunk.length)", [positions], file)
+    }
+    guard vocabulary >= tokens else {
+      throw NetworkMeasures.failure("vocab_size", "at least the tokenizer's \(tokens)", [vocabulary], file)
+    }
   }
 }
 

@@ -18,11 +18,17 @@ struct ConfigurationReader {
       file: file)
   }
 
-  func optionalInteger(_ name: String) -> Int? { value(name)?.integer }
+  /// As many channels as no network has: products of three such numbers can be computed.
+  private static let most = 1 << 20
+
+  func optionalInteger(_ name: String) throws -> Int? {
+    try value(name).map { _ in try integer(name, default: 0) }
+  }
 
   func integer(_ name: String, default usual: Int) throws -> Int {
     guard let value = value(name) else { return usual }
     guard let integer = value.integer, integer > 0 else { throw failure(name, expected: "a number above 0") }
+    guard integer <= Self.most else { throw failure(name, expected: "a number up to \(Self.most)") }
     return integer
   }
 
@@ -32,11 +38,17 @@ struct ConfigurationReader {
     return number
   }
 
-  func bool(_ name: String, default usual: Bool) -> Bool { value(name)?.bool ?? usual }
+  func bool(_ name: String, default usual: Bool) throws -> Bool {
+    guard let value = value(name) else { return usual }
+    guard let bool = value.bool else { throw failure(name, expected: "true or false") }
+    return bool
+  }
 
   func integers(_ name: String) throws -> [Int] {
-    let integers = value(name)?.array?.compactMap(\.integer) ?? []
-    guard !integers.isEmpty, integers.allSatisfy({ $0 > 0 }) else { throw failure(name, expected: "a list of numbers") }
+    let items = value(name)?.array ?? [], integers = items.compactMap(\.integer)
+    guard !items.isEmpty, integers.count == items.count, integers.allSatisfy({ $0 > 0 && $0 <= Self.most }) else {
+      throw failure(name, expected: "a list of numbers from 1 to \(Self.most)")
+    }
     return integers
   }
 

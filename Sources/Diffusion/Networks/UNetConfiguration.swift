@@ -76,12 +76,9 @@ extension UNetConfiguration {
     groups = try reader.integer("norm_num_groups", default: 32)
     inputChannels = try reader.integer("in_channels", default: 4)
     outputChannels = try reader.integer("out_channels", default: 4)
-    guidanceChannels = reader.optionalInteger("time_cond_proj_dim")
-    if let kind = fields["addition_embed_type"]?.string {
-      guard kind == "text_time" else {
-        throw DiffusionError(
-          .configuration(field: "addition_embed_type", expected: "text_time", found: kind), file: file)
-      }
+    guidanceChannels = try reader.optionalInteger("time_cond_proj_dim")
+    if let kind = fields["addition_embed_type"], kind != .null {
+      try reader.expect("addition_embed_type", "text_time")
       sizeChannels = try reader.integer("addition_time_embed_dim", default: 256)
       addedChannels = try reader.integer("projection_class_embeddings_input_dim", default: 2816)
     }
@@ -95,7 +92,7 @@ extension UNetConfiguration {
   init(detecting checkpoint: Checkpoint) throws {
     let shapes = WeightShapes(checkpoint, .denoiser)
     let levels = shapes.count("down_blocks.*.resnets.0.conv1.weight")
-    guard levels > 0, let first = shapes["conv_in.weight"] else {
+    guard levels > 0, let first = shapes["conv_in.weight"], first.count == 4 else {
       throw DiffusionError(
         .missing("a UNet", hint: "only Stable Diffusion 1, 2 and XL can be rendered"), file: checkpoint.path)
     }
@@ -116,6 +113,32 @@ extension UNetConfiguration {
     if let added = shapes["add_embedding.linear_1.weight"]?.last {
       addedChannels = added
       sizeChannels = 256
+    }
+  }
+
+  /// - Throws: `DiffusionError` for numbers that fit no UNet, or not each other.
+  func check(file: String) throws(DiffusionError) {
+    try NetworkMeasures.checkLevels(channels, "block_out_channels", file: file)
+    try NetworkMeasures.checkCounts(resnetsPerLevel, "layers_per_block", file: file)
+    try NetworkMeasures.checkCounts(depths + upDepths + [middleDepth], "transformer_layers_per_block", file: file)
+    try NetworkMeasures.check(channels, areMultiplesOf: groups, "norm_num_groups", file: file)
+    for level in channels.indices {
+      let attends = depths[level] > 0 || upDepths[channels.count - 1 - level] > 0 || level == channels.count - 1
+      if attends {
+        try NetworkMeasures.check([channels[level]], areMultiplesOf: heads[level], "attention_head_dim", file: file)
+      }
+    }
+    // Sines and cosines, half and half.
+    for (field, width) in [
+      ("block_out_channels", channels[0]), ("addition_time_embed_dim", sizeChannels ?? 2),
+      ("time_cond_proj_dim", guidanceChannels ?? 4),
+    ] {
+      guard width > 0, width % 2 == 0, field != "time_cond_proj_dim" || width > 2 else {
+        throw NetworkMeasures.failure(field, "an even number", [width], file)
+      }
+    }
+    guard outputChannels == inputChannels else {
+      throw NetworkMeasures.failure("out_channels", "\(inputChannels) as in_channels has it", [outputChannels], file)
     }
   }
 

@@ -44,8 +44,11 @@ public struct PictureModel: Sendable {
     let folder = checkpoint.isFolder ? checkpoint.folder : nil
     let file = "\(checkpoint.path)/unet/config.json", fields = try checkpoint.configuration("unet/config.json")
     unet = try fields.map { try UNetConfiguration($0, file: file) } ?? UNetConfiguration(detecting: checkpoint)
-    trainedSide = fields.flatMap { ConfigurationReader($0, file: file).optionalInteger("sample_size") }
-      .flatMap { $0 > 0 ? $0 : nil }
+    try unet.check(file: fields == nil ? checkpoint.path : file)
+    // Some files have a list here, which means nothing for these models.
+    trainedSide = try fields.flatMap {
+      $0["sample_size"]?.array == nil ? try ConfigurationReader($0, file: file).optionalInteger("sample_size") : nil
+    }
     guard unet.inputChannels == 4 else {
       throw DiffusionError(
         .unsupported(
@@ -81,6 +84,19 @@ public struct PictureModel: Sendable {
     zeroesMissingNegative =
       try checkpoint.configuration("model_index.json")?["force_zeros_for_empty_prompt"]?.bool ?? isXL
     tokenizer = try folder.flatMap { try Self.tokenizer(inFolder: $0) } ?? .standard
+    for (index, encoder) in textEncoders.enumerated() {
+      let name = "\(checkpoint.path)/text_encoder\(index == 0 ? "" : "_2")/config.json"
+      try encoder.check(tokens: tokenizer.vocabularySize, file: folder == nil ? checkpoint.path : name)
+    }
+    if let added = unet.addedChannels, let size = unet.sizeChannels, let last = textEncoders.last {
+      let expected = (last.projection ?? last.channels) + 6 * size
+      guard added == expected else {
+        throw NetworkMeasures.failure(
+          "projection_class_embeddings_input_dim", "\(expected) for this text encoder and addition_time_embed_dim",
+          [added],
+          fields == nil ? checkpoint.path : file)
+      }
+    }
     (scheduler, warnings) = try Self.scheduler(
       checkpoint, folder: folder, isXL: isXL, isOpenCLIP: isOpenCLIP)
   }
@@ -108,7 +124,8 @@ public struct PictureModel: Sendable {
   private static func tokenizer(inFolder folder: String) throws -> CLIPTokenizer? {
     let path = "\(folder)/tokenizer/merges.txt"
     guard let merges = try text(of: path) else { return nil }
-    return try CLIPTokenizer(merges: merges, vocabulary: text(of: "\(folder)/tokenizer/vocab.json"), source: path)
+    let other = "\(folder)/tokenizer/vocab.json"
+    return try CLIPTokenizer(merges: merges, vocabulary: text(of: other), source: path, vocabularySource: other)
   }
 
   /// The text of a small file; `nil` where there is none.
@@ -134,7 +151,11 @@ public struct PictureModel: Sendable {
     _ checkpoint: Checkpoint, folder: String?, isXL: Bool, isOpenCLIP: Bool
   ) throws -> (SchedulerSettings, [String]) {
     if let path = folder.map({ "\($0)/scheduler/scheduler_config.json" }), let json = try text(of: path) {
-      do throws(SamplingError) { return (try SchedulerSettings(json: Data(json.utf8)), []) } catch {
+      do throws(SamplingError) {
+        let settings = try SchedulerSettings(json: Data(json.utf8))
+        try settings.check()
+        return (settings, [])
+      } catch {
         throw DiffusionError(.settings(reason: "\(error)"), file: path)
       }
     }

@@ -239,15 +239,26 @@ public struct Renderer {
   }
 
   private func autoencoder() throws -> (AutoencoderConfiguration, any WeightSource) {
+    let (configuration, weights, file) = try chosenAutoencoder()
+    guard configuration.latentChannels == model.unet.inputChannels else {
+      throw DiffusionError(
+        .unsupported(
+          what: "the autoencoder's latents", expected: "\(model.unet.inputChannels) channels as the UNet has them",
+          found: "\(configuration.latentChannels)", hint: nil), file: file)
+    }
+    return (configuration, weights)
+  }
+
+  private func chosenAutoencoder() throws -> (AutoencoderConfiguration, any WeightSource, file: String) {
     if case .other(let checkpoint) = decoder {
       var configuration = try AutoencoderConfiguration(of: checkpoint)
       // What latents mean is a matter of the UNet that makes them.
       if let own = model.autoencoder { configuration.scale = own.scale }
-      return (configuration, checkpoint)
+      return (configuration, checkpoint, checkpoint.path)
     }
     guard let configuration = model.autoencoder else {
       throw DiffusionError(.missing("a VAE", hint: "give one with --vae"), file: model.path)
     }
-    return (configuration, weights)
+    return (configuration, weights, model.path)
   }
 }
