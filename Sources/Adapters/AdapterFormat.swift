@@ -26,4 +26,6 @@ public enum Algorithm: String, Sendable {
   case tokenAdapter = "trainable-tokens"
   case reshape = "reshape-weight"
   case fourierft
+  /// PEFT's factors for the output of torch's attention, whose product PEFT adds twice.
+  case attentionOutput = "lora of nn.MultiheadAttention.out_proj"
 }

@@ -23,11 +23,6 @@ struct ModuleReader {
     module: String, key: TargetKey, parts: [TargetPart], config: (PEFTConfig, String)?, shared: [String: Tensor]
   ) {
     (self.module, self.parts, self.shared) = (module, parts, shared)
-    // Torch's attention holds its output projection in the module that PEFT has around it, with the same rank and alpha.
-    let key = TargetKey(key.component, key.path.replacing("_base_layer_out_proj", with: "_out_proj"), key.parameter)
-    let config = config.map { settings, path in
-      (settings, path.hasSuffix(".base_layer.out_proj") ? path.dropping(suffix: ".base_layer.out_proj") : path)
-    }
     let found = config.map { $0.0.parameters(of: $0.1) }
     parameters = found.map { found in found.names.map { TargetKey(key, parameter: $0) } } ?? []
     self.key = parameters.count == 1 ? parameters[0] : key
@@ -38,7 +33,9 @@ struct ModuleReader {
 
   mutating func read() {
     let all = Set(parts.compactMap(\.algorithm))
-    if let algorithm = config?.settings.unsupported
+    // Torch's attention holds its output projection in the module that PEFT has around it.
+    let isAttentionOutput = config != nil && module.hasSuffix(".base_layer.out_proj")
+    if let algorithm = config?.settings.unsupported ?? (isAttentionOutput ? .attentionOutput : nil)
       ?? all.filter(\.isOnlyRecognised).min(by: { $0.rawValue < $1.rawValue })
     {
       return refuse(algorithm)
@@ -46,7 +43,8 @@ struct ModuleReader {
     do {
       try check()
       let main = parts.filter { !$0.isCompanion }
-      let isPruned = main.isPruned
+      // AdaLoRA ends with such targets; of a file without a configuration and singular values they are a fault.
+      let isPruned = main.isPruned && (config != nil || main.contains { $0.role == .other(.adalora) })
       if isPruned { note(.pruned) }
       let added = try main.isEmpty || isPruned ? nil : readWeight(main)
       for part in parts where part.isCompanion { try readCompanion(part, of: added) }

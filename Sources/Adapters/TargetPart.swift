@@ -34,7 +34,7 @@ extension Algorithm {
 
   /// Whether no delta can be computed.
   var isOnlyRecognised: Bool {
-    [.sparseBias, .controlLora, .tokenAdapter, .reshape, .fourierft].contains(self)
+    [.sparseBias, .controlLora, .tokenAdapter, .reshape, .fourierft, .attentionOutput].contains(self)
   }
 }
 

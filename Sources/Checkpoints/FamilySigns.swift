@@ -8,7 +8,7 @@ package struct ChangedModule: Hashable, Sendable {
 
   /// The row of blocks that the module is in, and the number of its block: `double_blocks`, 7.
   fileprivate var block: (row: Substring, number: Int)? {
-    guard let number = blockNumber, let value = Int(path[number]) else { return nil }
+    guard let number = blockNumber, let value = Int(path[number]), value < .max else { return nil }
     return (path[..<path.index(before: number.lowerBound)], value)
   }
 

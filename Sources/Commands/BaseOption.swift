@@ -50,6 +50,7 @@ struct BaseBinding {
   /// Whole modules and biases for which there is no weight are left out of adapters that hold more than these.
   func bind(_ adapters: [Adapter]) throws -> Binding {
     let needsBase = adapters.contains { !$0.dependents.isEmpty || !$0.frozen.isEmpty }
+    if !needsBase, let path { InputFiles.protect(path) }
     let checkpoint = needsBase ? try path.map { try Checkpoint(path: $0) } : nil
     var binding = Binding()
     for adapter in adapters {

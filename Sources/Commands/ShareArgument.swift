@@ -7,7 +7,7 @@ struct ShareArgument: ExpressibleByArgument {
 
   init?(argument: String) {
     let isPercent = argument.hasSuffix("%")
-    guard let number = Double(isPercent ? String(argument.dropLast()) : argument), number.isFinite else { return nil }
+    guard let number = Double(isPercent ? String(argument.dropLast()) : argument) else { return nil }
     value = isPercent ? number / 100 : number
   }
 }
@@ -19,7 +19,7 @@ enum SizeAmount: Equatable {
 
   init?(_ text: String) {
     if text.hasSuffix("%") {
-      guard let share = ShareArgument(argument: text)?.value, share > 0 else { return nil }
+      guard let share = ShareArgument(argument: text)?.value, share > 0, share.isFinite else { return nil }
       self = .share(share)
     } else {
       guard let bytes = ByteCount(text) else { return nil }

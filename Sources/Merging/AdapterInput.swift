@@ -19,7 +19,8 @@ public struct AdapterInput: Sendable, Equatable {
   /// Why a number is no strength, in the words of a message; `nil` for one that is. What is smaller or larger leaves the
   /// range of the numbers that deltas are made of.
   package static func fault(inStrength strength: Double) -> String? {
-    strength == 0 || (1e-30...1e30).contains(strength.magnitude)
+    guard strength.isFinite else { return "strength: expected a finite number" }
+    return strength == 0 || (1e-30...1e30).contains(strength.magnitude)
       ? nil : "strength: expected 0 or a number of 1e-30 to 1e30, found \(strength)"
   }
 

@@ -136,9 +136,9 @@ struct OutputPlace {
   }
 
   /// Refuses a file where a folder is wanted.
-  static func checkFolder(_ folder: String) throws(MergingError) {
+  static func checkFolder(_ folder: String) throws(SafetensorsError) {
     var isFolder = false
     guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), !isFolder else { return }
-    throw MergingError(.needsFolder, path: folder)
+    throw SafetensorsError(.notWritable(reason: "expected a folder for a PEFT adapter, found a file"), path: folder)
   }
 }

@@ -44,6 +44,7 @@ public struct RefactorPlan: Sendable {
     if recipe.operation == .resize { adapters = adapters.map(\.keepingReplacements) }
     let sources = adapters
     isBaseUnused = recipe.base != nil && adapters.allSatisfy { $0.dependents.isEmpty && $0.frozen.isEmpty }
+    if isBaseUnused, let path = recipe.base { InputFiles.protect(path) }
     let base = isBaseUnused ? nil : try recipe.base.map { try Checkpoint(path: $0) }
     var whole = WholeWeightMerge(recipe, base: base)
     if recipe.operation == .merge { adapters = whole.take(from: adapters, format: format) }

@@ -85,6 +85,12 @@ package enum InputFiles {
     state.withLock { $0.note(path, Identity(status)) }
   }
 
+  /// A file, or all that a folder holds, which the command names but has no need to open: no output may replace it.
+  package static func protect(_ path: String) {
+    note(path)
+    protect(folder: path, isDeep: true)
+  }
+
   /// All that lies in a folder: no output may replace any of it, whether it is read or not.
   ///
   /// - Parameter isDeep: whether folders in it belong to it.

@@ -38,13 +38,12 @@ extension StagedFolder: Unpublished {
         }
         continue
       }
+      try makeFolders(above: entry.relativePath)
       if entry.kind == .folder {
         try make(copy)
         Self.give(Permissions(entry.status), to: copy)
         continue
       }
-      let folder = Destination.folder(of: entry.relativePath)
-      if !folder.isEmpty, access("\(path)/\(folder)", F_OK) != 0 { try make("\(path)/\(folder.dropLast())") }
       let isCopied = Interruption.uninterrupted {
         let registration = Interruption.register(copy)
         let isCopied = entry.carry(to: copy)
@@ -58,6 +57,14 @@ extension StagedFolder: Unpublished {
     }
     var status = stat()
     if stat(destination, &status) == 0 { Self.give(Permissions(status), to: path) }
+  }
+
+  private func makeFolders(above relativePath: String) throws(SafetensorsError) {
+    var folder = path
+    for name in relativePath.split(separator: "/").dropLast() {
+      folder += "/\(name)"
+      if access(folder, F_OK) != 0 { try make(folder) }
+    }
   }
 
   private static func give(_ permissions: Permissions, to folder: String) {

@@ -166,6 +166,12 @@ extension TemporaryFile: Unpublished {
 
   package func takePlace(isAlone: Bool) throws(SafetensorsError) {
     guard overwrites else { return try takeNewPlace() }
+    // Exchanging names would put the file in a folder's place.
+    var status = stat()
+    if lstat(destination, &status) == 0, status.st_mode & S_IFMT == S_IFDIR {
+      errno = EISDIR
+      throw failure()
+    }
     if isAlone || access(destination, F_OK) != 0 {
       guard rename(path, destination) == 0 else { throw failure() }
     } else if files_exchange(path, destination) == 0 {

@@ -328,7 +328,10 @@ private struct BrokenCopies {
   @Test("what cannot be kept, is misspelled or lacks its base is refused, and writes nothing")
   func refusals() throws {
     for (arguments, status, message) in [
-      (["--until", "probe<=1e-9", "--base", Toybox.model], 65, "expected the whole adapter to keep the limit"),
+      (
+        ["--until", "probe<=1e-9", "--base", Toybox.model, "--dtype", "bf16"], 65,
+        "expected the whole adapter to keep the limit"
+      ),
       (["--until", "probe>=0.1", "--base", Toybox.model], 64, ""),
       (["--until", "beauty>=1", "--base", Toybox.model], 64, ""),
       (["--until", "probe<=0.1"], 64, "expected --base"),

@@ -54,7 +54,7 @@ import Testing
       message: "--energy: expected a number above 0 and at most 1, found nan\n"),
     Case(
       name: "a size that is none", arguments: ["resize", "STYLE", "-o", "OUT", "--size", "20 parsecs"], status: 64,
-      message: "--size: expected a size such as 20MB, found 20 parsecs\n"),
+      message: "--size: expected a size such as 20MB or 50%, found 20 parsecs\n"),
     Case(
       name: "a size too small", arguments: ["resize", "STYLE", "-o", "OUT", "--size", "100"], status: 64,
       message: "size: expected at least"),

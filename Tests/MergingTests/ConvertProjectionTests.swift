@@ -92,7 +92,7 @@ import Testing
   func scales() throws {
     let folder = try TemporaryFolder(), path = folder.file("a.safetensors")
     var pico = Pico(seed: 9, .diffusers)
-    for name in parts { pico.add(name, rows: 4, inputs: 4, rank: 2) }
+    for name in parts { pico.add(name, rows: 12, inputs: 12, rank: 2) }
     tell(&pico, kohya: false)
     pico.metadata = [
       (

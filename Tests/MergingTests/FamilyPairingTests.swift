@@ -10,51 +10,68 @@ import Testing
 /// Proves that one adapter is one adapter in whatever dialect it is written: for every family whose names have a map, it is
 /// converted to each dialect, and then each pair must be equal, and half of one and half of another must be the adapter.
 @Suite struct FamilyPairingTests {
-  /// A tiny model of `Tests/Goldens/names/expected.json`, whose names are those of the real one.
-  struct Model: Decodable, Sendable, CustomStringConvertible {
+  /// Modules of a real model, in its authors' names.
+  struct Model: Sendable, CustomStringConvertible {
     let name: String
     let family: String
-    let component: String
-    let original: [String: [Int]]
+    let modules: [FamilyGolden.Module]
     var description: String { name }
+    var isUNet: Bool { name.hasSuffix("-unet") }
   }
 
-  /// The width of a tiny model, and that of a real one: widths tell families apart.
-  static let widths: [String: (tiny: Int, real: Int)] = [
-    "sd15-unet": (0, 768), "sd2-unet": (0, 1024), "sdxl-unet": (0, 2048), "sdxl-refiner-unet": (0, 1280),
-    "sd3": (8, 1536), "sd3.5-medium": (8, 1536), "flux1-dev": (16, 3072), "flux1-schnell": (16, 3072),
-    "flux2": (16, 6144), "chroma": (16, 3072), "wan-t2v": (16, 1536), "wan-i2v": (16, 1536), "wan-vace": (16, 1536),
-    "hunyuan-video": (16, 3072), "hunyuan-video-repacked": (16, 3072), "qwen-image": (16, 3072), "lumina2": (24, 2304),
-    "z-image": (16, 3840), "ltx-video": (16, 2048), "ltx2": (16, 2048), "pixart-alpha": (16, 1152),
-    "pixart-sigma": (16, 1152), "sana": (16, 2240), "sana-1.5": (16, 2240), "auraflow": (16, 3072),
-    "cosmos-predict2": (16, 2048),
-  ]
+  static let models =
+    FamilyGolden.all.compactMap { golden in
+      golden.original.flatMap { modules in golden.family.map { Model(name: golden.name, family: $0, modules: modules) }
+      }
+    } + unets
 
-  static let models: [Model] = {
-    struct Document: Decodable { let models: [Model] }
+  /// UNets are those of `Tests/Goldens/names/expected.json`: tiny, but for the width of the texts, which tells the family.
+  private static let unets: [Model] = {
+    struct Document: Decodable {
+      struct Model: Decodable {
+        let name: String
+        let family: String
+        let original: [String: [Int]]
+      }
+      let models: [Model]
+    }
+    let widths = ["sd15-unet": 768, "sd2-unet": 1024, "sdxl-unet": 2048, "sdxl-refiner-unet": 1280]
     do {
-      return try JSONDecoder().decode(Document.self, from: Goldens.data("names/expected.json")).models
-        .filter { widths[$0.name] != nil }
+      return try JSONDecoder().decode(Document.self, from: Goldens.data("names/expected.json")).models.compactMap {
+        model in
+        guard let width = widths[model.name] else { return nil }
+        let weights = model.original.filter { $1.count >= 2 && $0.hasSuffix(".weight") }.sorted { $0.key < $1.key }
+        return Model(
+          name: model.name, family: model.family,
+          modules: weights.map { name, shape in
+            let module = String(name.dropLast(".weight".count))
+            let readsTexts = ["attn2.to_k", "attn2.to_v"].contains { module.hasSuffix($0) }
+            return FamilyGolden.Module(name: module, shape: readsTexts ? [shape[0], width] : shape)
+          })
+      }
     } catch { fatalError("Tests/Goldens/names/expected.json: \(error)") }
   }()
 
-  @Test("Every model of the goldens is here")
-  func count() { #expect(Self.models.count == Self.widths.count) }
+  @Test("Every family with a map is here")
+  func count() {
+    let families = Set(Self.models.map(\.family))
+    #expect(families.count >= 18, "\(families.sorted())")
+  }
 
-  /// An adapter in kohya's names for all modules of the model that have a matrix or a convolution.
+  /// An adapter of rank 1 in kohya's names, for the modules of the first and last blocks.
   private func adapter(for model: Model, _ folder: TemporaryFolder) throws -> Adapter {
-    let width = Self.widths[model.name]!
-    func real(_ extent: Int) -> Int {
-      width.tiny > 0 && extent != 256 && extent % width.tiny == 0 ? extent / width.tiny * width.real : extent
+    func place(_ name: String) -> (row: String, number: Int)? {
+      let words = name.split(separator: ".")
+      guard !model.isUNet, let index = words.firstIndex(where: { Int($0) != nil }) else { return nil }
+      return (words[..<index].joined(separator: "."), Int(words[index])!)
     }
+    var last: [String: Int] = [:]
+    for case let (row, number)? in model.modules.map({ place($0.name) }) { last[row] = max(last[row] ?? 0, number) }
     var pico = Pico(seed: 11)
-    for (name, shape) in model.original.sorted(by: { $0.key < $1.key })
-    where shape.count >= 2 && name.hasSuffix(".weight") && !name.contains("embedding") {
-      let module = String(name.dropLast(".weight".count))
-      let isContext = ["attn2.to_k", "attn2.to_v"].contains { module.hasSuffix($0) } && width.tiny == 0
+    for module in model.modules where place(module.name).map({ $0.number == 0 || $0.number == last[$0.row] }) ?? true {
       pico.add(
-        "lora_unet_" + module.replacing(".", with: "_"), rows: real(shape[0]),
-        inputs: isContext ? width.real : real(shape[1]), rank: 2, kernel: Array(shape.dropFirst(2)), alpha: 2)
+        "lora_unet_" + module.name.replacing(".", with: "_"), rows: module.shape[0], inputs: module.shape[1], rank: 1,
+        kernel: Array(module.shape.dropFirst(2)), alpha: 1)
     }
     return try pico.write(to: folder.file("kohya.safetensors"))
   }
@@ -100,8 +117,8 @@ import Testing
           try expectSame(adapters[0], merged, what + ", merged")
           let like = try #require(adapters.first { $0.format == merged.format }, "\(what)")
           #expect(merged.targets.count == like.targets.count, "\(what), merged")
-          // HunyuanVideo's modules have two names in its authors' layout, and a merge may come to the other one.
-          if model.name != "hunyuan-video-repacked" {
+          // Modules of HunyuanVideo and of UNets have two names in kohya's dialect, and a merge may come to the other one.
+          if model.family != "HunyuanVideo", !model.isUNet {
             #expect(Set(merged.targets.map(\.name)) == Set(like.targets.map(\.name)), "\(what), merged")
           }
           cells += 1

@@ -5,6 +5,8 @@ public struct FamilyGolden: Sendable, CustomStringConvertible {
   public struct Module: Sendable {
     public let name: String
     public let shape: [Int]
+
+    public init(name: String, shape: [Int]) { (self.name, self.shape) = (name, shape) }
   }
 
   public let name: String

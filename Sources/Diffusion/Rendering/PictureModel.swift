@@ -44,7 +44,6 @@ public struct PictureModel: Sendable {
     let folder = checkpoint.isFolder ? checkpoint.folder : nil
     let file = "\(checkpoint.path)/unet/config.json", fields = try checkpoint.configuration("unet/config.json")
     unet = try fields.map { try UNetConfiguration($0, file: file) } ?? UNetConfiguration(detecting: checkpoint)
-    try unet.check(file: fields == nil ? checkpoint.path : file)
     // Some files have a list here, which means nothing for these models.
     trainedSide = try fields.flatMap {
       $0["sample_size"]?.array == nil ? try ConfigurationReader($0, file: file).optionalInteger("sample_size") : nil
@@ -56,6 +55,7 @@ public struct PictureModel: Sendable {
           hint: unet.inputChannels == 9 ? "this is an inpainting model" : "this model is conditioned on a picture"),
         file: checkpoint.path)
     }
+    try unet.check(file: fields == nil ? checkpoint.path : file)
     let isXL = unet.addedChannels != nil
     textEncoders = try Self.encoders.prefix(isXL ? 2 : 1).enumerated().map { index, component in
       let name = index == 0 ? "text_encoder" : "text_encoder_\(index + 1)"
