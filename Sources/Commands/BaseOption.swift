@@ -1,6 +1,7 @@
 import Adapters
 import ArgumentParser
 import Checkpoints
+import Safetensors
 
 /// `--base` of commands that work on adapters alone, unless a target's delta depends on the weight that it changes.
 struct BaseOption: ParsableArguments {
