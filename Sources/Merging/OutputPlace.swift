@@ -127,7 +127,9 @@ struct OutputPlace {
     guard let folder else {
       return try TemporaryFile.checkDestination(tensorFile, overwriting: overwriting, inPlaceOf: own)
     }
-    try Self.checkFolder(folder)
+    guard !Self.isFile(folder) else {
+      throw SafetensorsError(.notWritable(reason: "expected a folder for a PEFT adapter, found a file"), path: folder)
+    }
     for name in Self.fileNames.sorted().reversed() where !overwriting {
       let file = "\(folder)/\(name)"
       if FileManager.default.fileExists(atPath: file) { throw SafetensorsError(.exists, path: file) }
@@ -135,10 +137,9 @@ struct OutputPlace {
     try StagedFolder.checkDestination(folder, replacing: Self.fileNames, inPlaceOf: own)
   }
 
-  /// Refuses a file where a folder is wanted.
-  static func checkFolder(_ folder: String) throws(SafetensorsError) {
+  /// Whether a file has the name, where a folder is wanted.
+  static func isFile(_ path: String) -> Bool {
     var isFolder = false
-    guard FileManager.default.fileExists(atPath: folder, isDirectory: &isFolder), !isFolder else { return }
-    throw SafetensorsError(.notWritable(reason: "expected a folder for a PEFT adapter, found a file"), path: folder)
+    return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && !isFolder
   }
 }

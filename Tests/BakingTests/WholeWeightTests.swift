@@ -59,13 +59,15 @@ import Testing
     }
   }
 
-  @Test("targets of rank 0 are passed over with a line")
+  @Test("targets that AdaLoRA pruned to rank 0 are passed over with a line")
   func pruned() throws {
     let lora = Change(Self.module, 6, 6, ends: (".lora_B.weight", ".lora_A.weight"))
     let other = "base_model.model.model.layers.1.self_attn.q_proj"
     try writeAdapter(
       to: bench.path("a.safetensors"),
-      tensors: lora.tensors + [filler("\(other).lora_B.weight", [6, 0]), filler("\(other).lora_A.weight", [0, 6])])
+      tensors: lora.tensors + [
+        filler("\(other).lora_B", [6, 0]), filler("\(other).lora_A", [0, 6]), filler("\(other).lora_E", [0, 1]),
+      ])
     let adapter = try Adapter(path: bench.path("a.safetensors"))
     #expect(adapter.targets.count == 1)
     #expect(adapter.problems.map(\.kind) == [.pruned] && !adapter.problems[0].isFatal)

@@ -50,7 +50,7 @@ struct ConvertPlaces {
       for place in places { try place.check(overwriting: overwriting, inPlaceOf: own) }
       return
     }
-    try OutputPlace.checkFolder(folder)
+    guard !OutputPlace.isFile(folder) else { throw MergingError(.needsFolder, path: folder) }
     for file in replaced.sorted() where !overwriting && FileManager.default.fileExists(atPath: "\(folder)/\(file)") {
       throw SafetensorsError(.exists, path: "\(folder)/\(file)")
     }
