@@ -42,10 +42,9 @@ public struct DecomposedPlan: Sendable {
 
   private static func copies(_ plan: RefactorPlan, _ spectra: [Spectrum], _ sharedAlpha: Double) -> [ExactCopy?] {
     guard plan.recipe.operation == .resize else { return spectra.map { _ in nil } }
-    let alphas = Set(plan.targets.filter(\.usesAlpha).map { $0.delta.terms[0].target.alpha })
     return zip(plan.targets, spectra).map {
       ExactCopy(
-        $0, spectrum: $1, sharedAlpha: sharedAlpha, keepsAlphas: alphas.count > 1,
+        $0, spectrum: $1, sharedAlpha: sharedAlpha,
         hasConfiguration: plan.writesFolder)
     }
   }

@@ -16,11 +16,10 @@ struct ExactCopy: Sendable {
   /// - Parameters:
   ///   - target: with its delta.
   ///   - sharedAlpha: of the file.
-  ///   - keepsAlphas: whether targets of the input have different alphas, so that those of the output may be different too.
   ///   - hasConfiguration: whether the output says every target's alpha in a configuration.
   /// - Returns: `nil` where the factors have to be made anew.
   init?(
-    _ target: OutputTarget, spectrum: Spectrum, sharedAlpha: Double, keepsAlphas: Bool, hasConfiguration: Bool
+    _ target: OutputTarget, spectrum: Spectrum, sharedAlpha: Double, hasConfiguration: Bool
   ) {
     guard target.delta.terms.count == 1, target.magnitude == nil, case let source = target.delta.terms[0].target,
       source.algorithm == .lora, source.kind == .linear || source.kind == .conv, source.scale != 0,
@@ -50,10 +49,8 @@ struct ExactCopy: Sendable {
         return
       }
     }
-    guard keepsAlphas, target.usesAlpha else { return nil }
-    let alpha = source.scale * rank, stored = SharedAlpha.storable(alpha)
-    guard (stored - alpha).magnitude <= 4 * alpha.ulp else { return nil }
-    (up, down, self.scale) = (1, 1, stored / rank)
+    // Another alpha than the file's would keep more, but diffusers gives all targets the commonest one.
+    return nil
   }
 
   /// Whether every number of `other` is one of `dtype`.

@@ -47,7 +47,10 @@ struct ConvertPlaces {
   func check(overwriting: Bool) throws {
     for file in embeddings { try TemporaryFile.checkDestination(file, overwriting: overwriting) }
     guard let folder else {
-      for place in places { try place.check(overwriting: overwriting, inPlaceOf: own) }
+      for place in places {
+        if let folder = place.folder, OutputPlace.isFile(folder) { throw MergingError(.needsFolder, path: folder) }
+        try place.check(overwriting: overwriting, inPlaceOf: own)
+      }
       return
     }
     guard !OutputPlace.isFile(folder) else { throw MergingError(.needsFolder, path: folder) }
