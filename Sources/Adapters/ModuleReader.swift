@@ -178,43 +178,41 @@ struct ModuleReader {
 
   /// AdaLoRA: components with weights of their own, of which some were pruned.
   private mutating func adaptiveTarget(_ main: [TargetPart]) throws(TargetFault) -> Target {
-    guard let up = main.first(where: { $0.role == .up })?.tensor else { throw TargetFault.missing("lora_B") }
-    guard let down = main.first(where: { $0.role == .down })?.tensor else { throw TargetFault.missing("lora_A") }
-    guard let weights = main.tensors["lora_E"] else { throw TargetFault.missing("lora_E") }
-    guard up.shape.rank == 2, down.shape.rank == 2, up.shape[1] == down.shape[0], weights.elementCount == up.shape[1],
-      up.elementCount > 0, down.elementCount > 0
-    else { throw TargetFault.shape("equal ranks of all factors", "\(up.shape), \(weights.shape) and \(down.shape)") }
+    let (factors, rank) = try weightedFactors(main, weights: "lora_E")
     // Today's files have no such tensor; then it is the rank that training began with, however many were pruned.
-    let divisor = main.tensors["ranknum"]?.scalar ?? config?.settings.initialRank ?? Double(up.shape[1])
+    let divisor = main.tensors["ranknum"]?.scalar ?? config?.settings.initialRank ?? Double(rank)
     guard divisor.isFinite, divisor >= 0 else { throw TargetFault(kind: .alphaNotFinite(found: divisor)) }
     let alpha = config?.settings.alpha(of: config!.path)
     return target(
-      .adalora, weighted(up: up, down: down, by: weights), main, alpha: alpha,
-      scale: (alpha ?? divisor) / (divisor + 1e-5), rank: up.shape[1],
+      .adalora, factors, main, alpha: alpha, scale: (alpha ?? divisor) / (divisor + 1e-5), rank: rank,
       isTransposed: config?.settings.isFanInFanOut ?? false)
   }
 
   /// KaSA: components with weights of their own, on a base that lost its smallest ones.
   private mutating func singularTarget(_ main: [TargetPart]) throws(TargetFault) -> Target {
-    guard let up = main.first(where: { $0.role == .up })?.tensor else { throw TargetFault.missing("lora_B") }
-    guard let down = main.first(where: { $0.role == .down })?.tensor else { throw TargetFault.missing("lora_A") }
-    guard let weights = main.tensors["lora_diag"] else { throw TargetFault.missing("lora_diag") }
-    guard up.shape.rank == 2, down.shape.rank == 2, up.shape[1] == down.shape[0], weights.elementCount == up.shape[1],
-      up.elementCount > 0, down.elementCount > 0
-    else { throw TargetFault.shape("equal ranks of all factors", "\(up.shape), \(weights.shape) and \(down.shape)") }
-    let (alpha, scale) = try scaling(rank: up.shape[1], main)
+    let (factors, rank) = try weightedFactors(main, weights: "lora_diag")
+    let (alpha, scale) = try scaling(rank: rank, main)
     return target(
-      .kasa, weighted(up: up, down: down, by: weights), main, alpha: alpha, scale: scale, rank: up.shape[1],
+      .kasa, factors, main, alpha: alpha, scale: scale, rank: rank,
       isTransposed: config?.settings.isFanInFanOut ?? false)
   }
 
-  private func weighted(up: Tensor, down: Tensor, by weights: Tensor) -> ComposedFactors {
+  /// Factors between which the tensor `name` has a number for each component.
+  private func weightedFactors(
+    _ main: [TargetPart], weights name: String
+  ) throws(TargetFault) -> (factors: ComposedFactors, rank: Int) {
+    guard let up = main.first(where: { $0.role == .up })?.tensor else { throw TargetFault.missing("lora_B") }
+    guard let down = main.first(where: { $0.role == .down })?.tensor else { throw TargetFault.missing("lora_A") }
+    guard let weights = main.tensors[name] else { throw TargetFault.missing(name) }
+    guard up.shape.rank == 2, down.shape.rank == 2, up.shape[1] == down.shape[0], weights.elementCount == up.shape[1],
+      up.elementCount > 0, down.elementCount > 0
+    else { throw TargetFault.shape("equal ranks of all factors", "\(up.shape), \(weights.shape) and \(down.shape)") }
     let columns = down.shape[1]
     let weighted = ComposedFactors.Block(down).unfolded(key.usualKernel).mapping { values in
       let own = weights.doubles()
       return values.indices.map { values[$0] * own[$0 / columns] }
     }
-    return ComposedFactors(up: .init(up), down: weighted)
+    return (ComposedFactors(up: .init(up), down: weighted), up.shape[1])
   }
 
   private func target(

@@ -22,10 +22,10 @@ struct CompareProbe {
           hint: "only checkpoints of one family can be compared"), file: b)
     }
     // Each is told its texts and times in its own way; the latents are A's.
-    let probe = probe(models[0])
+    let probe = try probe(models[0], checkpoints[0])
     let predictions = try zip(models, checkpoints).map { model, weights in
       common.announce("asking \(weights.path)")
-      return try self.probe(model).predictions(with: weights)[0]
+      return try self.probe(model, weights).predictions(with: weights)[0]
     }
     return NoiseProbeReport(probe, NoiseComparison(predictions[0], predictions[1]), effect: nil)
   }
@@ -34,7 +34,7 @@ struct CompareProbe {
   ///
   /// - Returns: also whether every target had its place in the base.
   func report(_ inputs: [AdapterInput], _ adapters: [Adapter], base path: String) throws -> (NoiseProbeReport, Bool) {
-    let base = try Checkpoint(path: path), model = try PictureModel(base), probe = probe(model)
+    let base = try Checkpoint(path: path), model = try PictureModel(base), probe = try probe(model, base)
     let fits = try adapters.map { try AdapterFit($0, on: base) }
     for (fit, input) in zip(fits, inputs) {
       guard fit.fittingCount > 0 else {
@@ -56,10 +56,13 @@ struct CompareProbe {
     return (report, fits.allSatisfy(\.isComplete))
   }
 
-  private func probe(_ model: PictureModel) -> NoiseProbe {
-    NoiseProbe(
-      model, prompts: [options.prompt], size: MapSize(height: options.probeSize.height, width: options.probeSize.width),
-      precision: options.precision,
-      threads: common.threads)
+  private func probe(_ model: PictureModel, _ base: Checkpoint) throws -> NoiseProbe {
+    let size = MapSize(height: options.probeSize.height, width: options.probeSize.width)
+    // Weights are compared by further threads.
+    try MemoryEstimate(
+      model, base, decoder: nil, size: size, isGuided: false, precision: options.precision, threads: common.threads
+    ).requireAddresses(threads: 2 * common.threads, file: base.path)
+    return NoiseProbe(
+      model, prompts: [options.prompt], size: size, precision: options.precision, threads: common.threads)
   }
 }

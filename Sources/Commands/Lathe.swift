@@ -26,6 +26,7 @@ public struct Lathe: ParsableCommand {
   /// What the program does to its process before anything else: signals that end it remove what is unfinished, and all files
   /// that are read are remembered. A process that only uses the library keeps its own ways.
   public static func prepareProcess() {
+    OwnEnvironment.prepare()
     Interruption.install { $0.harmless.oneLine }
     InputFiles.watch()
   }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Baking
 import Checkpoints
+import Diffusion
 import Images
 import LinearAlgebra
 import Merging
@@ -31,7 +32,7 @@ extension LatheCommand {
   var usesEngine: Bool { false }
 
   func run() throws {
-    if usesEngine { EngineProcess.prepare() }
+    if usesEngine { OwnEnvironment.prepareEngine() }
     let outcome: Outcome
     do {
       outcome = try execute()
@@ -98,6 +99,8 @@ extension Error {
       default: 64
       }
     case let error as LinearAlgebraError:
+      if case .addressSpace = error.kind { 74 } else { 65 }
+    case let error as DiffusionError:
       if case .addressSpace = error.kind { 74 } else { 65 }
     case let error as RenderError: error.exitCode
     case let error as AuditBatchError: error.exitCode

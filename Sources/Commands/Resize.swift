@@ -80,6 +80,7 @@ struct Resize: LatheCommand {
     if !writer.dryRun, !curve {
       for output in outputs { try plan.checkDestination(output.path, overwriting: writer.force) }
     }
+    try Destination.requireApart(outputs.map(\.path))
     if let svg { try TemporaryFile.checkDestination(svg, overwriting: writer.force) }
     let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
       try DecomposedPlan(plan, threads: common.threads, progress: $0)

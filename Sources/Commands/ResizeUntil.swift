@@ -82,7 +82,7 @@ struct ResizeUntil {
     gauge = try AuditGauge(
       until.measure, of: original,
       scenes: try options.scenes.scenes(model, size: (options.pictureSize, "--picture-size")),
-      rendering: try options.scenes.rendering(model, threads: common.threads))
+      rendering: try options.scenes.rendering(model, of: base, threads: common.threads))
   }
 
   /// - Returns: the rule for the smallest file, and all that was tried.

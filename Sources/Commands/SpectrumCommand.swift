@@ -42,6 +42,7 @@ struct SpectrumCommand: LatheCommand {
   func execute() throws -> Outcome {
     let opened = try Adapter(path: file), bound = try base.binding.bind([opened]), adapter = bound.adapters[0]
     try adapter.requireWorkable(allowingUnknown: allowUnknown)
+    try Destination.requireApart([csv, svg].compactMap(\.self))
     for path in [csv, svg] { if let path { try TemporaryFile.checkDestination(path, overwriting: force) } }
     let spectrum = try withProgress("spectra", total: adapter.targets.count, isQuiet: common.quiet) {
       try AdapterSpectrum(of: adapter, threads: common.threads, progress: $0)

@@ -1,3 +1,5 @@
+import Tensors
+
 /// What keeps a model from being built or a picture from being made.
 public struct DiffusionError: Error, Equatable, Sendable, CustomStringConvertible {
   public enum Kind: Equatable, Sendable {
@@ -9,6 +11,8 @@ public struct DiffusionError: Error, Equatable, Sendable, CustomStringConvertibl
     case settings(reason: String)
     /// A picture or an intermediate result with numbers that are not finite.
     case notFinite(what: String, count: Int, hint: String)
+    /// A limit on the process's addresses leaves too little, in bytes.
+    case addressSpace(needed: Int, free: Int)
   }
 
   public let kind: Kind
@@ -40,6 +44,8 @@ public struct DiffusionError: Error, Equatable, Sendable, CustomStringConvertibl
       case .settings(let reason): reason
       case .notFinite(let what, let count, let hint):
         "\(what): expected finite numbers, found \(count) that are not" + Self.hint(hint)
+      case .addressSpace(let needed, let free):
+        "address space: expected about \(ByteCount(needed)) more, found \(ByteCount(free)); hint: ulimit -v limits it"
       }
     return (file.map { "\($0): " } ?? "") + message
   }

@@ -26,8 +26,9 @@ extension ExtractDecomposition {
   ) throws -> ExtractResult {
     precondition(scratch != nil, "a decomposition for a prediction has no factors")
     let ranks = allocation.ranks, targets = plan.targets, places = factored
+    let inputs = [plan.base, plan.tuned]
     let hashes = InBackground {
-      [self.plan.base, self.plan.tuned].map { $0.files.map { ContentHash.sha256(streaming: $0.contents.data) } }
+      inputs.map { $0.files.map { ContentHash.sha256(streaming: $0.contents.data) } }
     }
     let kept = places.filter { ranks[$0] > 0 }, keptRanks = places.map { ranks[$0] }
     let items = kept.flatMap { targets[$0].items(rank: ranks[$0], dtype: dtype) } + fullItems

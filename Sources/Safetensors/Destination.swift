@@ -1,3 +1,5 @@
+import CFiles
+
 #if canImport(Glibc)
   import Glibc
 #else
@@ -5,7 +7,7 @@
 #endif
 
 /// Where an output goes: the file or folder itself, whatever links lead there, and what is there already.
-struct Destination {
+package struct Destination {
   /// As the user wrote it, for messages.
   let name: String
   /// Not a link.
@@ -49,6 +51,22 @@ struct Destination {
     path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
   }
 
+  /// Refuses outputs of one command of which one would replace another, or lie in it.
+  package static func requireApart(_ names: [String]) throws(SafetensorsError) {
+    var places: [(name: String, path: String)] = []
+    for name in names {
+      let isFolder = name.count > 1 && name.hasSuffix("/")
+      let place = try Destination(isFolder ? String(name.dropLast()) : name).path, folder = folder(of: place)
+      let real = realpath(folder.isEmpty ? "." : folder, nil)
+      defer { free(real) }
+      let path = (real.map { String(cString: $0) } ?? folder) + "/" + lastName(of: place)
+      for other in places where "\(path)/".hasPrefix("\(other.path)/") || other.path.hasPrefix("\(path)/") {
+        throw SafetensorsError(.notWritable(reason: "it would replace \(other.name), or lie in it"), path: name)
+      }
+      places.append((name, path))
+    }
+  }
+
   /// A name beside `path` that nothing has, hidden, and known as unfinished by its ending.
   ///
   /// It is random: a run that was killed leaves its own behind, and process numbers come again.
@@ -90,5 +108,42 @@ struct Permissions {
   func apply(to descriptor: Int32) {
     if fchown(descriptor, user, group) != 0 { _ = fchown(descriptor, uid_t.max, group) }
     fchmod(descriptor, mode)
+  }
+}
+
+/// A name that a file or folder has taken from what had it.
+struct TakenPlace {
+  private let destination: String, path: String
+  /// Where what had the name lies; `nil` when nothing had it.
+  let earlier: String?
+
+  /// In one step where the file system can exchange two names.
+  ///
+  /// `nil` when it cannot be: then everything is as it was, and `errno` says why.
+  init?(of destination: String, by path: String) {
+    (self.destination, self.path) = (destination, path)
+    if files_exchange(path, destination) == 0 {
+      earlier = path
+      return
+    }
+    let aside = Destination.temporaryPath(beside: destination)
+    let isThere = rename(destination, aside) == 0
+    guard isThere || errno == ENOENT, rename(path, destination) == 0 else {
+      let reason = errno
+      if isThere { rename(aside, destination) }
+      errno = reason
+      return nil
+    }
+    earlier = isThere ? aside : nil
+  }
+
+  /// Brings both back to where they were.
+  func giveBack() {
+    if earlier == path {
+      _ = files_exchange(path, destination)
+    } else {
+      rename(destination, path)
+      if let earlier { rename(earlier, destination) }
+    }
   }
 }

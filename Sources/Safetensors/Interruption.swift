@@ -147,6 +147,8 @@ package enum Interruption {
       sigaction(number, nil, earlier + Int(number))
       handle(number) { number, information, _ in Interruption.crash(number, information) }
     }
+    // An error ends the program while other threads may still hold what is unfinished.
+    atexit { Interruption.removeUnfinished() }
     // A write beyond the user's limit on file sizes then fails like one to a full disk.
     signal(SIGXFSZ, SIG_IGN)
     // Some launchers start programs from threads that block these signals, and the block is inherited.

@@ -79,18 +79,8 @@ extension StagedFolder: Unpublished {
   package func takePlace(isAlone: Bool) throws(SafetensorsError) {
     if isInside { return try moveFiles() }
     guard replaced != nil else { return try takeNewPlace() }
-    if files_exchange(path, destination) == 0 {
-      kept = path
-      return
-    }
-    let aside = Destination.temporaryPath(beside: destination)
-    let isThere = rename(destination, aside) == 0
-    guard isThere || errno == ENOENT, rename(path, destination) == 0 else {
-      let error = failure()
-      if isThere { rename(aside, destination) }
-      throw error
-    }
-    if isThere { kept = aside }
+    taken = TakenPlace(of: destination, by: path)
+    guard taken != nil else { throw failure() }
   }
 
   private func takeNewPlace() throws(SafetensorsError) {
@@ -106,7 +96,12 @@ extension StagedFolder: Unpublished {
   /// Puts the files into a folder that stays where it is, one by one.
   private func moveFiles() throws(SafetensorsError) {
     do throws(SafetensorsError) {
-      for file in files { moved.append((file, try put("\(path)/\(file)", at: "\(destination)/\(file)"))) }
+      for file in files {
+        let place = "\(destination)/\(file)", folder = Destination.folder(of: place)
+        if access(folder, F_OK) != 0 { mkdir(folder, 0o777) }
+        guard let taken = TakenPlace(of: place, by: "\(path)/\(file)") else { throw failure() }
+        moved.append(taken)
+      }
       for file in replaced!.subtracting(files).sorted() where access("\(destination)/\(file)", F_OK) == 0 {
         let aside = Destination.temporaryPath(beside: "\(destination)/\(file)")
         guard rename("\(destination)/\(file)", aside) == 0 else { throw failure() }
@@ -118,62 +113,30 @@ extension StagedFolder: Unpublished {
     }
   }
 
-  /// - Returns: where the file is that was there; `nil` when none was.
-  private func put(_ file: String, at place: String) throws(SafetensorsError) -> String? {
-    let folder = Destination.folder(of: place)
-    if access(folder, F_OK) != 0 { mkdir(folder, 0o777) }
-    if access(place, F_OK) != 0 {
-      guard rename(file, place) == 0 else { throw failure() }
-      return nil
-    }
-    if files_exchange(file, place) == 0 { return file }
-    let aside = Destination.temporaryPath(beside: place)
-    guard rename(place, aside) == 0 else { throw failure() }
-    guard rename(file, place) == 0 else {
-      let error = failure()
-      rename(aside, place)
-      throw error
-    }
-    return aside
-  }
-
   private func failure() -> SafetensorsError { SafetensorsError(.notWritable(reason: systemReason()), path: name) }
 
   package func giveBack() {
     guard !isInside else {
-      for (file, kept) in removed { rename(kept, "\(destination)/\(file)") }
-      for (file, kept) in moved.reversed() {
-        let from = "\(path)/\(file)", to = "\(destination)/\(file)"
-        if kept == from {
-          _ = files_exchange(from, to)
-        } else {
-          rename(to, from)
-          if let kept { rename(kept, to) }
-        }
-      }
+      for (file, earlier) in removed { rename(earlier, "\(destination)/\(file)") }
+      for taken in moved.reversed() { taken.giveBack() }
       (moved, removed) = ([], [])
       return
     }
-    if kept == path {
-      _ = files_exchange(path, destination)
-    } else {
-      rename(destination, path)
-      if let kept { rename(kept, destination) }
-    }
-    kept = nil
+    if let taken { taken.giveBack() } else { rename(destination, path) }
+    taken = nil
   }
 
   package func settle() {
     if isInside {
-      for file in moved.compactMap(\.kept) + removed.map(\.kept) { unlink(file) }
+      for file in moved.compactMap(\.earlier) + removed.map(\.earlier) { unlink(file) }
       for file in removed.map(\.file) where file.contains("/") {
         rmdir("\(destination)/\(Destination.folder(of: file).dropLast())")
       }
       // Of the staged folder only its own folders are left.
       for item in contents.reversed() { rmdir(item.path) }
     }
-    if let kept { removeReplaced(kept) }
-    (kept, moved, removed) = (nil, [], [])
+    if let earlier = taken?.earlier { removeReplaced(earlier) }
+    (taken, moved, removed) = (nil, [], [])
     release()
   }
 

@@ -32,9 +32,9 @@ public final class StagedFolder: @unchecked Sendable {
   private(set) var files: [String] = []
   private var isOpen = true
   /// Between `takePlace` and `settle`: what was replaced, and where it lies.
-  var kept: String?
-  var moved: [(file: String, kept: String?)] = []
-  var removed: [(file: String, kept: String)] = []
+  var taken: TakenPlace?
+  var moved: [TakenPlace] = []
+  var removed: [(file: String, earlier: String)] = []
 
   /// - Parameters:
   ///   - files: those of a folder at `destination` that go away when this one is complete, by their paths in it; `nil` when

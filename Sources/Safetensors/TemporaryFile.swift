@@ -1,5 +1,3 @@
-import CFiles
-
 #if canImport(Glibc)
   import Glibc
 #else
@@ -29,8 +27,8 @@ public final class TemporaryFile: @unchecked Sendable {
   private let descriptor: Int32
   private let registration: Interruption.Token
   private var isOpen = true
-  /// Where the replaced file lies between `takePlace` and `settle`; `nil` when none is kept.
-  private var kept: String?
+  /// Between `takePlace` and `settle`.
+  private var taken: TakenPlace?
 
   /// - Parameters:
   ///   - overwriting: whether a file that exists at `destination` may be replaced.
@@ -144,6 +142,16 @@ public final class TemporaryFile: @unchecked Sendable {
     finish(keepingFile: true)
   }
 
+  /// Gives the file its name for a while: it goes away when the process is stopped before `forget`.
+  package func commitUnfinished() throws(SafetensorsError) -> Interruption.Token {
+    try prepare()
+    return try Interruption.uninterrupted { () throws(SafetensorsError) in
+      try takePlace(isAlone: true)
+      settle()
+      return Interruption.register(destination)
+    }
+  }
+
   deinit { finish(keepingFile: false) }
 
   private func finish(keepingFile: Bool) {
@@ -172,19 +180,11 @@ extension TemporaryFile: Unpublished {
       errno = EISDIR
       throw failure()
     }
-    if isAlone || access(destination, F_OK) != 0 {
+    if isAlone {
       guard rename(path, destination) == 0 else { throw failure() }
-    } else if files_exchange(path, destination) == 0 {
-      kept = path
     } else {
-      let aside = Destination.temporaryPath(beside: destination)
-      guard rename(destination, aside) == 0 else { throw failure() }
-      guard rename(path, destination) == 0 else {
-        let error = failure()
-        rename(aside, destination)
-        throw error
-      }
-      kept = aside
+      taken = TakenPlace(of: destination, by: path)
+      guard taken != nil else { throw failure() }
     }
   }
 
@@ -204,18 +204,13 @@ extension TemporaryFile: Unpublished {
   }
 
   package func giveBack() {
-    if let kept, kept == path {
-      _ = files_exchange(path, destination)
-    } else {
-      rename(destination, path)
-      if let kept { rename(kept, destination) }
-    }
-    kept = nil
+    if let taken { taken.giveBack() } else { rename(destination, path) }
+    taken = nil
   }
 
   package func settle() {
-    if let kept { unlink(kept) }
-    kept = nil
+    if let earlier = taken?.earlier { unlink(earlier) }
+    taken = nil
     finish(keepingFile: false)
   }
 }

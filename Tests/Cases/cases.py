@@ -8,6 +8,7 @@ A file `*_cases.py` holds cases of one kind: functions with `@case("what is righ
 import importlib
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -63,6 +64,9 @@ class Place:
 
 
 def main(lathe, work, words):
+    # A caller in the background may ignore them, and children inherit that.
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.default_int_handler)
     sys.modules["cases"] = sys.modules["__main__"]
     sys.path.insert(0, str(HERE))
     for file in sorted(HERE.glob("*_cases.py")):

@@ -225,9 +225,13 @@ def nested_prompts(place):
 @case("under a limit of addresses there is a result or one line, and no endless wait")
 def address_space(place):
     adapter = place.adapters / "sepia-r64.safetensors"
-    commands = [["resize", adapter, "-o", "r.safetensors", "--rank", "8", "--force"], ["render", place.model, *RENDER]]
+    commands = [
+        ["resize", adapter, "-o", "r.safetensors", "--rank", "8", "--force"], ["render", place.model, *RENDER],
+        ["compare", adapter, adapter, "--base", place.model, "--probe", "--threads", "2"],
+        ["audit", place.model, "--before", adapter, "--after", adapter, "--threads", "2"], ["inspect", adapter],
+    ]  # fmt: skip
     for command in commands:
-        for kilobytes in [400_000, 500_000, 700_000, 2_000_000]:
+        for kilobytes in [300_000, 400_000, 500_000, 700_000, 2_000_000]:
             def limit():
                 resource.setrlimit(resource.RLIMIT_AS, (kilobytes << 10, kilobytes << 10))
 

@@ -356,6 +356,43 @@ def inputs_stay(place):
     place.run("render", "M", "--prompts", "prompts.txt", "--steps", 1, "--size", "64x64", "-o", "x.png", "--dry-run").expect(0)
 
 
+@case("no output takes the place of another one of the same command")
+def outputs_apart(place):
+    shutil.copytree(place.adapters / "neon", "pf")
+    before = tree(place.folder)
+    for arguments in (
+        ["spectrum", "pf", "--csv", "same", "--svg", "./same"],
+        ["resize", "pf", "--size", "50%,50%", "-o", "{size}"],
+        ["spectrum", "pf", "--csv", "new", "--svg", "new/curve.svg"],
+    ):
+        place.run(*arguments, "--force").expect(73, "would replace")
+        assert tree(place.folder) == before, f"{arguments}: something was written"
+
+
+@case("a shown picture goes away with the program, whenever that is stopped")
+def preview_goes(place):
+    strace = shutil.which("strace")
+    assert strace, "strace is missing"
+    layers = json.loads((pathlib.Path(__file__).parents[1] / "Goldens/diffusion/taesd/seeded.json").read_text())
+    random = np.random.default_rng(5)
+    decoder = [layer for layer in layers if layer["name"].startswith("decoder.")]
+    save_file(
+        {layer["name"]: (random.standard_normal(layer["shape"]) * layer["scale"]).astype(np.float32) for layer in decoder},
+        place.path("taesd.safetensors"))  # fmt: skip
+    # A disk that takes its time leaves a while between a name and what follows it.
+    command = [
+        strace, "-f", "-qq", "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:delay_enter=300000", place.lathe,
+        "render", place.model, "--prompt", "a cat", "--size", "64x64", "--steps", "900", "--preview-every", "1",
+        "--preview", "taesd.safetensors", "-o", "new.png",
+    ]  # fmt: skip
+    process = subprocess.Popen([*map(str, command)], cwd=place.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    wait_for(process, lambda: os.path.exists("new.preview.png"))
+    program = int(pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
+    os.kill(program, signal.SIGINT)
+    process.communicate()
+    assert os.listdir(place.folder) == ["taesd.safetensors"], os.listdir(place.folder)
+
+
 # In place
 
 

@@ -235,6 +235,9 @@ class Checker:
 
 
 def main():
+    # A caller in the background may ignore them, and children inherit that.
+    for number in (signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.default_int_handler)
     parser = argparse.ArgumentParser()
     parser.add_argument("lathe")
     parser.add_argument("work")

@@ -126,7 +126,7 @@ struct AuditCommand: LatheCommand {
     scenes.prompts = pair.prompts ?? scenes.prompts
     return AuditPlan(
       before: sides[0], after: sides[1], scenes: try model.map { try scenes.scenes($0, size: (size, "--size")) } ?? [],
-      rendering: try model.map { try scenes.rendering($0, threads: common.threads) }, limits: limits,
+      rendering: try model.map { try scenes.rendering($0, of: checkpoint, threads: common.threads) }, limits: limits,
       threads: common.threads)
   }
 

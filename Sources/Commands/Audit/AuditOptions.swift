@@ -1,5 +1,6 @@
 import ArgumentParser
 import Audit
+import Checkpoints
 import Diffusion
 import Foundation
 import Kernels
@@ -62,7 +63,7 @@ struct AuditSceneOptions: ParsableArguments {
   var hasPrompts: Bool { prompts != nil || !prompt.isEmpty }
 
   /// How pictures of the model are made.
-  func rendering(_ model: PictureModel, threads: Int) throws -> AuditRendering {
+  func rendering(_ model: PictureModel, of base: Checkpoint, threads: Int) throws -> AuditRendering {
     var request = RenderRequest(prompt: "", size: MapSize(height: model.usualSize, width: model.usualSize))
     request.sampler = sampler
     request.steps = steps ?? sampler.usualSteps(otherwise: 12)
@@ -72,6 +73,11 @@ struct AuditSceneOptions: ParsableArguments {
     guard other != nil || model.autoencoder != nil || !hasPrompts else {
       throw DiffusionError(.missing("a VAE", hint: "give one with --vae"), file: model.path)
     }
+    // Weights are compared by further threads.
+    try MemoryEstimate(
+      model, base, decoder: hasPrompts ? other?.checkpoint ?? base : nil, size: request.size,
+      isGuided: request.guidance.needsUnconditional, precision: precision, threads: threads
+    ).requireAddresses(threads: 2 * threads, file: model.path)
     return AuditRendering(
       model: model, decoder: other?.decoder ?? .own, request: request, precision: precision, threads: threads)
   }

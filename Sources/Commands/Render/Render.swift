@@ -126,11 +126,7 @@ struct Render: LatheCommand {
     common.warn(warnings)
     var cost: RenderReport.Cost?
     if !dryRun {
-      // Threads have stacks and heaps of their own.
-      let needed = estimate.peak + common.threads * 136 << 20
-      if let free = AddressSpace.free, free < needed {
-        throw RenderError(.addressSpace(needed: needed, free: free), path: base)
-      }
+      try estimate.requireAddresses(threads: common.threads, file: base)
       common.announce(
         "\(plan.pictures.count == 1 ? "a picture" : "\(plan.pictures.count) pictures") of "
           + "\(request.size.width)x\(request.size.height) in \(request.steps) step\(request.steps == 1 ? "" : "s"), \(sampling.precision.rawValue), with "

@@ -1,5 +1,3 @@
-import Tensors
-
 /// Why pictures could not be rendered, where no room below has a word for it.
 struct RenderError: Error, CustomStringConvertible {
   enum Kind {
@@ -13,8 +11,6 @@ struct RenderError: Error, CustomStringConvertible {
     case adapterAsBase
     case reduction(expected: Int, found: Int)
     case latentChannels(found: Int)
-    /// A limit on addresses leaves too little.
-    case addressSpace(needed: Int, free: Int)
   }
 
   let kind: Kind
@@ -42,15 +38,13 @@ struct RenderError: Error, CustomStringConvertible {
     case .latentChannels(let found):
       "\(path): autoencoder: expected latents of 4 channels as the UNet makes them, found \(found); hint: autoencoders of "
         + "Stable Diffusion 3, Flux and their like have 16"
-    case .addressSpace(let needed, let free):
-      "\(path): address space: expected about \(ByteCount(needed)) more, found \(ByteCount(free)); hint: ulimit -v limits it"
     }
   }
 
   var exitCode: Int32 {
     switch kind {
     case .noPrompts, .noAdapter: 66
-    case .unreadablePrompts, .addressSpace: 74
+    case .unreadablePrompts: 74
     case .promptsNotText, .emptyPrompts, .longPrompts, .adapterAsBase, .reduction, .latentChannels: 65
     }
   }

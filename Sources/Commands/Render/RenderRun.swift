@@ -29,7 +29,7 @@ struct RenderRun {
     let steps = try parameters.stepsTaken * groups.reduce(0) { $0 + $1.places.count }
     let progress = RenderProgress(total: steps, isQuiet: common.quiet)
     defer { progress.finish() }
-    let unfinished = preview.map { UnfinishedPicture(path: $0.path) }
+    let unfinished = preview.map { UnfinishedPicture(path: $0.path, overwriting: overwrites) }
     defer { unfinished?.remove() }
     var images = [RGBImage?](repeating: nil, count: plan.pictures.count)
     var times: [(seconds: Double, steps: Int)] = [], peak = 0
@@ -80,29 +80,34 @@ struct RenderRun {
   }
 
   private func write(_ image: RGBImage, to path: String, _ text: String) throws {
-    try writePicture(image, texts: [.parameters(text)], to: path, overwriting: overwrites)
+    try pictureFile(image, texts: [.parameters(text)], for: path, overwriting: overwrites).commit()
   }
 }
 
-/// A PNG file that appears under its name when it is complete.
-private func writePicture(_ image: RGBImage, texts: [PNGText], to path: String, overwriting: Bool) throws {
+/// A PNG file that does not have its name yet.
+private func pictureFile(
+  _ image: RGBImage, texts: [PNGText], for path: String, overwriting: Bool
+) throws -> TemporaryFile {
   let bytes = try image.pngData(texts: texts)
   let file = try TemporaryFile(for: path, overwriting: overwriting)
   try bytes.withUnsafeBytes { try file.write($0, at: 0) }
-  try file.commit()
+  return file
 }
 
 /// The picture that shows how far the work is, and goes away with it.
 private final class UnfinishedPicture {
   private let path: String
+  private let overwrites: Bool
   /// Once it is there: before that another's file may have the name.
   private var registration: Interruption.Token?
 
-  init(path: String) { self.path = path }
+  init(path: String, overwriting: Bool) { (self.path, overwrites) = (path, overwriting) }
 
   func show(_ image: RGBImage) throws {
-    try writePicture(image, texts: [], to: path, overwriting: true)
-    registration = registration ?? Interruption.register(path)
+    let earlier = registration
+    registration = try pictureFile(image, texts: [], for: path, overwriting: overwrites || earlier != nil)
+      .commitUnfinished()
+    if let earlier { Interruption.forget(earlier) }
   }
 
   func remove() {

@@ -1,5 +1,6 @@
 public import Checkpoints
 public import Kernels
+import Tensors
 
 /// What rendering takes of the machine's memory, from shapes alone: weights in the layouts that kernels read, and maps.
 ///
@@ -42,6 +43,17 @@ public struct MemoryEstimate: Sendable, Equatable {
       decoding = Self.decoderWeights(decoder, latent) + Self.decoderMaps(decoder, latent) + Self.scratch * threads
     } else {
       decoding = 6 * 64 * 4 * size.height * size.width + Self.scratch * threads
+    }
+  }
+
+  /// Throws where a limit on the process's addresses (`ulimit -v`) leaves less: kernels that find no memory end the process.
+  ///
+  /// - Parameter file: the checkpoint, for the message.
+  public func requireAddresses(threads: Int, file: String) throws(DiffusionError) {
+    // Threads have stacks and heaps of their own.
+    let needed = peak + threads * 136 << 20
+    if let free = AddressSpace.free, free < needed {
+      throw DiffusionError(.addressSpace(needed: needed, free: free), file: file)
     }
   }
 

@@ -46,14 +46,13 @@ struct ConvertPlaces {
   /// Fails early when something cannot be made, or exists and may not be replaced.
   func check(overwriting: Bool) throws {
     for file in embeddings { try TemporaryFile.checkDestination(file, overwriting: overwriting) }
+    for folder in folder.map({ [$0] }) ?? places.compactMap(\.folder) where OutputPlace.isFile(folder) {
+      throw MergingError(.needsFolder, path: folder)
+    }
     guard let folder else {
-      for place in places {
-        if let folder = place.folder, OutputPlace.isFile(folder) { throw MergingError(.needsFolder, path: folder) }
-        try place.check(overwriting: overwriting, inPlaceOf: own)
-      }
+      for place in places { try place.check(overwriting: overwriting, inPlaceOf: own) }
       return
     }
-    guard !OutputPlace.isFile(folder) else { throw MergingError(.needsFolder, path: folder) }
     for file in replaced.sorted() where !overwriting && FileManager.default.fileExists(atPath: "\(folder)/\(file)") {
       throw SafetensorsError(.exists, path: "\(folder)/\(file)")
     }
