@@ -16,50 +16,61 @@ struct Room {
 let rooms: [Room] = [
   // Ground floor
   Room(name: "Tensors", dependencies: ["CArithmetic"]),
+  Room(
+    name: "Files", dependencies: ["Tensors", "CFiles", "CXxHash", .product(name: "Crypto", package: "swift-crypto")]),
+  Room(name: "JSON", dependencies: ["Files"]),
   Room(name: "LinearAlgebra", dependencies: ["Tensors", "CArithmetic", "COpenBLAS"]),
   // Hall
-  Room(name: "Safetensors", dependencies: ["Tensors", "CFiles", "CXxHash", .product(name: "Crypto", package: "swift-crypto")]),
-  Room(name: "TorchPickles", dependencies: ["Tensors", "Safetensors", "CZip"]),
-  Room(name: "GGUF", dependencies: ["Tensors", "Safetensors", "CArithmetic"]),
+  Room(name: "Safetensors", dependencies: ["Tensors", "Files", "JSON"]),
+  Room(name: "TorchPickles", dependencies: ["Tensors", "Files", "CZip"]),
+  Room(name: "GGUF", dependencies: ["Tensors", "Files", "CArithmetic"]),
+  Room(name: "Models", dependencies: ["Tensors"], resources: [.embedInCode("Families"), .embedInCode("Names")]),
   Room(
-    name: "Checkpoints", dependencies: ["Tensors", "Safetensors", "TorchPickles", "GGUF"],
-    resources: [.embedInCode("Names")]),
-  Room(name: "Images", dependencies: ["Tensors", "CPNG"]),
+    name: "Checkpoints", dependencies: ["Tensors", "Models", "Files", "JSON", "Safetensors", "TorchPickles", "GGUF"]),
+  Room(name: "Images", dependencies: ["Tensors", "JSON", "CPNG"]),
   // Workshop
   Room(
     name: "Adapters",
-    dependencies: ["Tensors", "LinearAlgebra", "Safetensors", "TorchPickles", "GGUF", "Checkpoints"]),
-  Room(name: "Spectra", dependencies: ["Tensors", "LinearAlgebra", "Checkpoints", "Adapters"]),
+    dependencies: [
+      "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "TorchPickles", "GGUF", "Models", "Checkpoints",
+    ]),
+  Room(name: "Spectra", dependencies: ["Tensors", "LinearAlgebra", "Models", "Checkpoints", "Adapters"]),
   Room(
     name: "Merging",
     dependencies: [
-      "Tensors", "LinearAlgebra", "Safetensors", "Checkpoints", "Adapters", "Spectra",
+      "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra",
       .product(name: "Yams", package: "Yams"),
     ]),
   Room(
     name: "Baking",
     dependencies: [
-      "Tensors", "LinearAlgebra", "Safetensors", "GGUF", "Checkpoints", "Adapters", "Spectra", "Merging", "CZstd",
+      "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "GGUF", "Models", "Checkpoints", "Adapters",
+      "Spectra",
+      "Merging", "CZstd",
     ]),
   // Workshop, the engine's wing: no word of adapters in it
-  Room(name: "Prompts", dependencies: ["Checkpoints"]),
-  Room(name: "Sampling", dependencies: ["Checkpoints"]),
+  Room(name: "Prompts", dependencies: ["JSON"]),
+  Room(name: "Sampling", dependencies: ["JSON"]),
   Room(name: "Kernels", dependencies: ["Tensors", "CKernels", "COneDNN"]),
   Room(
     name: "Diffusion",
-    dependencies: ["Tensors", "Safetensors", "Checkpoints", "Images", "Prompts", "Sampling", "Kernels"]),
+    dependencies: [
+      "Tensors", "Files", "JSON", "Models", "Checkpoints", "Images", "Prompts", "Sampling", "Kernels",
+    ]),
   // Workshop, where the wings meet
   Room(
     name: "Audit",
     dependencies: [
-      "Tensors", "LinearAlgebra", "Safetensors", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking", "Images",
+      "Tensors", "LinearAlgebra", "Models", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking", "Images",
       "Kernels", "Diffusion",
     ]),
   // Study
   Room(
     name: "Reports",
     dependencies: [
-      "Tensors", "Safetensors", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking", "Images", "Diffusion",
+      "Tensors", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking",
+      "Images",
+      "Diffusion",
       "Audit",
       .product(name: "Mustache", package: "swift-mustache"),
     ], resources: [.embedInCode("Templates")]),
@@ -67,7 +78,8 @@ let rooms: [Room] = [
   Room(
     name: "Commands",
     dependencies: [
-      "Tensors", "LinearAlgebra", "Safetensors", "TorchPickles", "Checkpoints", "Adapters", "Spectra", "Merging",
+      "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra",
+      "Merging",
       "Baking", "Images", "Prompts", "Sampling", "Kernels", "Diffusion", "Audit", "Reports",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "SwiftCSV", package: "SwiftCSV"),
@@ -112,7 +124,7 @@ let package = Package(
     }
     + [
       .target(
-        name: "TestSupport", dependencies: ["Tensors", "Safetensors"], path: "Tests/TestSupport",
+        name: "TestSupport", dependencies: ["Tensors", "Safetensors", "Models"], path: "Tests/TestSupport",
         swiftSettings: settings)
     ]
 )

@@ -1,4 +1,5 @@
 public import Checkpoints
+package import Models
 package import Tensors
 
 /// An adapter whose every target has a delta, as far as a base has the weights for it.

@@ -1,4 +1,6 @@
 public import Checkpoints
+public import JSON
+public import Models
 public import Tensors
 
 /// An adapter file, read: its targets with their factors, and an account of every tensor in it.

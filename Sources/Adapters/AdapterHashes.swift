@@ -1,4 +1,4 @@
-import Safetensors
+import Files
 
 /// The hashes by which the community names adapter files.
 public struct AdapterHashes: Sendable {

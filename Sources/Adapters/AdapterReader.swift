@@ -1,5 +1,6 @@
 public import Checkpoints
-import Safetensors
+public import JSON
+import Models
 import Tensors
 
 extension Adapter {
@@ -7,7 +8,7 @@ extension Adapter {
   ///
   /// Faults of single targets are collected in `problems`, so that a broken file can still be looked at.
   ///
-  /// - Throws: `SafetensorsError`, `TorchPickleError` or `AdapterError` when there is nothing to look at.
+  /// - Throws: `FileError`, `SafetensorsError`, `TorchPickleError` or `AdapterError` when there is nothing to look at.
   public init(path: String) throws {
     let source = try AdapterSource(path: path)
     var reader = AdapterReader(source)
@@ -46,16 +47,16 @@ struct AdapterReader {
     group()
     problems = source.state.warnings.map { AdapterProblem(.oddHeader($0)) }
     guard !moduleOrder.isEmpty else { throw AdapterError(.notAnAdapter(reason: foundInstead), path: source.path) }
-    let format = detectFormat()
+    let format = AdapterFormat.spoken(in: moduleOrder, hasConfiguration: source.config != nil)
     let configs = try configurations()
     for config in Set(configs.keys).sorted() { check(configs[config]!, named: config) }
 
-    let positional = format == .cloneofsimo ? positionalKeys() : [:]
+    let dialect = format.dialect, positional = dialect.numbersTargets ? positionalKeys() : [:]
     var targets: [Target] = [], dependents: [DependentTarget] = [], unsupported: [UnsupportedTarget] = []
     var frozen: [WholeWeight] = []
     for module in moduleOrder {
       var reader = ModuleReader(
-        module: module, key: positional[module] ?? TargetSpelling.key(of: module, format: format),
+        module: module, key: positional[module] ?? dialect.key(of: module),
         parts: modules[module]!, config: config(for: module, in: configs), shared: shared)
       reader.read()
       targets += reader.targets
@@ -101,11 +102,11 @@ struct AdapterReader {
       found.count == 1
       ? found[0] : claim.flatMap { found.contains($0) || Family.canClaim($0, of: clues) ? $0 : nil } ?? .unknown
     if let claim, claim != family {
-      let shown = family == .unknown ? "no family that is known" : family.rawValue
-      problems.append(AdapterProblem(.familyMetadata(expected: shown, found: claim.rawValue)))
+      let shown = family == .unknown ? "no family that is known" : family.name
+      problems.append(AdapterProblem(.familyMetadata(expected: shown, found: claim.name)))
     }
     if family == .unknown, found.count > 1 {
-      problems.append(AdapterProblem(.severalFamilies(found.map(\.rawValue))))
+      problems.append(AdapterProblem(.severalFamilies(found.map(\.name))))
     }
     return (family, found)
   }
@@ -134,7 +135,7 @@ struct AdapterReader {
       guard let label = ["weight", "bias"].first(where: { name.hasSuffix("." + $0) }),
         case var module = name.dropping(suffix: "." + label),
         case let isIA3 = modules[module]?.contains(where: { $0.role == .other(.ia3) }) == true,
-        isIA3 || name.hasPrefix("base_model.model.")
+        isIA3 || name.hasPrefix(PEFTDialect.prefix)
       else {
         unknown.append(name)
         continue
@@ -172,23 +173,6 @@ struct AdapterReader {
       return "found one of MLX (lora_a of inputs × rank), which is not read; hint: save it as PEFT's"
     }
     return names.isEmpty ? "found no tensors" : "found \(names.count) tensors of other names (\(names[0]) …)"
-  }
-
-  private func detectFormat() -> AdapterFormat {
-    let names = moduleOrder
-    func any(_ test: (String) -> Bool) -> Bool { names.contains(where: test) }
-    if any({ $0.hasPrefix("unet:") || $0.hasPrefix("text_encoder:") }) { return .cloneofsimo }
-    if any({ $0.includes(".processor.qkv_lora") || $0.includes(".processor.proj_lora") }) { return .xlabs }
-    if source.config != nil || any({ $0.includes("base_model.model.") }) { return .peft }
-    if any({ $0.hasPrefix("diffusion_model.") || $0.hasPrefix("text_encoders.") }) { return .native }
-    if any(TargetSpelling.hasFlatPrefix) { return .kohya }
-    let diffusersPrefixes = [
-      "unet.", "transformer.", "transformer_2.", "text_encoder", "prior.", "down_blocks.", "up_blocks.", "mid_block.",
-    ]
-    if any({ name in diffusersPrefixes.contains { name.hasPrefix($0) } || name.hasPrefix("transformer_blocks.") }) {
-      return .diffusers
-    }
-    return .native
   }
 
   private func positionalKeys() -> [String: TargetKey] {
@@ -244,9 +228,7 @@ struct AdapterReader {
   /// The configuration for a module, with the module's name as that configuration knows it.
   private func config(for module: String, in configs: [String: PEFTConfig]) -> (PEFTConfig, String)? {
     if let config = configs[""] {
-      var path = module
-      while path.hasPrefix("base_model.model.") { path.removeFirst("base_model.model.".count) }
-      return (config, path)
+      return (config, PEFTDialect.unwrapped(module))
     }
     let component = configs.keys.filter { module.hasPrefix($0 + ".") }.max { $0.utf8.count < $1.utf8.count }
     return component.map { (configs[$0]!, String(module.dropFirst($0.count + 1))) }

@@ -1,6 +1,7 @@
 import Checkpoints
+import Files
 import FoundationEssentials
-import Safetensors
+import JSON
 
 /// Where an adapter's tensors and configuration come from.
 struct AdapterSource {

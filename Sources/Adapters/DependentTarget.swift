@@ -1,3 +1,4 @@
+public import Models
 public import Tensors
 
 /// One base weight that an adapter changes in a way that depends on the weight: its delta can be computed only with the base.

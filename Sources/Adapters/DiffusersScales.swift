@@ -1,4 +1,5 @@
 import Checkpoints
+import Models
 import Tensors
 
 /// How diffusers scales the targets of a file with kohya's names, for a UNet of Stable Diffusion and its text encoders.
@@ -25,7 +26,7 @@ struct DiffusersScales {
     refusal = Self.refusal(of: adapter)
     // Trainers write the authors' names for SDXL only.
     isXL =
-      [.sdxl, .sdxlRefiner].contains(adapter.family)
+      adapter.family.hasXLLoader
       || adapter.family == .unknown && adapter.targets.contains { Self.hasAuthorsName($0) }
     dropsAuthorsNames = isXL && adapter.targets.contains { Self.hasDiffusersName($0) }
     misnamed = Set(

@@ -1,4 +1,5 @@
 import Checkpoints
+import Models
 
 /// What each loader multiplies the product of every target's factors by, when it is given the file as it is.
 ///
@@ -124,15 +125,12 @@ private struct ScaleReader {
 
   private func hasScaleTensor(_ target: Target) -> Bool { target.names.alpha?.hasSuffix(".scale") == true }
 
-  private var isStableDiffusion: Bool { [.sd1, .sd2, .sdxl, .sdxlRefiner].contains(adapter.family) }
+  private var isStableDiffusion: Bool { adapter.family.hasUNet }
 
   /// Also when the family is not known, but all targets have names of its networks.
   private static func isStableDiffusion(_ adapter: Adapter) -> Bool {
-    switch adapter.family {
-    case .sd1, .sd2, .sdxl, .sdxlRefiner: true
-    case .unknown: adapter.targets.allSatisfy { $0.key.component.isTextEncoder || hasUNetName($0) }
-    default: false
-    }
+    adapter.family.hasUNet
+      || adapter.family == .unknown && adapter.targets.allSatisfy { $0.key.component.isTextEncoder || hasUNetName($0) }
   }
 
   private static func hasUNetName(_ target: Target) -> Bool {
@@ -154,14 +152,11 @@ private struct ScaleReader {
     else { return nil }
     // Its SDXL has the original authors' names only, and so have its transformers.
     let module = target.name.dropping(prefix: "lora_unet_")
-    if adapter.family == .sdxl, ["down_blocks_", "mid_block_", "up_blocks_"].contains(where: module.hasPrefix) {
-      return nil
-    }
-    if [.flux1, .sd3].contains(adapter.family),
-      ["transformer_blocks_", "single_transformer_blocks_"].contains(where: module.hasPrefix)
-    {
-      return nil
-    }
+    let family = adapter.family, hasOwnNames = family.kohyaVersion != nil && family.kohyaUsesOriginalNames
+    let namesOfDiffusers = [
+      "down_blocks_", "mid_block_", "up_blocks_", "transformer_blocks_", "single_transformer_blocks_",
+    ]
+    if hasOwnNames, namesOfDiffusers.contains(where: module.hasPrefix) { return nil }
     let scale = fromTensors(target)
     return scale == 0 ? 1 : scale
   }
@@ -173,7 +168,8 @@ private struct ScaleReader {
     case .kohya:
       if let diffusersScales { return diffusersScales.scale(of: target) }
       // It has no rule for kohya's names of SD3, and none for T5.
-      return adapter.family == .sd3 || target.key.component == .textEncoder3 ? nil : fromTensors(target)
+      let isPassedOver = adapter.family.isPassedOver(by: "diffusers", in: "kohya")
+      return isPassedOver || target.key.component == .textEncoder3 ? nil : fromTensors(target)
     case .diffusers:
       if encoderRefusal != nil { return nil }
       return isBare && !target.name.hasPrefix("unet.") && !target.name.hasPrefix("text_encoder") ? nil : target.scale
@@ -191,14 +187,14 @@ private struct ScaleReader {
     case .diffusers:
       // It knows the attention of these networks only under the names that diffusers left in 2023.
       !isUNet(target) || !target.key.path.includes("_to_") || target.name.includes(".processor.")
-    case .peft: adapter.family == .sd3 || adapter.family == .flux1
+    case .peft: adapter.family.isRead(by: "comfyui", in: "peft")
     case .cloneofsimo: false
     }
   }
 
   /// Takes a target for the text before the first dot, so that no dotted name is ever found.
   private func readsInA1111(_ target: Target) -> Bool {
-    adapter.format == .kohya && (isStableDiffusion || adapter.family == .sd3 || adapter.family == .unknown)
+    adapter.format == .kohya && (adapter.family.isRead(by: "a1111", in: "kohya") || adapter.family == .unknown)
   }
 }
 

@@ -1,3 +1,4 @@
+import Models
 import Tensors
 
 /// What stands beside a weight's change: something for a bias or a norm, whole weights.

@@ -1,3 +1,4 @@
+import Models
 import Tensors
 
 /// Makes targets of one module's tensors: of its weight, and of its bias where the adapter has something for it.

@@ -1,4 +1,5 @@
 import Checkpoints
+import Files
 import GGUF
 import Safetensors
 import Tensors

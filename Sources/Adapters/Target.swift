@@ -1,4 +1,5 @@
 import LinearAlgebra
+public import Models
 public import Tensors
 
 /// One base weight that an adapter changes, with the factors of the change.
@@ -100,7 +101,7 @@ public struct Target: Sendable {
     // Vectors have their tensor's name.
     let module = kind == .vector ? String(name[..<(name.lastIndex(of: ".") ?? name.endIndex)]) : name
     let path = module.hasSuffix(".lora_B") ? module.dropping(suffix: ".lora_B") : module
-    return path.contains(".") ? TargetSpelling.dottedPath(of: path).path : nil
+    return path.contains(".") ? DottedNames.path(of: path).path : nil
   }
 
   /// The delta with its scale: rows × columns.

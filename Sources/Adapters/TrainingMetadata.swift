@@ -1,4 +1,5 @@
 import Checkpoints
+import JSON
 
 /// What a trainer wrote down about the training, in readable pieces.
 public struct TrainingMetadata: Sendable {

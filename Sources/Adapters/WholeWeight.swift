@@ -1,4 +1,5 @@
 package import Checkpoints
+package import Models
 package import Tensors
 
 /// A whole weight or bias in an adapter: one that stands in the base's place, or a copy of the base's that PEFT saved beside the
@@ -20,7 +21,7 @@ package struct WholeWeight: Sendable {
     while let level = levels.first(where: { module.hasSuffix("." + $0) }) {
       module = module.dropping(suffix: "." + level)
     }
-    while module.hasPrefix("base_model.model.") { module = module.dropping(prefix: "base_model.model.") }
+    module = PEFTDialect.unwrapped(module)
     return module
   }
 

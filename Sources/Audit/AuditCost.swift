@@ -1,5 +1,4 @@
 import Checkpoints
-import Safetensors
 
 /// What it takes to use some adapters, or a checkpoint in the base's place.
 public struct AuditCost: Sendable {

@@ -2,6 +2,7 @@ import Adapters
 public import Baking
 public import Checkpoints
 public import Merging
+import Models
 public import Tensors
 
 /// One of the two things that an audit compares: adapters on the base, a checkpoint in its place, or adapters on such a

@@ -1,6 +1,7 @@
 import Adapters
 public import Checkpoints
 import LinearAlgebra
+import Models
 public import Tensors
 
 /// How far two sides are from each other in what they add to each weight of the base.

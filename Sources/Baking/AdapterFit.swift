@@ -1,5 +1,6 @@
 public import Adapters
 public import Checkpoints
+public import Models
 import Tensors
 
 /// How an adapter's targets match a base checkpoint's weights.
@@ -58,9 +59,8 @@ public struct AdapterFit: Sendable {
   public var familyMismatch: String? {
     guard !isComplete else { return nil }
     guard adapter.family != .unknown, base.family != .unknown, adapter.family != base.family else { return nil }
-    // Chroma is a Flux.1 without some layers, and takes its adapters.
-    if adapter.family == .flux1, base.family == .chroma { return nil }
-    return "this is \(adapter.family.withArticle) adapter; the checkpoint is \(base.family.rawValue)"
+    if base.family.takesAdapters(of: adapter.family) { return nil }
+    return "this is \(adapter.family.withArticle) adapter; the checkpoint is \(base.family.name)"
   }
 
   /// - Throws: `CheckpointError` for a base weight whose numbers are needed and cannot be read.

@@ -1,6 +1,7 @@
 import Checkpoints
+import Files
 import Foundation
-import Safetensors
+import JSON
 import Tensors
 
 extension BakePlan {

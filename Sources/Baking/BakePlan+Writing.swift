@@ -1,7 +1,9 @@
 import Adapters
 import Checkpoints
+import Files
 import Foundation
 import GGUF
+import JSON
 import LinearAlgebra
 import Merging
 import Safetensors

@@ -2,7 +2,7 @@ import Adapters
 public import Checkpoints
 import GGUF
 import Merging
-import Safetensors
+import Models
 import Tensors
 
 /// A bake resolved against the real files: what is added where, what comes out, and how large it is.

@@ -1,5 +1,6 @@
 import Adapters
 public import Checkpoints
+import Files
 import Foundation
 import LinearAlgebra
 import Safetensors

@@ -1,7 +1,10 @@
 import Adapters
 import Checkpoints
+import Files
 import Foundation
+import JSON
 import LinearAlgebra
+import Models
 import Safetensors
 import Tensors
 
@@ -12,7 +15,7 @@ public struct UndoFile: Sendable {
   let record: UndoRecord
   private let contents: SafetensorsFile
 
-  /// - Throws: `SafetensorsError`, or `BakingError.undo` when it is another kind of file.
+  /// - Throws: `FileError`, or `BakingError.undo` when it is another kind of file.
   public init(path: String) throws {
     self.path = path
     contents = try SafetensorsFile(path: path)

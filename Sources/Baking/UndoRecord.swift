@@ -1,8 +1,8 @@
 import Adapters
 import Checkpoints
+import Files
 import Foundation
 import Merging
-import Safetensors
 import Tensors
 
 /// The part of an undo file that is text: which files there were, and what was added where.

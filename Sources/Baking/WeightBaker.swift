@@ -1,6 +1,5 @@
 import Checkpoints
 import LinearAlgebra
-import Safetensors
 import Tensors
 
 /// Works on one stored weight of a bake at a time: adds, rounds, counts, and hands the bytes on.

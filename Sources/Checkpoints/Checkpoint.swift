@@ -1,3 +1,5 @@
+public import JSON
+public import Models
 public import Tensors
 
 /// A base checkpoint: a model's weights in one file, in several shards, or in the folders of a pipeline.
@@ -239,7 +241,7 @@ public struct Checkpoint: Sendable {
   /// only one is counted first or second. Their names do not collide. Elsewhere the only network has no number.
   private func candidates(for component: Component) -> [Component] {
     if component == .denoiser, namespaces[.denoiser] == nil, namespaces.count == 1 { return Array(namespaces.keys) }
-    guard component.isTextEncoder, family == .flux1 || family == .sdxlRefiner else { return [component] }
+    guard component.isTextEncoder, family.numbersTextEncodersFreely else { return [component] }
     return [component] + [.textEncoder1, .textEncoder2, .textEncoder3].filter { $0 != component }
   }
 

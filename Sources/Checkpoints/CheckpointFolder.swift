@@ -1,5 +1,7 @@
+import Files
 import FoundationEssentials
-import Safetensors
+import JSON
+import Models
 import Tensors
 
 #if canImport(Glibc)

@@ -1,3 +1,4 @@
+import Models
 import Tensors
 
 /// The networks of a model in one file, by the beginnings of their tensors' names.

@@ -1,3 +1,4 @@
+import JSON
 import Tensors
 
 /// What the configuration of a Hugging Face model says about its weights.

@@ -1,3 +1,4 @@
+import Models
 public import Tensors
 
 /// Where a weight of some dialect lies in the tensors that a checkpoint stores.

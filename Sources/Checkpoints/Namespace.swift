@@ -1,3 +1,4 @@
+import Models
 import Tensors
 
 /// All weights of one network under the names of one dialect.

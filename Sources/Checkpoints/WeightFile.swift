@@ -1,3 +1,4 @@
+import Files
 public import GGUF
 public import Safetensors
 public import Tensors
@@ -40,7 +41,7 @@ public struct WeightFile: Sendable {
 
   /// Opens a file, told apart by its first bytes.
   ///
-  /// - Throws: `SafetensorsError`, `TorchPickleError` or `GGUFError`; `CheckpointError` for tensors without names.
+  /// - Throws: `FileError`, `SafetensorsError`, `TorchPickleError` or `GGUFError`; `CheckpointError` for tensors without names.
   public init(path: String) throws {
     self.path = path
     let file = try MappedFile(path: path), beginning = file.bytes.withUnsafeBytes { Array($0.prefix(16)) }

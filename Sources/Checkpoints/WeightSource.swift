@@ -1,3 +1,4 @@
+public import Models
 public import Tensors
 
 /// The name of a weight for those who build networks: the component, and the tensor in diffusers' (Hugging Face's)

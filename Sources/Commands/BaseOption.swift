@@ -1,7 +1,7 @@
 import Adapters
 import ArgumentParser
 import Checkpoints
-import Safetensors
+import Files
 
 /// `--base` of commands that work on adapters alone, unless a target's delta depends on the weight that it changes.
 struct BaseOption: ParsableArguments {

@@ -1,4 +1,4 @@
-import Safetensors
+import Files
 
 #if canImport(Glibc)
   import Glibc
@@ -15,7 +15,7 @@ struct ConsoleError: Error, CustomStringConvertible {
 enum Console {
   /// Writes a report to standard output.
   ///
-  /// - Throws: `ConsoleError` when not all of it could be written; `print` would not notice. `SafetensorsError.changed` when a
+  /// - Throws: `ConsoleError` when not all of it could be written; `print` would not notice. `FileError.changed` when a
   ///   file that the report tells of is not any more what it was when it was read.
   static func report(_ text: String) throws {
     try InputFiles.requireUnchangedForReport()

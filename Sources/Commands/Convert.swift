@@ -2,6 +2,7 @@ import Adapters
 public import ArgumentParser
 public import Checkpoints
 import Merging
+public import Models
 import Reports
 
 struct Convert: LatheCommand {

@@ -1,6 +1,6 @@
 public import ArgumentParser
+import Files
 import Merging
-import Safetensors
 
 /// The root of the command line.
 public struct Lathe: ParsableCommand {

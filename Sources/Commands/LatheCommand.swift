@@ -2,11 +2,11 @@ import ArgumentParser
 import Baking
 import Checkpoints
 import Diffusion
+import Files
 import Images
 import LinearAlgebra
 import Merging
 import Prompts
-import Safetensors
 import Sampling
 
 /// What a command did, apart from its report.
@@ -56,12 +56,12 @@ extension LatheCommand {
 
 extension Error {
   /// Why it came to this error: most likely a file that changed while it was read, where one did.
-  var cause: any Error { InputFiles.changed.map { SafetensorsError(.changed, path: $0) } ?? self }
+  var cause: any Error { InputFiles.changed.map { FileError(.changed, path: $0) } ?? self }
 
   /// The code of sysexits.h that fits.
   var exitCode: Int32 {
     switch self {
-    case let error as SafetensorsError:
+    case let error as FileError:
       switch error.kind {
       case .missing: 66
       case .exists, .folderExists, .isInput, .notWritable, .noSpace: 73

@@ -2,7 +2,6 @@ import Adapters
 import ArgumentParser
 import Merging
 import Reports
-import Safetensors
 import Tensors
 
 struct Merge: LatheCommand {

@@ -1,8 +1,8 @@
 public import Adapters
 public import ArgumentParser
+import Files
 public import Merging
 import Reports
-import Safetensors
 public import Tensors
 
 /// Options that every subcommand has.

@@ -1,7 +1,6 @@
 import Adapters
 import Merging
 import Reports
-import Safetensors
 
 /// The last part that resize and merge have in common: choose ranks, write or predict, report.
 struct RefactorRun {

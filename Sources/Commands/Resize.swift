@@ -1,8 +1,8 @@
 import Adapters
 import ArgumentParser
+import Files
 import Merging
 import Reports
-import Safetensors
 
 struct Resize: LatheCommand {
   static let configuration = CommandConfiguration(

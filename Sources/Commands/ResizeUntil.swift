@@ -2,10 +2,10 @@ import ArgumentParser
 import Audit
 import Checkpoints
 import Diffusion
+import Files
 import Foundation
 import Merging
 import Reports
-import Safetensors
 
 /// Options of `resize --until`.
 struct ResizeUntilOptions: ParsableArguments {
@@ -124,7 +124,7 @@ private final class TemporaryAdapter {
   private let folder: String
   private let registrations: [Interruption.Token]
 
-  /// - Throws: `SafetensorsError.notWritable`.
+  /// - Throws: `FileError.notWritable`.
   init(isFolder: Bool) throws {
     var template = Array("\(FileManager.default.temporaryDirectory.path)/lathe-XXXXXX".utf8CString)
     // A folder of its own: nobody else has names in it.
@@ -136,7 +136,7 @@ private final class TemporaryAdapter {
       return (folder, path, ([folder, path] + contents).map { Interruption.register($0) })
     }
     guard !registrations.isEmpty else {
-      throw SafetensorsError(.notWritable(reason: systemReason()), path: FileManager.default.temporaryDirectory.path)
+      throw FileError(.notWritable(reason: systemReason()), path: FileManager.default.temporaryDirectory.path)
     }
     (self.folder, self.path, self.registrations) = (folder, path, registrations)
   }

@@ -1,7 +1,7 @@
 import Adapters
 import ArgumentParser
+import Files
 import Reports
-import Safetensors
 import Spectra
 
 struct SpectrumCommand: LatheCommand {

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Baking
 import Reports
-import Safetensors
 
 struct UnbakeCommand: LatheCommand {
   static let configuration = CommandConfiguration(

@@ -1,4 +1,4 @@
-public import Safetensors
+public import Files
 public import Tensors
 
 /// A GGUF file, mapped and validated: metadata, and tensors as what they stand for.

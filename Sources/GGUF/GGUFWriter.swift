@@ -1,4 +1,4 @@
-public import Safetensors
+public import Files
 
 /// Writes a GGUF file whose layout is known beforehand, tensor by tensor, in any order, from any thread.
 ///
@@ -12,15 +12,15 @@ public final class GGUFWriter: Sendable {
   private let digests = Digests()
   private let ranges: [String: Range<Int>]
 
-  /// - Throws: `SafetensorsError`: `exists`, `isInput` or `notWritable`.
-  public convenience init(layout: GGUFLayout, destination: String, overwriting: Bool) throws(SafetensorsError) {
+  /// - Throws: `FileError`: `exists`, `isInput` or `notWritable`.
+  public convenience init(layout: GGUFLayout, destination: String, overwriting: Bool) throws(FileError) {
     try self.init(layout: layout, file: TemporaryFile(for: destination, overwriting: overwriting))
   }
 
   /// Writes into a file that is there already, and empty.
   ///
-  /// - Throws: `SafetensorsError.system`.
-  public init(layout: GGUFLayout, file: TemporaryFile) throws(SafetensorsError) {
+  /// - Throws: `FileError.system`.
+  public init(layout: GGUFLayout, file: TemporaryFile) throws(FileError) {
     (self.layout, self.file) = (layout, file)
     headCount = layout.head().count
     ranges = Dictionary(uniqueKeysWithValues: layout.places.map { ($0.item.name, $0.range) })
@@ -37,7 +37,7 @@ public final class GGUFWriter: Sendable {
   /// Writes a part of one tensor's bytes, which begins at `offset` in it.
   ///
   /// - Precondition: the part lies in the tensor and was not written before.
-  public func write(_ bytes: UnsafeRawBufferPointer, of name: String, at offset: Int) throws(SafetensorsError) {
+  public func write(_ bytes: UnsafeRawBufferPointer, of name: String, at offset: Int) throws(FileError) {
     let range = ranges[name]!, start = range.lowerBound + offset
     precondition(offset >= 0 && start + bytes.count <= range.upperBound, "a part outside \(name)")
     guard !bytes.isEmpty else { return }
@@ -48,13 +48,13 @@ public final class GGUFWriter: Sendable {
   /// Verifies the data and writes the header with these texts: the file is complete, but does not have its name yet.
   ///
   /// - Precondition: the texts are as long as the layout's.
-  /// - Throws: `SafetensorsError`: `verification` when the disk holds other bytes than were written, or when a part was
+  /// - Throws: `FileError`: `verification` when the disk holds other bytes than were written, or when a part was
   ///   not written exactly once; or a write error.
-  public func seal(texts: [(key: String, value: String)]) throws(SafetensorsError) {
+  public func seal(texts: [(key: String, value: String)]) throws(FileError) {
     let head = layout.with(texts: texts).head()
     precondition(head.count == headCount, "final metadata must keep the header's length")
     let outcome = head.withUnsafeBytes { bytes in
-      Result { () throws(SafetensorsError) in try file.write(bytes, at: 0) }
+      Result { () throws(FileError) in try file.write(bytes, at: 0) }
     }
     try outcome.get()
     try file.sync()
@@ -66,11 +66,11 @@ public final class GGUFWriter: Sendable {
   }
 
   /// Syncs the sealed file and gives it its name.
-  public func commit() throws(SafetensorsError) { try file.commit() }
+  public func commit() throws(FileError) { try file.commit() }
 
-  private func write(_ bytes: [UInt8], at offset: Int) throws(SafetensorsError) {
+  private func write(_ bytes: [UInt8], at offset: Int) throws(FileError) {
     let outcome = bytes.withUnsafeBytes { bytes in
-      Result { () throws(SafetensorsError) in
+      Result { () throws(FileError) in
         try file.write(bytes, at: headCount + offset)
         digests.record(bytes, at: offset)
       }

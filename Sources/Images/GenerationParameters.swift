@@ -1,3 +1,4 @@
+import JSON
 import Tensors
 
 /// How a picture was made, in the text form that image tools write into the `parameters` chunk of a PNG and read again.

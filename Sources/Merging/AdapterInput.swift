@@ -1,4 +1,5 @@
 package import Adapters
+package import Models
 
 /// An adapter file and how strongly it is used.
 public struct AdapterInput: Sendable, Equatable {

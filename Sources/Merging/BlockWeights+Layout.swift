@@ -1,5 +1,6 @@
 package import Adapters
 package import Checkpoints
+package import Models
 
 extension BlockWeights {
   /// Refuses labels that an adapter's layout does not have, and lists of another layout's length: they would have no effect, and
@@ -37,21 +38,18 @@ extension BlockWeights {
 
   /// The labels that a family's blocks have, and the lengths of lists that mean them.
   private static func layout(of family: Family, _ keys: [TargetKey]) -> (labels: [String], counts: [Int]) {
-    switch family {
-    case .sd1, .sd2: return (presets[26]!, [17, 26])
-    case .sdxl: return (presets[20]!, [12, 20])
-    case .sdxlRefiner: return (presets[26]!, [26])
-    case .flux1, .chroma: return (presets[61]!, [61])
-    default:
-      var seen: Set<String> = []
-      let own =
-        (keys.compactMap(label)
-        + (keys.contains { label(of: $0) == nil || $0.component.isTextEncoder } ? ["BASE"] : []))
-        .filter { seen.insert($0).inserted }.sorted()
-      guard family == .unknown else { return (own, []) }
-      // A small adapter of Stable Diffusion may not say which.
-      return keys.contains { unetLabel($0.ldmPath ?? $0.path) != nil } ? (presets[26]!, [12, 17, 20, 26]) : (own, [])
+    func known(_ lists: [[String]]) -> (labels: [String], counts: [Int]) {
+      (lists.max { $0.count < $1.count } ?? [], Set(lists.map(\.count)).sorted())
     }
+    if !family.blockLists.isEmpty { return known(family.blockLists) }
+    var seen: Set<String> = []
+    let own =
+      (keys.compactMap(label)
+      + (keys.contains { label(of: $0) == nil || $0.component.isTextEncoder } ? ["BASE"] : []))
+      .filter { seen.insert($0).inserted }.sorted()
+    // A small adapter of Stable Diffusion may not say which.
+    let isOfUNet = family == .unknown && keys.contains { unetLabel($0.ldmPath ?? $0.path) != nil }
+    return isOfUNet ? known(Family.all.filter(\.hasUNet).flatMap(\.blockLists)) : (own, [])
   }
 
   /// `IN00 … IN11` for labels that follow each other.

@@ -1,5 +1,6 @@
 public import Adapters
 import Checkpoints
+public import Models
 
 /// Strengths by block of the network, which multiply an adapter's own.
 ///
@@ -26,19 +27,9 @@ public struct BlockWeights: Sendable, Equatable {
     count = nil
   }
 
-  static let presets: [Int: [String]] = {
-    func numbered(_ label: String, _ numbers: some Sequence<Int>) -> [String] {
-      numbers.map { label + ($0 < 10 ? "0\($0)" : "\($0)") }
-    }
-    let lists = [
-      ["BASE"] + numbered("IN", [4, 5, 7, 8]) + ["M00"] + numbered("OUT", 0...5),
-      ["BASE"] + numbered("IN", [1, 2, 4, 5, 7, 8]) + ["M00"] + numbered("OUT", 3...11),
-      ["BASE"] + numbered("IN", 0...8) + ["M00"] + numbered("OUT", 0...8),
-      ["BASE"] + numbered("IN", 0...11) + ["M00"] + numbered("OUT", 0...11),
-      ["CLIP", "T5", "IN"] + numbered("D", 0...18) + numbered("S", 0...37) + ["OUT"],
-    ]
-    return Dictionary(uniqueKeysWithValues: lists.map { ($0.count, $0) })
-  }()
+  /// The lists that families have, by their lengths.
+  static let presets = Dictionary(
+    Family.all.flatMap(\.blockLists).map { ($0.count, $0) }, uniquingKeysWith: { first, _ in first })
 
   /// What an adapter's strength is multiplied by for a target.
   public func weight(for key: TargetKey) -> Double {

@@ -1,4 +1,5 @@
 import Adapters
+import Files
 import FoundationEssentials
 import LinearAlgebra
 import Safetensors
@@ -19,7 +20,7 @@ extension DecomposedPlan {
   ///   - output: a file, or for a PEFT adapter with a configuration a folder.
   ///   - overwriting: whether existing files may be replaced.
   ///   - threads: how many targets are worked on at once; the bytes do not depend on it.
-  /// - Throws: `SafetensorsError` when the output cannot be written, `MergingError` when it does not hold what it should.
+  /// - Throws: `FileError` when the output cannot be written, `MergingError` when it does not hold what it should.
   public func write(
     _ allocation: RankAllocation, to output: String, overwriting: Bool, threads: Int,
     progress: (@Sendable (Int) -> Void)? = nil

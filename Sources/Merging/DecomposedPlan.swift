@@ -1,6 +1,5 @@
 import Adapters
 import LinearAlgebra
-import Safetensors
 public import Spectra
 import Tensors
 
@@ -135,7 +134,7 @@ public struct DecomposedPlan: Sendable {
 
   /// Formats that number their targets cannot leave one out.
   private var keepsAll: Bool {
-    plan.recipe.keepsAllTargets || plan.format == .cloneofsimo || plan.targets.contains { $0.magnitude != nil }
+    plan.recipe.keepsAllTargets || plan.format.dialect.numbersTargets || plan.targets.contains { $0.magnitude != nil }
   }
 
   /// The rank to write down for the whole file: known beforehand only where every target gets the same.

@@ -1,5 +1,6 @@
 import Adapters
 import Checkpoints
+import Files
 import LinearAlgebra
 import Safetensors
 import Tensors
@@ -19,7 +20,7 @@ extension ExtractDecomposition {
   ///   - overwriting: whether existing files may be replaced.
   ///   - threads: how many targets are worked on at once; the bytes do not depend on it.
   /// - Precondition: the decomposition was made for an output.
-  /// - Throws: `SafetensorsError` when the output cannot be written, `MergingError` when it does not hold what it should.
+  /// - Throws: `FileError` when the output cannot be written, `MergingError` when it does not hold what it should.
   public func write(
     _ allocation: RankAllocation, to output: String, overwriting: Bool, threads: Int,
     progress: (@Sendable (Int) -> Void)? = nil
@@ -32,7 +33,7 @@ extension ExtractDecomposition {
     }
     let kept = places.filter { ranks[$0] > 0 }, keptRanks = places.map { ranks[$0] }
     let items = kept.flatMap { targets[$0].items(rank: ranks[$0], dtype: dtype) } + fullItems
-    guard !items.isEmpty, plan.format != .peft || !kept.isEmpty else {
+    guard !items.isEmpty, !plan.format.dialect.isFolder || !kept.isEmpty else {
       throw MergingError(.unchanged(reason: "only differences that look like rounding"), path: plan.recipe.tuned)
     }
     let metadata = metadata

@@ -24,7 +24,7 @@ public struct ExtractDecomposition: Sendable {
   ///   - threads: how many targets are worked on at once; the result does not depend on it.
   ///   - progress: called with the number of targets done.
   /// - Throws: `MergingError` for numbers that are not finite or when nothing has changed, `CheckpointError`,
-  ///   `LinearAlgebraError`, or `SafetensorsError` when there is no room for the factors.
+  ///   `LinearAlgebraError`, or `FileError` when there is no room for the factors.
   public init(
     _ plan: ExtractPlan, output: String?, threads: Int, progress: (@Sendable (Int) -> Void)? = nil
   ) throws {

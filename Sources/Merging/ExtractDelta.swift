@@ -1,6 +1,5 @@
 import Checkpoints
 import LinearAlgebra
-import Safetensors
 import Tensors
 
 #if canImport(Glibc)

@@ -1,5 +1,7 @@
 import Adapters
 import Checkpoints
+import JSON
+import Models
 import Tensors
 
 /// The metadata of an extracted adapter: what loaders look for, and the recipe.
@@ -21,7 +23,7 @@ struct ExtractMetadata {
     default: commonRank = ranks.count == 1 && ranks != [0] ? ranks.first : nil
     }
     patterns =
-      plan.format == .diffusers && commonRank == nil
+      plan.format.dialect.alphaRule == .metadata && commonRank == nil
       ? RankPatterns(targets.map { ($0.name, $0.dottedPath) }, largest: ranks.max() ?? 1) : nil
   }
 
@@ -38,19 +40,19 @@ struct ExtractMetadata {
     ranks: [Int], inputHashes: [[String]]? = nil, dataHash: String? = nil, legacyHash: String? = nil
   ) -> [(key: String, value: String)] {
     var entries: [(key: String, value: String)] = [("format", "pt")]
-    if plan.format == .kohya {
+    if plan.format.dialect.alphaRule == .tensor {
       entries += [
         ("ss_network_module", "networks.lora"), ("ss_network_dim", commonRank.map(String.init) ?? "Dynamic"),
         ("ss_network_alpha", alpha.alphaText),
       ]
       if let version = plan.family.kohyaVersion { entries.append(("ss_base_model_version", version)) }
-      if plan.family == .sd2 { entries.append(("ss_v2", "True")) }
+      entries += plan.family.kohyaMetadata
       entries += [
         ("sshs_model_hash", dataHash ?? OutputMetadata.unknownHash),
         ("sshs_legacy_hash", legacyHash ?? String(OutputMetadata.unknownHash.prefix(8))),
       ]
     }
-    if let architecture = plan.family.modelspecArchitecture, plan.format != .peft {
+    if let architecture = plan.family.architecture, !plan.format.dialect.isFolder {
       entries += [
         ("modelspec.sai_model_spec", "1.0.1"), ("modelspec.architecture", architecture + "/lora"),
         ("modelspec.title", fileName(plan.recipe.tuned)),
@@ -77,31 +79,5 @@ struct ExtractMetadata {
     ]
     if let dtype = plan.recipe.dtype { fields["dtype"] = .string(dtype.rawValue) }
     return JSONValue.object(fields).compactText
-  }
-}
-
-extension Family {
-  /// As kohya's trainers write it.
-  fileprivate var kohyaVersion: String? {
-    switch self {
-    case .sd1: "sd_v1"
-    case .sd2: "sd_v2"
-    case .sdxl: "sdxl_base_v1-0"
-    case .sd3: "sd3m"
-    case .flux1: "flux1"
-    default: nil
-    }
-  }
-
-  /// As the model metadata specification 1.0.1 names it.
-  fileprivate var modelspecArchitecture: String? {
-    switch self {
-    case .sd1: "stable-diffusion-v1"
-    case .sd2: "stable-diffusion-v2-768-v"
-    case .sdxl: "stable-diffusion-xl-v1-base"
-    case .sd3: "stable-diffusion-3"
-    case .flux1: "flux-1-dev"
-    default: nil
-    }
   }
 }

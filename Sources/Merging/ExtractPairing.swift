@@ -1,4 +1,5 @@
 import Checkpoints
+import Models
 import Tensors
 
 /// The weights of two checkpoints that belong together, whatever the layout and the dialect of each.
@@ -59,7 +60,7 @@ struct ExtractPairing {
       guard let weight = one.weight(named: WeightName(component, path)) else { continue }
       covered.formUnion(weight.pieces.map(\.stored))
       if isAside(path, weight, in: one) || self.weight(path, component, in: other) != nil { continue }
-      if one.family == .sd2, isUnusedBySD2(path) { continue }
+      if one.family.leavesUnused(path) { continue }
       result.append((component, path))
     }
     // What no rule could translate must not get lost.
@@ -68,11 +69,6 @@ struct ExtractPairing {
       result.append((component, weight.name))
     }
     return result
-  }
-
-  /// SD2 takes the output of the last layer but one: folders leave out what stands behind it.
-  private static func isUnusedBySD2(_ path: String) -> Bool {
-    path.includes("encoder.layers.23.") || path.hasPrefix("text_projection")
   }
 
   private static func isAside(_ path: String, _ weight: NamedWeight, in checkpoint: Checkpoint) -> Bool {

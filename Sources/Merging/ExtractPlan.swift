@@ -1,5 +1,6 @@
 public import Adapters
 public import Checkpoints
+public import Models
 import Tensors
 
 /// A recipe resolved against the two checkpoints: which weights belong together, and how the adapter will spell them.
@@ -19,11 +20,11 @@ public struct ExtractPlan: Sendable {
   public let unmatched: [String]
 
   /// Whether the output is a folder with a configuration rather than one file.
-  public var writesFolder: Bool { format == .peft }
+  public var writesFolder: Bool { format.dialect.isFolder }
 
   /// Opens both checkpoints and matches their weights.
   ///
-  /// - Throws: `SafetensorsError`, `CheckpointError`, or `MergingError` for checkpoints that do not fit each other.
+  /// - Throws: `FileError`, `SafetensorsError`, `CheckpointError`, or `MergingError` for checkpoints that do not fit each other.
   public init(_ recipe: ExtractRecipe) throws {
     let base = try Checkpoint(path: recipe.base), tuned = try Checkpoint(path: recipe.tuned)
     if base.family != .unknown, tuned.family != .unknown, base.family != tuned.family {
@@ -35,8 +36,7 @@ public struct ExtractPlan: Sendable {
     family = base.family == .unknown ? tuned.family : base.family
     let format = recipe.format ?? (family == .languageModel ? .peft : .kohya)
     self.format = format
-    let isUNet = [.sd1, .sd2, .sdxl, .sdxlRefiner].contains(family)
-    let usesOriginalNames = format == .native || (format == .kohya && !isUNet)
+    let usesOriginalNames = format.dialect.layout(in: family) == .original
     let pairing = ExtractPairing(base, tuned, usesOriginalNames: usesOriginalNames)
     let isModel = family == .languageModel || family == .unknown
     func title(_ component: Component, _ path: String) -> String { Self.title(component, path, isSoleNetwork: isModel) }
@@ -62,15 +62,16 @@ public struct ExtractPlan: Sendable {
     }
     self.unmatched = unmatched
     targets = try Self.targets(pairs, recipe, base, format, family)
-    if recipe.dtype?.bits == 8, format != .kohya {
+    if recipe.dtype?.bits == 8, format.dialect.alphaRule != .tensor {
       throw MergingError(.noAlpha(dtype: recipe.dtype!, format: format, option: "--format"), path: recipe.base)
     }
     var warnings = base.warnings + tuned.warnings
-    if format == .kohya, family == .flux1, ExtractPairing.originalNames(base) == nil,
+    let expectsOriginalNames = usesOriginalNames && family.hasTransformer && family.kohyaVersion != nil
+    if format.dialect.alphaRule == .tensor, expectsOriginalNames, ExtractPairing.originalNames(base) == nil,
       ExtractPairing.originalNames(tuned) == nil
     {
       warnings.append(
-        "\(recipe.base): neither checkpoint has the original names of a \(family.rawValue), so the adapter has "
+        "\(recipe.base): neither checkpoint has the original names of \(family.withArticle), so the adapter has "
           + "diffusers' names; hint: --format diffusers")
     }
     self.warnings = warnings
@@ -93,7 +94,7 @@ public struct ExtractPlan: Sendable {
       },
       numbersTextEncoders: family != .unknown || encoders.count > 1)
     let networks = Set(pairs.map(\.component)).subtracting([.vae])
-    if format == .peft, networks.count > 1 {
+    if format.dialect.isFolder, networks.count > 1 {
       throw MergingError(.severalNetworks(format: format), path: recipe.base)
     }
     var seen: Set<String> = []
@@ -125,13 +126,14 @@ public struct ExtractPlan: Sendable {
     func none(_ reason: String) -> ExtractTarget { make(.nothing(reason), weightName, .init(up: "", down: "")) }
     if pair.component == .vae { return none("an adapter cannot change a VAE") }
     let isFactored = suffix == ".weight" && shape.rank >= 2 && !isEmbedding(path, pair.component)
-    guard isFactored || naming.format == .kohya || naming.format == .native else {
+    let dialect = naming.format.dialect
+    guard isFactored || dialect.holdsVectors else {
       return none("the \(naming.format.rawValue) format holds only matrices and convolutions")
     }
-    guard !suffix.isEmpty || naming.format == .native else {
+    guard !suffix.isEmpty || dialect.holdsParameters else {
       return none("the \(naming.format.rawValue) format has no name for it")
     }
-    guard shape.rank <= 5, naming.format != .peft || shape.rank == 2 else {
+    guard shape.rank <= 5, !dialect.isFolder || shape.rank == 2 else {
       return none("the \(naming.format.rawValue) format does not hold weights of \(shape.rank) dimensions")
     }
     guard let (name, names) = naming.names(for: key, dottedPath: path) else {

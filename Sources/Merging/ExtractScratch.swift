@@ -1,4 +1,4 @@
-import Safetensors
+import Files
 import Synchronization
 
 /// Factors between finding and writing them: a file without a lasting name, so that memory does not grow with the
@@ -8,7 +8,7 @@ final class ExtractScratch: Sendable {
   private let end = Mutex(0)
 
   /// - Parameter output: the file lies beside it.
-  init(beside output: String) throws(SafetensorsError) {
+  init(beside output: String) throws(FileError) {
     let path = output.hasSuffix("/") ? String(output.dropLast()) : output
     file = try TemporaryFile(for: path + ".factors", overwriting: true)
   }
@@ -16,7 +16,7 @@ final class ExtractScratch: Sendable {
   /// Keeps numbers, from any thread.
   ///
   /// - Returns: where they lie.
-  func append(_ values: [Float]) throws(SafetensorsError) -> Int {
+  func append(_ values: [Float]) throws(FileError) -> Int {
     let size = 4 * values.count
     let place = end.withLock { end in
       defer { end += size }
@@ -24,12 +24,12 @@ final class ExtractScratch: Sendable {
     }
     // `withUnsafeBytes` rethrows untyped, so the typed error travels as a value.
     let outcome = values.withUnsafeBytes { bytes in
-      Result { () throws(SafetensorsError) in try file.write(bytes, at: place) }
+      Result { () throws(FileError) in try file.write(bytes, at: place) }
     }
     try outcome.get()
     return place
   }
 
   /// Everything that was kept.
-  func contents() throws(SafetensorsError) -> MappedFile { try MappedFile(path: file.path) }
+  func contents() throws(FileError) -> MappedFile { try MappedFile(path: file.path) }
 }

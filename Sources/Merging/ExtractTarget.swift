@@ -1,5 +1,6 @@
 public import Adapters
 import Checkpoints
+public import Models
 import Safetensors
 public import Tensors
 

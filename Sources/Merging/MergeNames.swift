@@ -1,5 +1,6 @@
 import Adapters
 import Checkpoints
+import Models
 import Spectra
 
 /// How the targets of a merge come together and what they are called, whatever dialects the adapters speak.
@@ -15,21 +16,21 @@ struct MergeNames {
   /// Whose module names the output has.
   private let layout: ModuleNames.Dialect
   /// Whether the output's dialect has only the names that its adapters had.
-  private var keepsNames: Bool { format == .xlabs || format == .cloneofsimo }
+  private var keepsNames: Bool { format.dialect.keepsNames }
 
   init(_ recipe: RefactorRecipe, _ adapters: [Adapter], format: AdapterFormat, family: Family) {
     (self.format, self.family, self.adapters) = (format, family, adapters)
     let components = Set(adapters.flatMap { $0.targets.map(\.key.component) })
     places = ModulePlaces(family: family, components: components)
     let first = recipe.format == nil ? adapters.first { $0.format == format } : nil
-    layout = Self.layout(of: first, places) ?? (format == .kohya || format == .native ? .original : .diffusers)
+    layout = Self.layout(of: first, places) ?? format.dialect.layout(in: family)
     var naming = OutputNaming(format: format, family: family, adapters: adapters)
     // Trainers that have diffusers' names with underscores have beginnings of their own before them.
-    if layout == .diffusers, family.hasNamesOfTransformers {
+    if layout == .diffusers, family.hasTransformer {
       let beginnings = ["lora_transformer_", "lycoris_"]
-      naming.flatPrefix =
+      naming.setting.flatPrefix =
         beginnings.first { beginning in first?.targets.contains { $0.name.hasPrefix(beginning) } == true }
-        ?? naming.flatPrefix
+        ?? naming.setting.flatPrefix
     }
     self.naming = naming
   }
@@ -102,11 +103,11 @@ struct MergeNames {
   ) throws(MergingError) -> (TargetKey, module: String) {
     if let module = group.module { return (group.key, module) }
     // Stable Diffusion's UNets and text encoders, whose keys are of one spelling.
-    let pieces = places.pieces(of: target, in: format == .native ? .original : .diffusers)
+    let pieces = places.pieces(of: target, in: format.dialect.layout(in: family))
     guard let module = pieces?.first?.module else {
       throw MergingError(
         .noNameInFamily(
-          target: target.name, format: format, reason: "no module of this name is known in \(family.rawValue)"),
+          target: target.name, format: format, reason: "no module of this name is known in \(family.name)"),
         path: adapters[group.members[0].adapter].path)
     }
     let key = group.key
@@ -119,19 +120,7 @@ extension OutputNaming {
   /// other dialects by what they are.
   fileprivate func component(of key: TargetKey) -> Component {
     guard key.component.isTextEncoder, key.path.hasPrefix("encoder_block_") else { return key.component }
-    guard format == .diffusers || format == .peft else { return .textEncoder3 }
-    switch family {
-    case .sd3: return .textEncoder3
-    case .flux1: return .textEncoder2
-    default: return .textEncoder1
-    }
+    guard format.dialect.countsLikePipelines else { return .textEncoder3 }
+    return family.t5InDiffusers
   }
-}
-
-extension Family {
-  /// Whether maps know the names of its modules.
-  fileprivate var hasNames: Bool { self != .unknown && self != .languageModel }
-
-  /// Whether its denoiser is a transformer with two layouts of names.
-  fileprivate var hasNamesOfTransformers: Bool { hasNames && ![.sd1, .sd2, .sdxl, .sdxlRefiner].contains(self) }
 }

@@ -36,7 +36,7 @@ public struct MergeRecipeFile: Sendable {
     "keep_all_targets",
   ]
 
-  /// - Throws: `SafetensorsError.missing`, or `MergingError.recipe` for anything that is not understood: an unknown field
+  /// - Throws: `FileError.missing`, or `MergingError.recipe` for anything that is not understood: an unknown field
   ///   is an error, because a misspelled one would otherwise be left out in silence.
   public init(path: String) throws {
     let source = try RecipeSource<Document>(path: path, fields: Self.fields)

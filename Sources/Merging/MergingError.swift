@@ -1,5 +1,6 @@
 public import Adapters
 public import Checkpoints
+public import Models
 public import Tensors
 
 /// Why adapters could not be resized, merged or extracted as asked.
@@ -48,7 +49,7 @@ public struct MergingError: Error, CustomStringConvertible {
       + {
         switch kind {
         case .differentFamilies(let first, let file, let other):
-          "family: expected \(first.rawValue) as in \(file), found \(other.rawValue)"
+          "family: expected \(first.name) as in \(file), found \(other.name)"
         case .noName(let target, let format):
           "\(target): name: has no spelling in the \(format.rawValue) format"
             + (format == .kohya ? "; hint: merge only adapters of one format" : "; hint: --format kohya")
@@ -97,7 +98,7 @@ public struct MergingError: Error, CustomStringConvertible {
         case .noDialectTargets(let format):
           "expected at least one target that the \(format.rawValue) dialect has a name for, found none"
         case .noFamily(let found):
-          "family: expected one whose names are known in both dialects, found \(found.rawValue); hint: --family"
+          "family: expected one whose names are known in both dialects, found \(found.name); hint: --family"
         case .noMetadata(let key): "\(key): expected an entry of this name in the metadata, found none"
         case .embeddingNames(let first, let second):
           "\(second): expected tokens whose files can have different names, found \(first) beside it"

@@ -1,4 +1,4 @@
-import Safetensors
+import Files
 import Tensors
 
 /// The files of an adapter that is being written: one, or a folder that appears as a whole.
@@ -11,7 +11,7 @@ struct OutputFiles {
   private let part: String
 
   /// - Parameter own: inputs that may be replaced, because the command works in place.
-  /// - Throws: `SafetensorsError`.
+  /// - Throws: `FileError`.
   init(_ place: OutputPlace, overwriting: Bool, inPlaceOf own: Set<String> = []) throws {
     (self.place, part) = (place, "")
     folder = try place.folder.map { try StagedFolder(for: $0, replacing: OutputPlace.fileNames, inPlaceOf: own) }

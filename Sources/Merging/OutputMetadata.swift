@@ -1,6 +1,6 @@
 import Adapters
 import Checkpoints
-import Safetensors
+import JSON
 import Tensors
 
 /// The metadata of the adapter to be written: the training's own, brought up to date, and the recipe.
@@ -19,13 +19,13 @@ struct OutputMetadata {
 
   init(plan: RefactorPlan, rule: RankRule, commonRank: Int?, alpha: Double?) {
     (self.plan, self.rule, self.commonRank, self.alpha) = (plan, rule, commonRank, alpha)
-    patterns = plan.format == .diffusers && commonRank == nil ? RankPatterns(plan.targets) : nil
+    patterns = plan.format.dialect.alphaRule == .metadata && commonRank == nil ? RankPatterns(plan.targets) : nil
   }
 
   /// How the text grows with the ranks; `nil` where it does not.
   var growth: FileSizeModel.MetadataGrowth? {
     if let patterns { return patterns.growth }
-    guard format == .cloneofsimo else { return nil }
+    guard dialect.numbersTargets else { return nil }
     // `"NAME:rank":"8",` for each target; the entries of the tool stand behind, so every one has its comma.
     let characters = plan.targets.map { $0.name.utf8.count + "\":rank\":\"\",".utf8.count }
     return .init(characters: characters, rankCount: 1, groups: plan.targets.map { _ in 0 }, listCount: 0)
@@ -33,7 +33,7 @@ struct OutputMetadata {
 
   private var adapters: [Adapter] { plan.adapters }
   private var recipe: RefactorRecipe { plan.recipe }
-  private var format: AdapterFormat { plan.format }
+  private var dialect: any Dialect { plan.format.dialect }
 
   /// Everything but hashes, which stand as zeros of their final length.
   ///
@@ -50,12 +50,14 @@ struct OutputMetadata {
     func set(_ key: String, _ value: String) { list.set(key, value) }
     func has(_ key: String) -> Bool { adapters.contains { $0[metadata: key] != nil } }
 
-    if has("ss_network_dim") || format == .kohya {
+    if has("ss_network_dim") || dialect.alphaRule == .tensor {
       set("ss_network_dim", commonRank.map(String.init) ?? "Dynamic")
       if let alpha { set("ss_network_alpha", alpha.alphaText) }
     }
-    if format == .kohya, !has("ss_network_module") || plan.leavesFamily { set("ss_network_module", "networks.lora") }
-    if format == .kohya || has("sshs_model_hash") {
+    if dialect.alphaRule == .tensor, !has("ss_network_module") || plan.leavesFamily {
+      set("ss_network_module", "networks.lora")
+    }
+    if dialect.alphaRule == .tensor || has("sshs_model_hash") {
       set("sshs_model_hash", dataHash ?? Self.unknownHash)
       set("sshs_legacy_hash", legacyHash ?? String(Self.unknownHash.prefix(8)))
     }
@@ -63,7 +65,7 @@ struct OutputMetadata {
     if recipe.operation == .merge, has("modelspec.sai_model_spec") {
       set("modelspec.merged_from", adapters.map { fileName($0.path) }.joined(separator: ", "))
     }
-    if format == .cloneofsimo {
+    if dialect.numbersTargets {
       for (target, rank) in zip(plan.targets, ranks) where rank > 0 { set("\(target.name):rank", String(rank)) }
     }
     if let patterns { set("lora_adapter_metadata", patterns.text(ranks: ranks)) }
@@ -79,7 +81,7 @@ struct OutputMetadata {
       "lora_adapter_metadata",
     ]
     .contains(key) || (plan.leavesFamily && ["ss_network_module", "ss_network_args"].contains(key))
-      || key.hasPrefix("lathe.") || (format == .cloneofsimo && key.hasSuffix(":rank"))
+      || key.hasPrefix("lathe.") || (dialect.numbersTargets && key.hasSuffix(":rank"))
       || (recipe.operation == .merge && ["modelspec.title", "ss_output_name", "name"].contains(key))
   }
 

@@ -1,7 +1,8 @@
 import Adapters
 import Checkpoints
+import Files
 import FoundationEssentials
-import Safetensors
+import JSON
 
 /// Where an output's files go: one file, or for a PEFT adapter a folder with its configuration.
 struct OutputPlace {
@@ -112,7 +113,7 @@ struct OutputPlace {
   static func modules(_ names: [String]) -> [String] {
     let modules = names.map { name in
       var module = name
-      while module.hasPrefix("base_model.model.") { module.removeFirst("base_model.model.".count) }
+      module = PEFTDialect.unwrapped(module)
       return module
     }
     // As in `RankPatterns`: CLIP's text encoder with this level and without it. Beside a vision encoder it must stay.
@@ -128,11 +129,11 @@ struct OutputPlace {
       return try TemporaryFile.checkDestination(tensorFile, overwriting: overwriting, inPlaceOf: own)
     }
     guard !Self.isFile(folder) else {
-      throw SafetensorsError(.notWritable(reason: "expected a folder for a PEFT adapter, found a file"), path: folder)
+      throw FileError(.notWritable(reason: "expected a folder for a PEFT adapter, found a file"), path: folder)
     }
     for name in Self.fileNames.sorted().reversed() where !overwriting {
       let file = "\(folder)/\(name)"
-      if FileManager.default.fileExists(atPath: file) { throw SafetensorsError(.exists, path: file) }
+      if FileManager.default.fileExists(atPath: file) { throw FileError(.exists, path: file) }
     }
     try StagedFolder.checkDestination(folder, replacing: Self.fileNames, inPlaceOf: own)
   }

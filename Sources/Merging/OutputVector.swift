@@ -1,4 +1,5 @@
 import Adapters
+import Models
 import Spectra
 import Tensors
 
@@ -44,29 +45,6 @@ extension RefactorPlan {
       let dtypes = Set(group.members.map(\.target.dtype))
       let isPlain = dtypes.count == 1 && dtypes.first!.unitRoundoff != nil && dtypes.first!.bits > 8
       return OutputVector(name: name, terms: terms, dtype: isPlain && first.whole == nil ? dtypes.first! : .f32)
-    }
-  }
-}
-
-extension OutputNaming {
-  /// A vector's tensor name.
-  ///
-  /// - Returns: `nil` where the format has no such tensors.
-  ///
-  /// - Parameters:
-  ///   - dottedPath: the module's name in the base, where it is known with dots.
-  ///   - isOwn: whether the format is that of the target's own file, whose name will do.
-  func vectorName(for key: TargetKey, like target: Target, dottedPath: String?, isOwn: Bool) -> String? {
-    let label = target.stored.first?.label ?? ""
-    switch format {
-    case .peft, .diffusers:
-      // Outputs carry no alpha there, so that the scale of such a bias is 1.
-      return label == "lora_B.bias" && isOwn ? target.name : nil
-    case .kohya, .native:
-      let isKept = ["diff", "diff_b", "w_norm", "b_norm"].contains(label)
-      let module = names(for: TargetKey(key.component, key.path), dottedPath: dottedPath)?.module
-      return module.map { $0 + "." + (isKept ? label : key.parameter == .bias ? "diff_b" : "diff") }
-    case .xlabs, .cloneofsimo: return nil
     }
   }
 }

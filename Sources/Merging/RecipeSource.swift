@@ -1,5 +1,5 @@
 import Adapters
-import Safetensors
+import Files
 package import Tensors
 import Yams
 
@@ -12,7 +12,7 @@ package struct RecipeSource<Document: Decodable> {
   ///   - fields: all that the document may have; an unknown one is an error, because a misspelled field would otherwise
   ///     have no effect.
   ///   - entryFields: all that the entries of a list may have, by the list's name.
-  /// - Throws: `SafetensorsError.missing`, or `MergingError.recipe` for anything that is not understood.
+  /// - Throws: `FileError.missing`, or `MergingError.recipe` for anything that is not understood.
   package init(
     path: String, fields: Set<String>, entryFields: [String: Set<String>] = ["adapters": RecipeEntry.fields]
   ) throws {

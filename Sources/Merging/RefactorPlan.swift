@@ -1,6 +1,7 @@
 public import Adapters
 public import Checkpoints
-import Safetensors
+import Files
+public import Models
 import Spectra
 import Tensors
 
@@ -24,7 +25,7 @@ public struct RefactorPlan: Sendable {
 
   /// Whether the output is a folder with a configuration rather than one file.
   public var writesFolder: Bool {
-    format == .peft && (recipe.operation == .merge || adapters.contains { $0.configuration != nil })
+    format.dialect.isFolder && (recipe.operation == .merge || adapters.contains { $0.configuration != nil })
   }
 
   let passedThrough: [(name: String, tensor: Tensor)]
@@ -66,7 +67,7 @@ public struct RefactorPlan: Sendable {
     self.format = format
     let names = MergeNames(recipe, adapters, format: format, family: family)
     var groups = recipe.operation == .resize ? TargetPairing(adapters).groups : try names.groups()
-    if recipe.operation == .merge, format == .peft { try whole.merge(sources, groups: &groups) }
+    if recipe.operation == .merge, format.dialect.isFolder { try whole.merge(sources, groups: &groups) }
     targets = try Self.targets(groups.filter { $0.members[0].target.kind != .vector }, adapters, recipe, names).map {
       var target = $0
       target.magnitude = magnitudes[$0.key]
@@ -86,7 +87,7 @@ public struct RefactorPlan: Sendable {
     warnings =
       adapters.flatMap { adapter in
         AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
-          + (recipe.operation == .resize && Self.usesOldestNames(adapter)
+          + (recipe.operation == .resize && Self.isOutdated(adapter)
             ? [
               "\(adapter.path): its names are of the oldest diffusers style, which current diffusers skips; the output has today's names"
             ] : [])
@@ -124,7 +125,7 @@ public struct RefactorPlan: Sendable {
     _ groups: [TargetPairing.Group], _ adapters: [Adapter], _ recipe: RefactorRecipe, _ naming: MergeNames
   ) throws -> [OutputTarget] {
     try checkProjections(groups.filter { $0.module == nil }, adapters)
-    let modernises = adapters.contains(where: usesOldestNames)
+    let modernises = adapters.contains(where: isOutdated)
     return try groups.map { group in
       let delta = try DeltaSum(
         group.members.map { index, target in
@@ -141,7 +142,7 @@ public struct RefactorPlan: Sendable {
           kernel: first.kernel, inputs: first.inputs, scaling: scaling)
       }
       // Where names have dots, other algorithms' own are not those of a LoRA.
-      let isRespelled = modernises || (first.becomesLoRA && naming.format != .kohya)
+      let isRespelled = modernises || (first.becomesLoRA && naming.format.dialect.alphaRule != .tensor)
       if recipe.operation == .resize, !isRespelled {
         var names = first.names
         names.mid = nil
@@ -157,12 +158,8 @@ public struct RefactorPlan: Sendable {
     }
   }
 
-  /// Whether the names have no `unet.` before them, as diffusers wrote them until 0.14: its loader finds nothing there.
-  private static func usesOldestNames(_ adapter: Adapter) -> Bool {
-    adapter.format == .diffusers
-      && adapter.targets.contains {
-        $0.name.contains(".processor.") && !$0.name.hasPrefix("unet.") && !$0.name.hasPrefix("text_encoder")
-      }
+  private static func isOutdated(_ adapter: Adapter) -> Bool {
+    adapter.format.dialect.isOutdated(adapter.targets.map(\.name))
   }
 
   /// Refuses a format that spells two targets alike: the two denoisers of two-stage models in the checkpoint's own names.

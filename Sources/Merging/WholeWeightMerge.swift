@@ -1,5 +1,6 @@
 import Adapters
 import Checkpoints
+import Models
 import Spectra
 import Tensors
 
@@ -24,13 +25,13 @@ struct WholeWeightMerge {
     adapters.map { adapter in
       var adapter = adapter
       let homeless = adapter.replacements.filter { base?.weight(for: $0.key) == nil }.map(\.name)
-      if format == .peft {
+      if format.dialect.isFolder {
         adapter = adapter.removingReplacements(homeless)
       } else if recipe.allowsUnmatched, !homeless.isEmpty {
         adapter = adapter.removingReplacements(homeless)
         skipped += homeless.map { "\(adapter.path): \($0): a whole weight that cannot be merged" }
       }
-      guard format != .peft, !adapter.frozen.isEmpty else { return adapter }
+      guard !format.dialect.isFolder, !adapter.frozen.isEmpty else { return adapter }
       if base == nil {
         warnings.append(
           "\(adapter.path): \(adapter.frozen.map(\.name).joined(separator: ", ")): left out: a copy of the base's weight, which "
@@ -98,7 +99,7 @@ struct WholeWeightMerge {
     guard let first = holders.first?.weight else { return }
     let isBias = key.parameter == .bias
     let name =
-      "base_model.model.\(first.module)\(isBias && modules.contains(first.module) ? ".base_layer" : "")"
+      "\(PEFTDialect.prefix)\(first.module)\(isBias && modules.contains(first.module) ? ".base_layer" : "")"
       + (isBias ? ".bias" : ".weight")
     func fail(_ kind: MergingError.Kind) throws {
       guard recipe.allowsUnmatched else { throw MergingError(kind, path: adapters[holders[0].adapter].path) }

@@ -1,4 +1,4 @@
-import Checkpoints
+import JSON
 
 /// The tokenizer of CLIP's text encoders: text to the numbers of its byte pairs.
 ///

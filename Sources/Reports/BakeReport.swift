@@ -1,4 +1,5 @@
 public import Baking
+import Models
 import Tensors
 
 /// What a bake wrote, or would write, and what became of the delta.
@@ -62,7 +63,7 @@ public struct BakeReport: JSONReport {
     bytes = result.bytes
     dryRun = isDryRun
     rounding = plan.recipe.rounding.rawValue
-    family = plan.base.family.rawValue
+    family = plan.base.family.name
     targetsBaked = plan.targetCount
     weightsChanged = plan.changedCount
     skipped = plan.skipped

@@ -1,5 +1,6 @@
 import Adapters
 public import Baking
+import Models
 
 /// Whether an adapter fits a base checkpoint.
 public struct CheckReport: JSONReport {
@@ -33,8 +34,8 @@ public struct CheckReport: JSONReport {
     let adapter = fit.adapter
     self.adapter = adapter.path
     base = fit.base.path
-    family = adapter.family.rawValue
-    baseFamily = fit.base.family.rawValue
+    family = adapter.family.name
+    baseFamily = fit.base.family.name
     problems = AdapterProblem.grouped(adapter.problems.filter { $0.isFatal && !Self.isShownElsewhere($0) })
     fits = fit.isComplete && adapter.unknown.isEmpty && problems.isEmpty
     resolved = fit.fittingCount

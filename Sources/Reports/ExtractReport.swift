@@ -1,4 +1,5 @@
 public import Merging
+import Models
 import Tensors
 
 /// What an extraction wrote, or would write.
@@ -50,7 +51,7 @@ public struct ExtractReport: JSONReport {
     bytes = result.bytes
     relativeError = result.relativeError
     energy = result.energy
-    family = plan.family.rawValue
+    family = plan.family.name
     format = plan.format.rawValue
     dtype = result.dtype.rawValue
     dryRun = isDryRun

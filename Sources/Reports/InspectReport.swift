@@ -1,4 +1,5 @@
 public import Adapters
+import Models
 public import Spectra
 import Tensors
 
@@ -61,7 +62,7 @@ public struct InspectReport: JSONReport {
   public init(_ adapter: Adapter, hashes: AdapterHashes?, survey: WeightSurvey?, loaders: LoaderScales? = nil) {
     file = adapter.path
     format = adapter.format.rawValue
-    family = adapter.family.rawValue
+    family = adapter.family.name
     parameters = adapter.parameterCount
     bytes = adapter.byteCount
     self.hashes = Hashes(sha256: hashes?.sha256, autov2: hashes?.autoV2, autov3: hashes?.autoV3)

@@ -1,5 +1,6 @@
 import Checkpoints
 public import FoundationEssentials
+import JSON
 
 /// A report as one JSON object.
 public protocol JSONReport: Encodable, Sendable {

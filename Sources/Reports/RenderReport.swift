@@ -1,3 +1,4 @@
+import Models
 import Tensors
 
 /// Pictures that were rendered, or would be.

@@ -1,3 +1,4 @@
+import JSON
 import Tensors
 
 /// What the header says of one tensor, before its place in the file is checked.

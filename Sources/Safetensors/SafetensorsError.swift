@@ -1,13 +1,6 @@
-import Tensors
-
-/// What is wrong with a safetensors file, or why it could not be read or written.
+/// What is wrong with a safetensors file.
 public struct SafetensorsError: Error, CustomStringConvertible {
   public enum Kind: Equatable, Sendable {
-    case missing
-    case notAFile
-    case system(operation: String, reason: String)
-    /// While it was read.
-    case changed
     case tooShort(bytes: Int)
     case html
     case pointer
@@ -21,13 +14,6 @@ public struct SafetensorsError: Error, CustomStringConvertible {
     case overlap(tensor: String, other: String)
     case dataLength(expected: Int, found: Int)
     case metadata(reason: String)
-    case exists
-    case folderExists
-    /// The output is one of the command's own inputs.
-    case isInput
-    case noSpace(needed: Int, available: Int)
-    case notWritable(reason: String)
-    case verification(tensor: String)
   }
 
   public let kind: Kind
@@ -43,11 +29,6 @@ public struct SafetensorsError: Error, CustomStringConvertible {
   /// The message without the file's name: what, expected, found, and a hint where one exists.
   public var message: String {
     switch kind {
-    case .missing: "no such file"
-    case .notAFile: "is not a regular file"
-    case .system(let operation, let reason): "cannot \(operation): \(reason)"
-    case .changed:
-      "expected it to stay the same, found that it changed while it was read; hint: wait until it is complete, and begin anew"
     case .tooShort(let bytes):
       "header: expected at least 8 bytes, found \(bytes); hint: the download stopped early, fetch it again"
     case .html:
@@ -72,13 +53,6 @@ public struct SafetensorsError: Error, CustomStringConvertible {
         ? "data: expected \(expected) bytes, found \(found); hint: the download stopped early, fetch it again"
         : "data: expected \(expected) bytes, found \(found); the file has bytes after its last tensor"
     case .metadata(let reason): "__metadata__: \(reason)"
-    case .exists: "exists already; hint: --force overwrites it"
-    case .folderExists: "exists already; hint: a folder is never replaced, give a new name"
-    case .isInput: "cannot create: it is read by the same command; hint: give the output another name"
-    case .noSpace(let needed, let available):
-      "disk: expected \(ByteCount(needed)) free, found \(ByteCount(available)); hint: free some or write elsewhere"
-    case .notWritable(let reason): "cannot create: \(reason)"
-    case .verification(let tensor): "\(tensor): the bytes on disk are not the bytes written; the output was removed"
     }
   }
 }

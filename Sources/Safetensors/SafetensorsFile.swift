@@ -1,3 +1,4 @@
+import Files
 public import Tensors
 
 /// A safetensors file, mapped and validated: a header that names tensors, and views of their bytes.
@@ -29,8 +30,8 @@ public struct SafetensorsFile: Sendable {
 
   /// Opens and validates the file at `path`.
   ///
-  /// - Throws: `SafetensorsError` naming the first fault.
-  public init(path: String) throws(SafetensorsError) {
+  /// - Throws: `FileError`, or `SafetensorsError` naming the first fault.
+  public init(path: String) throws {
     let file = try MappedFile(path: path)
     let bytes = file.bytes
     let headerCount = try Self.headerLength(of: bytes, path: path)
@@ -64,7 +65,7 @@ public struct SafetensorsFile: Sendable {
 
   /// The bytes of the file before its data section: the length field and the header.
   public var head: Bytes {
-    get throws(SafetensorsError) { try MappedFile(path: path).bytes[0..<byteCount - data.count] }
+    get throws(FileError) { try MappedFile(path: path).bytes[0..<byteCount - data.count] }
   }
 
   /// The entries of a file that begins with `head` and is otherwise not at hand.
@@ -85,7 +86,7 @@ public struct SafetensorsFile: Sendable {
     if words.hasPrefix("<!doctype html") || words.hasPrefix("<html") || words.hasPrefix("<?xml") {
       throw SafetensorsError(.html, path: path)
     }
-    if isPointer(bytes) { throw SafetensorsError(.pointer, path: path) }
+    if bytes.isPointer { throw SafetensorsError(.pointer, path: path) }
     guard bytes.count >= 8 else { throw SafetensorsError(.tooShort(bytes: bytes.count), path: path) }
     let declared = bytes.withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) }
     guard declared <= 100_000_000 else { throw SafetensorsError(.headerTooLong(declared: declared), path: path) }
@@ -93,11 +94,6 @@ public struct SafetensorsFile: Sendable {
       throw SafetensorsError(.headerLength(declared: declared, available: bytes.count - 8), path: path)
     }
     return Int(declared)
-  }
-
-  /// Whether a file holds the few lines that Git LFS leaves in place of one that it has not fetched.
-  package static func isPointer(_ bytes: Bytes) -> Bool {
-    bytes.withUnsafeBytes { $0.starts(with: "version https://git-lfs.github.com/spec/".utf8) }
   }
 
   /// Checks that entries have the right sizes and cover the data section exactly, once.

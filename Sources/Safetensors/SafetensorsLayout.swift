@@ -1,3 +1,4 @@
+import JSON
 public import Tensors
 
 /// Where every byte of a safetensors file to be written goes: the header's text and each tensor's place.

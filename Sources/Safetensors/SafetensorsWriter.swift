@@ -1,4 +1,5 @@
 import Dispatch
+public import Files
 import Synchronization
 public import Tensors
 
@@ -13,10 +14,10 @@ public final class SafetensorsWriter: Sendable {
   private let headCount: Int
   private let digests: Digests
 
-  /// - Throws: `SafetensorsError`: `exists`, `isInput` or `notWritable`.
+  /// - Throws: `FileError`: `exists`, `isInput` or `notWritable`.
   public convenience init(
     layout: SafetensorsLayout, destination: String, overwriting: Bool
-  ) throws(SafetensorsError) {
+  ) throws(FileError) {
     self.init(layout: layout, file: try TemporaryFile(for: destination, overwriting: overwriting))
   }
 
@@ -30,7 +31,7 @@ public final class SafetensorsWriter: Sendable {
   /// Writes one tensor's bytes.
   ///
   /// - Precondition: the layout has a tensor called `name` of this size, which was not written before.
-  public func write(_ bytes: UnsafeRawBufferPointer, of name: String) throws(SafetensorsError) {
+  public func write(_ bytes: UnsafeRawBufferPointer, of name: String) throws(FileError) {
     let range = layout.range(of: name)
     precondition(bytes.count == range.count, "\(name) has \(range.count) bytes, not \(bytes.count)")
     try write(bytes, of: name, at: 0)
@@ -39,7 +40,7 @@ public final class SafetensorsWriter: Sendable {
   /// Writes a part of one tensor's bytes, which begins at `offset` in it. Parts of some megabytes are verified fastest.
   ///
   /// - Precondition: the part lies in the tensor and was not written before.
-  public func write(_ bytes: UnsafeRawBufferPointer, of name: String, at offset: Int) throws(SafetensorsError) {
+  public func write(_ bytes: UnsafeRawBufferPointer, of name: String, at offset: Int) throws(FileError) {
     let range = layout.range(of: name), start = range.lowerBound + offset
     precondition(offset >= 0 && start + bytes.count <= range.upperBound, "a part outside \(name)")
     guard !bytes.isEmpty else { return }
@@ -54,7 +55,7 @@ public final class SafetensorsWriter: Sendable {
   ///
   /// - Parameter finalMetadata: makes the final metadata from the bytes of the data section; the header must keep its
   ///   length, so values may only be replaced by others of equal length. `nil` keeps the layout's.
-  /// - Throws: `SafetensorsError`: `verification` when the disk holds other bytes than were written, or when a part was
+  /// - Throws: `FileError`: `verification` when the disk holds other bytes than were written, or when a part was
   ///   not written exactly once; or a write error.
   public func seal(
     metadata finalMetadata: (@Sendable (_ data: Bytes) throws -> [(key: String, value: String)])? = nil
@@ -63,13 +64,13 @@ public final class SafetensorsWriter: Sendable {
     let data = try MappedFile(path: file.path).bytes[headCount..<headCount + layout.dataCount]
     // Reading back and hashing the whole take equally long, and the disk has work of its own: they run side by side.
     let metadata = Mutex<Result<[(key: String, value: String)], any Error>?>(nil)
-    let verdict = Mutex<Result<Void, SafetensorsError>?>(nil), synced = Mutex<Result<Void, SafetensorsError>?>(nil)
+    let verdict = Mutex<Result<Void, FileError>?>(nil), synced = Mutex<Result<Void, FileError>?>(nil)
     DispatchQueue.concurrentPerform(iterations: 3) { turn in
       if turn == 0 {
-        let outcome = Result { () throws(SafetensorsError) in try file.sync() }
+        let outcome = Result { () throws(FileError) in try file.sync() }
         synced.withLock { $0 = outcome }
       } else if turn == 1 {
-        let outcome = Result { () throws(SafetensorsError) in
+        let outcome = Result { () throws(FileError) in
           try digests.verify(count: layout.dataCount, in: data, path: file.path, name: layout.name(at:))
         }
         verdict.withLock { $0 = outcome }
@@ -87,7 +88,7 @@ public final class SafetensorsWriter: Sendable {
   }
 
   /// Syncs the sealed file and gives it its name.
-  public func commit() throws(SafetensorsError) { try file.commit() }
+  public func commit() throws(FileError) { try file.commit() }
 }
 
 extension SafetensorsLayout {
@@ -98,8 +99,8 @@ extension SafetensorsLayout {
 }
 
 extension [UInt8] {
-  fileprivate func write(to file: TemporaryFile) throws(SafetensorsError) {
-    let outcome = withUnsafeBytes { bytes in Result { () throws(SafetensorsError) in try file.write(bytes, at: 0) } }
+  fileprivate func write(to file: TemporaryFile) throws(FileError) {
+    let outcome = withUnsafeBytes { bytes in Result { () throws(FileError) in try file.write(bytes, at: 0) } }
     try outcome.get()
   }
 }

@@ -1,5 +1,5 @@
-import Checkpoints
 public import FoundationEssentials
+import JSON
 
 /// What a model's `scheduler_config.json` says about its noise, whichever sampler the file was written for.
 ///

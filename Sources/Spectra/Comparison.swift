@@ -1,5 +1,6 @@
 public import Adapters
 import LinearAlgebra
+public import Models
 
 /// How far adapter B is from adapter A, target by target and as a whole.
 ///

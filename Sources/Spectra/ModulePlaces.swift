@@ -1,5 +1,6 @@
 package import Adapters
 package import Checkpoints
+package import Models
 
 /// Finds which rows of which modules an adapter's target changes, in either layout of a family's names.
 ///
@@ -102,11 +103,7 @@ package struct ModulePlaces {
     // A dotted name is the module's own, unless the key says more: an old spelling, or one of another dialect.
     let own = key.component.isTextEncoder ? nil : target.dottedPath.flatMap { $0.underscored == path ? $0 : nil }
     guard let known = names.dotted(path), case var module = own ?? known else { return nil }
-    if key.component.isTextEncoder,
-      ["encoder.layers.", "embeddings.", "final_layer_norm"].contains(where: module.hasPrefix)
-    {
-      module = "text_model." + module
-    }
+    if key.component.isTextEncoder { module = TargetKey.belowTextModel(module, separator: ".") }
     let counterpart = names.counterpart(of: module, isLast: target.rows == 2 * (inputs ?? target.inputs))
     guard counterpart.isKnown, !counterpart.isParameter else { return nil }
     return (counterpart, module, isPart)
@@ -138,8 +135,7 @@ package struct ModulePlaces {
   package func sizes(_ share: Share, rows: [Int: Int], whole: Int?, inputs: Int) -> [Int]? {
     if let whole { return Self.sizes(share.shares, rows: whole, inputs: inputs) }
     let free = share.shares.indices.compactMap { share.shares[$0] == .rest ? rows[$0] : nil }.first
-    // The first layer of these models' perceptrons is four times as wide as their input.
-    let perceptron = [.flux1, .chroma, .hunyuanVideo].contains(family) ? 4 * inputs : nil
+    let perceptron = family.perceptronWidth.map { $0 * inputs }
     var sizes: [Int] = []
     for (part, kind) in share.shares.enumerated() {
       guard let size = rows[part] ?? (kind == .inputs ? inputs : free ?? perceptron) else { return nil }

@@ -1,5 +1,6 @@
 public import Adapters
 package import Checkpoints
+public import Models
 
 /// Targets of several adapters that change the same rows of the same base weight, matched under any dialect.
 ///
@@ -127,7 +128,7 @@ public struct TargetPairing: Sendable {
       let family = adapter.family == .unknown ? common : adapter.family
       let places = ModulePlaces(family: family, components: [.denoiser, .denoiser2])
       // Keys of Stable Diffusion's UNets and of text encoders are those of one spelling already.
-      let isMapped = layout != nil && ![.sd1, .sd2, .sdxl, .sdxlRefiner, .languageModel, .unknown].contains(family)
+      let isMapped = layout != nil && family.hasTransformer
       var widths: [String: Int] = [:]
       for target in adapter.targets where target.kind != .vector { widths[target.key.path] = target.inputs }
       return adapter.targets.map { target in

@@ -1,4 +1,4 @@
-import Safetensors
+import Files
 import Tensors
 
 /// A file as torch wrote it before 1.6: five pickles, one behind another, and then the storages.

@@ -1,4 +1,4 @@
-public import Safetensors
+public import Files
 import Tensors
 
 /// The tensors of a file written by `torch.save`, read without running anything: a zip archive, or the pickles of torch

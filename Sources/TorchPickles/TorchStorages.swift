@@ -1,4 +1,4 @@
-import Safetensors
+import Files
 import Tensors
 
 /// The memory of a storage that tensors are views of.

@@ -1,5 +1,5 @@
 import CZip
-import Safetensors
+import Files
 import Tensors
 
 /// The entries of a zip file, read through libzip.

@@ -1,5 +1,6 @@
 import Checkpoints
 import FoundationEssentials
+import Models
 import TestSupport
 import Testing
 
@@ -38,7 +39,7 @@ import Testing
         guard !part.isEmpty else { continue }
         let found = family(part)
         #expect(
-          found == .unknown || found.rawValue == golden.family || found.rawValue == kin[golden.name],
+          found == .unknown || found.name == golden.family || found.name == kin[golden.name],
           "\(name): \(found)")
       }
     }
@@ -48,7 +49,7 @@ import Testing
     Family.detect(
       modules.map {
         FamilyClue(
-          key: TargetSpelling.key(of: "transformer." + $0.name, format: .diffusers), inputs: $0.shape[1],
+          key: AdapterFormat.diffusers.dialect.key(of: "transformer." + $0.name), inputs: $0.shape[1],
           rows: $0.shape[0])
       }, isOfDenoiser: true)
   }

@@ -1,4 +1,5 @@
 import Adapters
+import Models
 import Safetensors
 import Tensors
 import TestSupport

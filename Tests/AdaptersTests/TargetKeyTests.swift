@@ -1,4 +1,5 @@
 import Checkpoints
+import Models
 import Testing
 
 @testable import Adapters
@@ -10,21 +11,21 @@ import Testing
     let key = TargetKey(.denoiser, "down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_out_0")
     let flat = "down_blocks_1_attentions_0_transformer_blocks_0_attn1_to_out_0"
     for prefix in ["lora_unet_", "lora_unet__", "lycoris_", "oft_unet_", "diffusion_model_"] {
-      #expect(TargetSpelling.key(of: prefix + flat, format: .kohya) == key)
+      #expect(AdapterFormat.kohya.dialect.key(of: prefix + flat) == key)
     }
     #expect(
-      TargetSpelling.key(of: "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_out_0", format: .kohya) == key)
+      AdapterFormat.kohya.dialect.key(of: "lora_unet_input_blocks_4_1_transformer_blocks_0_attn1_to_out_0") == key)
     let dotted = "down_blocks.1.attentions.0.transformer_blocks.0.attn1."
     for name in [
       "\(dotted)to_out.0", "unet.\(dotted)to_out.0", "\(dotted)processor.to_out", "unet.\(dotted)processor.to_out",
     ] {
-      #expect(TargetSpelling.key(of: name, format: .diffusers) == key)
+      #expect(AdapterFormat.diffusers.dialect.key(of: name) == key)
     }
     for name in ["base_model.model.\(dotted)to_out.0", "unet.base_model.model.\(dotted)to_out.0"] {
-      #expect(TargetSpelling.key(of: name, format: .peft) == key)
+      #expect(AdapterFormat.peft.dialect.key(of: name) == key)
     }
     #expect(
-      TargetSpelling.key(of: "diffusion_model.input_blocks.4.1.transformer_blocks.0.attn1.to_out.0", format: .native)
+      AdapterFormat.native.dialect.key(of: "diffusion_model.input_blocks.4.1.transformer_blocks.0.attn1.to_out.0")
         == key)
   }
 
@@ -35,8 +36,8 @@ import Testing
       ("lora_te_", Component.textEncoder1), ("lora_te1_", .textEncoder1), ("lora_te2_", .textEncoder2),
       ("lora_te3_", .textEncoder3),
     ] {
-      #expect(TargetSpelling.key(of: prefix + "text_model_" + path, format: .kohya) == TargetKey(component, path))
-      #expect(TargetSpelling.key(of: prefix + path, format: .kohya) == TargetKey(component, path))
+      #expect(AdapterFormat.kohya.dialect.key(of: prefix + "text_model_" + path) == TargetKey(component, path))
+      #expect(AdapterFormat.kohya.dialect.key(of: prefix + path) == TargetKey(component, path))
     }
     for (prefix, component) in [
       ("text_encoder.", Component.textEncoder1), ("text_encoder_2.", .textEncoder2),
@@ -46,7 +47,7 @@ import Testing
         "text_model.encoder.layers.3.self_attn.q_proj", "encoder.layers.3.self_attn.q_proj",
         "text_model.encoder.layers.3.self_attn.to_q",
       ] {
-        #expect(TargetSpelling.key(of: prefix + name, format: .diffusers) == TargetKey(component, path))
+        #expect(AdapterFormat.diffusers.dialect.key(of: prefix + name) == TargetKey(component, path))
       }
     }
   }
@@ -64,19 +65,19 @@ import Testing
     ])
   func transformers(name: String, path: String) {
     for spelled in ["transformer." + name, "diffusion_model." + name, name] {
-      #expect(TargetSpelling.key(of: spelled, format: .diffusers) == TargetKey(.denoiser, path))
+      #expect(AdapterFormat.diffusers.dialect.key(of: spelled) == TargetKey(.denoiser, path))
     }
-    #expect(TargetSpelling.key(of: "lora_transformer_" + path, format: .kohya) == TargetKey(.denoiser, path))
-    #expect(TargetSpelling.key(of: "transformer_2." + name, format: .diffusers) == TargetKey(.denoiser2, path))
+    #expect(AdapterFormat.kohya.dialect.key(of: "lora_transformer_" + path) == TargetKey(.denoiser, path))
+    #expect(AdapterFormat.diffusers.dialect.key(of: "transformer_2." + name) == TargetKey(.denoiser2, path))
   }
 
   @Test("a language model's module called transformer keeps its name")
   func languageModel() {
     let key = TargetKey(.denoiser, "transformer_h_0_attn_c_attn")
-    #expect(TargetSpelling.key(of: "base_model.model.transformer.h.0.attn.c_attn", format: .peft) == key)
+    #expect(AdapterFormat.peft.dialect.key(of: "base_model.model.transformer.h.0.attn.c_attn") == key)
     #expect(
-      TargetSpelling.key(of: "base_model.model.base_model.model.transformer.h.0.attn.c_attn", format: .peft) == key)
-    #expect(TargetSpelling.key(of: "transformer.h.0.attn.c_attn", format: .peft) == key)
+      AdapterFormat.peft.dialect.key(of: "base_model.model.base_model.model.transformer.h.0.attn.c_attn") == key)
+    #expect(AdapterFormat.peft.dialect.key(of: "transformer.h.0.attn.c_attn") == key)
   }
 
   @Test(
@@ -90,7 +91,7 @@ import Testing
       ("single_blocks.7.processor.qkv_lora", "single_blocks_7_linear1_qkv_rows"),
     ])
   func xlabs(name: String, path: String) {
-    #expect(TargetSpelling.key(of: name, format: .xlabs) == TargetKey(.denoiser, path))
+    #expect(AdapterFormat.xlabs.dialect.key(of: name) == TargetKey(.denoiser, path))
   }
 
   @Test("targets are totalled by the part of the network they are in")

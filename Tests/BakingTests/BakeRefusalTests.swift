@@ -1,6 +1,5 @@
 import Adapters
 import Merging
-import Safetensors
 import Tensors
 import TestSupport
 import Testing

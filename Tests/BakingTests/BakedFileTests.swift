@@ -1,6 +1,6 @@
+import Files
 import FoundationEssentials
 import Merging
-import Safetensors
 import Tensors
 import TestSupport
 import Testing

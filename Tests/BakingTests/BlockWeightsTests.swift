@@ -1,6 +1,7 @@
 import Adapters
 import Checkpoints
 import Merging
+import Models
 import Testing
 
 /// Proves that block weights mean what the presets of the web UIs mean by them.

@@ -1,6 +1,7 @@
 import Adapters
 import FoundationEssentials
 import Merging
+import Models
 import Safetensors
 import Tensors
 import TestSupport

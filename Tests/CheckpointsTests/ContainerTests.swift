@@ -1,4 +1,6 @@
+import Files
 import GGUF
+import Models
 import Safetensors
 import Tensors
 import TestSupport

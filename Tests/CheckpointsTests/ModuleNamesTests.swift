@@ -1,4 +1,5 @@
 import Checkpoints
+import Models
 import TestSupport
 import Testing
 
@@ -18,7 +19,7 @@ import Testing
   private func flat(_ name: String) -> String { name.replacing(".", with: "_") }
 
   @Test(arguments: goldens) func dots(golden: NameGolden) throws {
-    let family = try #require(Family(rawValue: golden.family)),
+    let family = try #require(Family(named: golden.family)),
       names = ModuleNames(family: family, component: .denoiser)
     for module in modules(golden.originalTensors.map { ($0.name, $0.shape.count) })
       + modules(golden.diffusers.map { ($0.key, $0.value.shape.count) })
@@ -28,7 +29,7 @@ import Testing
   }
 
   @Test(arguments: transformers) func counterparts(golden: NameGolden) throws {
-    let family = try #require(Family(rawValue: golden.family)),
+    let family = try #require(Family(named: golden.family)),
       names = ModuleNames(family: family, component: .denoiser)
     let originals = Set(modules(golden.originalTensors.map { ($0.name, $0.shape.count) }))
     for module in modules(golden.diffusers.map { ($0.key, $0.value.shape.count) }) {
@@ -44,7 +45,7 @@ import Testing
 
   @Test("Every module of a real model has its name in the other dialect, there and back", arguments: mapped)
   func realModels(golden: FamilyGolden) throws {
-    let family = try #require(Family(rawValue: golden.family!)),
+    let family = try #require(Family(named: golden.family!)),
       names = ModuleNames(family: family, component: .denoiser)
     let original = Set(golden.original!.map(\.name)), diffusers = Set(golden.diffusers.map(\.name))
     for module in golden.diffusers {
@@ -64,7 +65,7 @@ import Testing
 
   @Test("Names that no map has are nobody's", arguments: mapped)
   func inventedNames(golden: FamilyGolden) throws {
-    let family = try #require(Family(rawValue: golden.family!)),
+    let family = try #require(Family(named: golden.family!)),
       names = ModuleNames(family: family, component: .denoiser)
     for module in golden.diffusers + golden.original! {
       for invented in [module.name + ".more", module.name + "x", "x" + module.name, "more." + module.name] {

@@ -1,5 +1,6 @@
 import Checkpoints
 import FoundationEssentials
+import Models
 import Tensors
 import TestSupport
 

@@ -1,4 +1,5 @@
 import Checkpoints
+import Models
 import Tensors
 import TestSupport
 import Testing

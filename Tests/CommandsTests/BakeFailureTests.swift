@@ -1,5 +1,4 @@
 import Foundation
-import Safetensors
 import Tensors
 import TestSupport
 import Testing

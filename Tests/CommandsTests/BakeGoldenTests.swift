@@ -1,6 +1,5 @@
 import Checkpoints
 import Foundation
-import Safetensors
 import Tensors
 import TestSupport
 import Testing

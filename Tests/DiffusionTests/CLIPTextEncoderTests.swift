@@ -1,6 +1,5 @@
 import Checkpoints
 import Kernels
-import Safetensors
 import Tensors
 import TestSupport
 import Testing

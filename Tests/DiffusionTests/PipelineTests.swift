@@ -1,7 +1,9 @@
 import Checkpoints
 import Foundation
 import Images
+import JSON
 import Kernels
+import Models
 import Safetensors
 import Sampling
 import Tensors

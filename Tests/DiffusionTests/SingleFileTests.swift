@@ -1,6 +1,8 @@
 import Checkpoints
 import Foundation
+import JSON
 import Kernels
+import Models
 import TestSupport
 import Testing
 

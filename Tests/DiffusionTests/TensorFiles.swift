@@ -1,5 +1,6 @@
 import Checkpoints
 import Foundation
+import Models
 import Safetensors
 import Tensors
 import TestSupport

@@ -17,7 +17,8 @@ let package = Package(
         name: "\(reader)-fuzz",
         dependencies: ["FuzzInputs"]
           + [
-            "Tensors", "Safetensors", "TorchPickles", "GGUF", "Checkpoints", "Adapters", "Merging", "Baking", "Images",
+            "Tensors", "Files", "JSON", "Safetensors", "TorchPickles", "GGUF", "Checkpoints", "Adapters", "Merging",
+            "Baking", "Images",
             "Prompts", "Diffusion",
           ].map {
             .product(name: $0, package: "Lathe")

@@ -1,5 +1,5 @@
+import Files
 import GGUF
-import Safetensors
 import Tensors
 import TestSupport
 import Testing

@@ -1,5 +1,5 @@
+import Files
 import GGUF
-import Safetensors
 import TestSupport
 import Testing
 

@@ -1,4 +1,5 @@
 import Adapters
+import Models
 import Tensors
 import TestSupport
 import Testing

@@ -1,5 +1,6 @@
 import Adapters
 import Checkpoints
+import Models
 import TestSupport
 import Testing
 

@@ -1,4 +1,5 @@
 import Adapters
+import Files
 import FoundationEssentials
 import Safetensors
 import Tensors

@@ -1,5 +1,4 @@
 import Checkpoints
-import Safetensors
 import Tensors
 import TestSupport
 import Testing

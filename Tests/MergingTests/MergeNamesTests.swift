@@ -1,5 +1,7 @@
 import Adapters
 import Checkpoints
+import JSON
+import Models
 import TestSupport
 import Testing
 

@@ -1,5 +1,5 @@
 import Adapters
-import Safetensors
+import Files
 import Tensors
 import TestSupport
 import Testing
@@ -154,7 +154,7 @@ import Testing
   @Test("A file that is not there is missing")
   func missing() throws {
     let folder = try TemporaryFolder()
-    let error = #expect(throws: SafetensorsError.self) { try MergeRecipeFile(path: folder.file("no.yaml")) }
+    let error = #expect(throws: FileError.self) { try MergeRecipeFile(path: folder.file("no.yaml")) }
     #expect(error?.kind == .missing)
   }
 

@@ -1,6 +1,5 @@
 import Adapters
 import FoundationEssentials
-import Safetensors
 import TestSupport
 import Testing
 

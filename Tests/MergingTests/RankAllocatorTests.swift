@@ -1,5 +1,4 @@
 import Checkpoints
-import Safetensors
 import Spectra
 import Tensors
 import TestSupport

@@ -1,7 +1,6 @@
 import Adapters
 import Checkpoints
 import FoundationEssentials
-import Safetensors
 import Tensors
 import TestSupport
 import Testing

@@ -1,6 +1,8 @@
 import Adapters
 import Checkpoints
+import Files
 import FoundationEssentials
+import JSON
 import Safetensors
 import Tensors
 import TestSupport

@@ -1,5 +1,6 @@
 import Adapters
 import Checkpoints
+import JSON
 import TestSupport
 import Testing
 

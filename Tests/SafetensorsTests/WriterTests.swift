@@ -1,3 +1,4 @@
+import Files
 import Safetensors
 import Tensors
 import TestSupport
@@ -124,7 +125,7 @@ import Testing
         layout: SafetensorsLayout(items, metadata: []), destination: folder.file("out.safetensors"), overwriting: false)
       // The last tensor of the file, so that the file has its full length.
       try contents(items[1]).withUnsafeBytes { try writer.write($0, of: "y") }
-      let error = #expect(throws: SafetensorsError.self) { try writer.seal() }
+      let error = #expect(throws: FileError.self) { try writer.seal() }
       #expect(error?.kind == .verification(tensor: "x"))
       #expect(error?.message == "x: the bytes on disk are not the bytes written; the output was removed")
     }

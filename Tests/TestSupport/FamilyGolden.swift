@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Models
 
 /// `Tests/Goldens/names/families.json`: the modules of a real model that an adapter can change, with their shapes.
 public struct FamilyGolden: Sendable, CustomStringConvertible {

@@ -6,7 +6,7 @@ public typealias NamedValues = (name: String, shape: [Int], dtype: DType, values
 
 /// Writes a safetensors file of the given tensors, replacing one that is there.
 ///
-/// - Throws: `SafetensorsError`.
+/// - Throws: `FileError`.
 public func writeAdapter(
   to path: String, tensors: [NamedValues], metadata: [(key: String, value: String)] = []
 ) throws {
@@ -16,7 +16,7 @@ public func writeAdapter(
 
 /// Writes a safetensors file of the given tensors, replacing one that is there.
 ///
-/// - Throws: `SafetensorsError`.
+/// - Throws: `FileError`.
 public func writeTensors(
   _ tensors: [(name: String, tensor: Tensor)], metadata: [(key: String, value: String)] = [], to path: String
 ) throws {

@@ -1,3 +1,4 @@
+import Files
 import Safetensors
 import Tensors
 import TestSupport

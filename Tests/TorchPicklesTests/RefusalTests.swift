@@ -1,4 +1,4 @@
-import Safetensors
+import Files
 import TestSupport
 import Testing
 import TorchPickles

@@ -1,4 +1,4 @@
-import Safetensors
+import Files
 import Tensors
 import TestSupport
 import Testing

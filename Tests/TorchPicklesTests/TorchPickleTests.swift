@@ -1,5 +1,5 @@
+import Files
 import FoundationEssentials
-import Safetensors
 import Tensors
 import TestSupport
 import Testing

@@ -1,7 +1,7 @@
 import Audit
+import Files
 import Foundation
 import Reports
-import Safetensors
 
 /// Many audits with the same options: the rows of a manifest, or those of one shard.
 ///
@@ -13,12 +13,12 @@ struct AuditBatch {
 
   /// Reads the manifest.
   ///
-  /// - Throws: as `AuditManifest` does, and `SafetensorsError.missing` for what the command line has for all rows; before
+  /// - Throws: as `AuditManifest` does, and `FileError.missing` for what the command line has for all rows; before
   ///   anything is written.
   init(_ command: AuditCommand, manifest: String, output: String) throws {
     let all = try AuditManifest(path: manifest, base: command.base).rows
     for path in [command.base, command.scenes.prompts, command.scenes.vae] {
-      if let path, !FileManager.default.fileExists(atPath: path) { throw SafetensorsError(.missing, path: path) }
+      if let path, !FileManager.default.fileExists(atPath: path) { throw FileError(.missing, path: path) }
     }
     (self.command, self.output) = (command, output)
     rows = command.batch.shard?.part(of: all) ?? all
@@ -56,7 +56,7 @@ struct AuditBatch {
   /// Joins what is known of all rows into one table and one page.
   func collect() throws -> Outcome {
     let start = ContinuousClock.now
-    guard AuditBatchFolder.isFolder(output) else { throw SafetensorsError(.missing, path: output) }
+    guard AuditBatchFolder.isFolder(output) else { throw FileError(.missing, path: output) }
     let folder = try AuditBatchFolder(output)
     let report = AuditBatchReport(
       shard: nil,

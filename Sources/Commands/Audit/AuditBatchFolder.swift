@@ -1,7 +1,7 @@
 import Audit
+import Files
 import Foundation
 import Reports
-import Safetensors
 
 #if canImport(Glibc)
   import Glibc
@@ -17,7 +17,7 @@ struct AuditBatchFolder {
   let path: String
   private var records: String { "\(path)/.rows" }
 
-  /// - Throws: `SafetensorsError.notWritable` for a folder that cannot be made.
+  /// - Throws: `FileError.notWritable` for a folder that cannot be made.
   init(_ path: String) throws {
     self.path = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
     if !Self.isFolder(self.path) { try StagedFolder.checkDestination(self.path) }
@@ -95,7 +95,7 @@ struct AuditBatchFolder {
   /// Makes a folder where there is none. Shards may do so at the same time.
   static func make(_ path: String) throws {
     guard mkdir(path, 0o777) == 0 || errno == EEXIST && isFolder(path) else {
-      throw SafetensorsError(.notWritable(reason: systemReason()), path: path)
+      throw FileError(.notWritable(reason: systemReason()), path: path)
     }
   }
 }
@@ -108,7 +108,7 @@ final class AuditWorkingFolder {
 
   /// Takes the folder, and clears what a run left there that was killed.
   ///
-  /// - Throws: `AuditBatchError.busy`, `SafetensorsError.notWritable`.
+  /// - Throws: `AuditBatchError.busy`, `FileError.notWritable`.
   init(in folder: AuditBatchFolder, shard: AuditShard?) throws {
     let path = "\(folder.path)/.working\(shard.map { "-\($0.fileText)" } ?? "")"
     // A folder that is another run's must stay as it is: there is nothing to take back before it is this one's.
@@ -127,7 +127,7 @@ final class AuditWorkingFolder {
       try AuditBatchFolder.make(path)
       let lock = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
       if lock < 0, errno == ENOENT { continue }
-      guard lock >= 0 else { throw SafetensorsError(.notWritable(reason: systemReason()), path: file) }
+      guard lock >= 0 else { throw FileError(.notWritable(reason: systemReason()), path: file) }
       // A file system without locks is no reason to stop: they only catch a shard that is started twice.
       if flock(lock, LOCK_EX | LOCK_NB) != 0, errno == EWOULDBLOCK {
         close(lock)

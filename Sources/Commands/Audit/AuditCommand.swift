@@ -2,11 +2,12 @@ import ArgumentParser
 import Audit
 import Checkpoints
 import Diffusion
+import Files
 import Foundation
+import JSON
 import Kernels
 import Merging
 import Reports
-import Safetensors
 import Tensors
 
 struct AuditCommand: LatheCommand {
@@ -160,7 +161,7 @@ struct AuditCommand: LatheCommand {
 extension AuditReport {
   /// Reads the report of an earlier audit.
   ///
-  /// - Throws: `SafetensorsError.missing`, or `AuditError` for a file that is something else.
+  /// - Throws: `FileError.missing`, or `AuditError` for a file that is something else.
   fileprivate init(path: String) throws {
     let bytes = try MappedFile(path: path).bytes
     do {

@@ -28,7 +28,7 @@ struct AuditManifest {
   /// - Parameters:
   ///   - path: a CSV file, or a folder with `before` and `after` in it.
   ///   - base: for rows that name none.
-  /// - Throws: `SafetensorsError.missing` and its like, `AuditBatchError`.
+  /// - Throws: `FileError.missing` and its like, `AuditBatchError`.
   init(path: String, base: String?) throws {
     if AuditBatchFolder.isFolder(path) {
       rows = try Self.pairs(

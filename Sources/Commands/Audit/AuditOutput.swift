@@ -1,8 +1,8 @@
 import Audit
+import Files
 import Foundation
 import Images
 import Reports
-import Safetensors
 
 /// The folder that a report goes into: complete, or not there.
 struct AuditOutput {
@@ -16,7 +16,7 @@ struct AuditOutput {
 
   /// Fails early, before any work, when the folder could not be written.
   ///
-  /// - Throws: `SafetensorsError.folderExists` for a folder that exists, also with `overwriting` when it is no report's;
+  /// - Throws: `FileError.folderExists` for a folder that exists, also with `overwriting` when it is no report's;
   ///   `AuditBatchError` for one with other files.
   init(_ path: String, overwriting: Bool, in workshop: String? = nil) throws {
     self.workshop = workshop

@@ -1,6 +1,6 @@
+import Files
 import Foundation
 import Reports
-import Safetensors
 
 #if canImport(Glibc)
   import Glibc
@@ -13,21 +13,21 @@ final class AuditResultsFile {
   private let path: String
   private let descriptor: Int32
 
-  /// - Throws: `SafetensorsError.notWritable`.
+  /// - Throws: `FileError.notWritable`.
   init(_ path: String, beginningWith rows: [AuditBatchReport.Row]) throws {
     self.path = path
     try writeSideFile(AuditBatchReport.csvText(rows), to: path, overwriting: true)
     descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
-    guard descriptor >= 0 else { throw SafetensorsError(.notWritable(reason: systemReason()), path: path) }
+    guard descriptor >= 0 else { throw FileError(.notWritable(reason: systemReason()), path: path) }
   }
 
   /// Adds a line, and waits until it is on the disk.
   ///
-  /// - Throws: `SafetensorsError.system`.
+  /// - Throws: `FileError.system`.
   func append(_ row: AuditBatchReport.Row) throws {
     let bytes = Array((row.csvLine + "\n").utf8)
     guard write(descriptor, bytes, bytes.count) == bytes.count, fsync(descriptor) == 0 else {
-      throw SafetensorsError(.system(operation: "write", reason: systemReason()), path: path)
+      throw FileError(.system(operation: "write", reason: systemReason()), path: path)
     }
   }
 

@@ -1,8 +1,9 @@
 import Audit
 import Checkpoints
+import Files
 import Merging
+import Models
 import Reports
-import Safetensors
 import Synchronization
 
 /// Hashes of files that were read before: a base is the same for many audits, and hours of reading.
@@ -31,7 +32,7 @@ struct AuditSources {
       let request = plan.rendering?.request
       return AuditReport.Recipe(
         version: ToolVersion.current, command: ["lathe"] + CommandLine.arguments.dropFirst(),
-        base: try sources(plan.base), family: plan.base.family.rawValue, before: try side(plan.before),
+        base: try sources(plan.base), family: plan.base.family.name, before: try side(plan.before),
         after: try side(plan.after),
         scenes: plan.scenes.map {
           AuditReport.Scene(

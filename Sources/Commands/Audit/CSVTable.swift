@@ -1,5 +1,5 @@
+import Files
 import Foundation
-import Safetensors
 import SwiftCSV
 
 /// A CSV file with a header: rows of as many fields as it has columns.
@@ -18,7 +18,7 @@ struct CSVTable {
   /// Without those that are empty.
   let rows: [Row]
 
-  /// - Throws: `SafetensorsError.missing` and its like for files, `AuditBatchError` for what is no such table.
+  /// - Throws: `FileError.missing` and its like for files, `AuditBatchError` for what is no such table.
   init(path: String) throws {
     let bytes = try MappedFile(path: path).bytes
     guard let text = bytes.withUnsafeBytes({ String(validating: $0, as: UTF8.self) }) else {

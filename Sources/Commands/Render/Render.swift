@@ -2,13 +2,14 @@ import Adapters
 import ArgumentParser
 import Checkpoints
 import Diffusion
+import Files
 import Foundation
 import Images
 import Kernels
 import Merging
+import Models
 import Prompts
 import Reports
-import Safetensors
 import Sampling
 import Tensors
 
@@ -292,7 +293,7 @@ struct Render: LatheCommand {
   private func settings(_ model: PictureModel, _ request: RenderRequest, _ checkpoint: Checkpoint)
     -> RenderReport.Settings
   {
-    var settings = RenderReport.Settings(base: base, family: checkpoint.family.rawValue)
+    var settings = RenderReport.Settings(base: base, family: checkpoint.family.name)
     settings.negative = request.negativePrompt
     settings.promptStyle = request.style.rawValue
     settings.clipSkip = prompts.clipSkip

@@ -3,6 +3,7 @@ import Baking
 import Checkpoints
 import Foundation
 import Merging
+import Models
 import Prompts
 import Reports
 

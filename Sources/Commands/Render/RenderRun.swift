@@ -1,12 +1,12 @@
 import Adapters
 import Checkpoints
 import Diffusion
+import Files
 import Foundation
 import Images
 import Kernels
 import Merging
 import Reports
-import Safetensors
 
 /// Renders and writes the pictures of a plan.
 struct RenderRun {
@@ -23,7 +23,7 @@ struct RenderRun {
   let parameters: RenderParameters
   let common: CommonOptions
 
-  /// - Throws: what the engine throws, `ImageError`, and `SafetensorsError` for files that cannot be written.
+  /// - Throws: what the engine throws, `ImageError`, and `FileError` for files that cannot be written.
   func run() throws -> RenderReport.Cost {
     let start = ContinuousClock.now, groups = plan.groups
     let steps = try parameters.stepsTaken * groups.reduce(0) { $0 + $1.places.count }

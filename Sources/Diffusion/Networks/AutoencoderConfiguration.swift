@@ -1,4 +1,6 @@
 public import Checkpoints
+import JSON
+import Models
 
 /// The measures of a picture's autoencoder, as `vae/config.json` has them.
 public struct AutoencoderConfiguration: Sendable, Equatable {
@@ -72,7 +74,7 @@ public struct AutoencoderConfiguration: Sendable, Equatable {
     resnetsPerLevel = shapes.count("decoder.up_blocks.0.resnets.*.conv1.weight") - 1
     latentChannels = input[1]
     groups = UNetConfiguration.usualGroups(channels)
-    scale = checkpoint.family == .sdxl ? 0.13025 : 0.18215
+    scale = Float(checkpoint.family.latentScale ?? 0.18215)
     attends = shapes["decoder.mid_block.attentions.0.to_q.weight"] != nil
     hasQuantConvolution = shapes["quant_conv.weight"] != nil
     hasPostQuantConvolution = shapes["post_quant_conv.weight"] != nil

@@ -1,5 +1,7 @@
 public import Checkpoints
+import JSON
 public import Kernels
+public import Models
 import Prompts
 import Tensors
 

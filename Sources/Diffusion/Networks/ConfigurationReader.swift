@@ -1,4 +1,6 @@
 import Checkpoints
+import JSON
+import Models
 
 /// Reads fields of a network's JSON configuration, and refuses what the engine cannot compute.
 struct ConfigurationReader {

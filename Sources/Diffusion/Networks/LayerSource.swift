@@ -1,5 +1,6 @@
 import Checkpoints
 import Kernels
+import Models
 import Tensors
 
 /// Makes the layers of a network from named weights, one level of names at a time.

@@ -1,4 +1,5 @@
 import Checkpoints
+import JSON
 
 /// The measures of a denoising UNet, as `unet/config.json` of a diffusers folder has them.
 public struct UNetConfiguration: Sendable, Equatable {

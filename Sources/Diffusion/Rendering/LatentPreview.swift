@@ -13,7 +13,7 @@ public final class LatentPreview {
   /// - Parameters:
   ///   - path: of the TAESD's file.
   ///   - size: in pixels, of the pictures that it will mostly see.
-  /// - Throws: `SafetensorsError`, `DiffusionError`.
+  /// - Throws: `FileError`, `SafetensorsError`, `DiffusionError`.
   public init(path: String, expecting size: MapSize, threads: Int) throws {
     let backend = Backends(precision: .f32, threads: threads).exact
     decoder = try KernelThread.run { try PictureDecoder(tiny: path, backend: backend, expecting: size) }

@@ -1,5 +1,6 @@
 public import Checkpoints
 public import Kernels
+import Models
 import Tensors
 
 /// What rendering takes of the machine's memory, from shapes alone: weights in the layouts that kernels read, and maps.

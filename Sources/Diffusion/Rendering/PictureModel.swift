@@ -1,7 +1,9 @@
 public import Checkpoints
+import Files
 import FoundationEssentials
+import JSON
+import Models
 public import Prompts
-import Safetensors
 public import Sampling
 
 /// What is to be known of a Stable Diffusion model before its weights are read: the measures of its networks, how texts
@@ -103,17 +105,17 @@ public struct PictureModel: Sendable {
 
   private static func refuseOthers(_ checkpoint: Checkpoint) throws {
     let hint = "only Stable Diffusion 1, 2 and XL can be rendered"
-    switch checkpoint.family {
-    case .sd1, .sd2, .sdxl, .unknown: break
-    case .sdxlRefiner:
+    let family = checkpoint.family
+    if family.isNoBaseModel {
       throw DiffusionError(
-        .unsupported(what: "model", expected: "a base model", found: "an SDXL refiner", hint: hint),
+        .unsupported(what: "model", expected: "a base model", found: family.withArticle, hint: hint),
         file: checkpoint.path)
-    default:
+    }
+    guard family.hasUNet || family == .unknown else {
       throw DiffusionError(
         .unsupported(
           what: "model", expected: "a Stable Diffusion 1, 2 or XL model",
-          found: checkpoint.family.withArticle + " model",
+          found: family.withArticle + " model",
           hint: nil), file: checkpoint.path)
     }
     guard !checkpoint.weights(of: .denoiser).isEmpty else {
@@ -130,7 +132,7 @@ public struct PictureModel: Sendable {
 
   /// The text of a small file; `nil` where there is none.
   ///
-  /// - Throws: `SafetensorsError` for what is no file or cannot be read, `DiffusionError` for what is no text or longer than any
+  /// - Throws: `FileError` for what is no file or cannot be read, `DiffusionError` for what is no text or longer than any
   ///   such file is.
   private static func text(of path: String) throws -> String? {
     guard FileManager.default.fileExists(atPath: path) else { return nil }

@@ -1,6 +1,7 @@
 public import Checkpoints
 public import Images
 public import Kernels
+public import Models
 import Prompts
 import Sampling
 

@@ -1,5 +1,6 @@
 import Adapters
 import Checkpoints
+import Models
 import Tensors
 
 /// Brings the targets of a source together as the output has them: one by one, split, or fused.
@@ -168,13 +169,13 @@ struct ConvertGrouping {
   private func target(
     _ place: ConvertNaming.Place, _ parts: [ConvertTarget.Part], rows: Int, sharesDown: Bool
   ) -> ConvertTarget {
-    let source = parts[0].source, kernel = source.kernel
-    let keepsMid = source.mid != nil && naming.format == .kohya && parts.count == 1 && rows == source.rows
+    let source = parts[0].source, kernel = source.kernel, dialect = naming.format.dialect
+    let keepsMid = source.mid != nil && dialect.alphaRule == .tensor && parts.count == 1 && rows == source.rows
     var names = place.names, scaling = ConvertTarget.Scaling.none
-    if naming.format == .peft, recipe.format == .peft || sources.contains(where: { $0.adapter.configuration != nil }) {
+    if dialect.isFolder, recipe.format != nil || sources.contains(where: { $0.adapter.configuration != nil }) {
       scaling = .configuration
     }
-    if naming.format == .native, keepsAlphas { names.alpha = place.name + ".alpha" }
+    if dialect.alphaRule == .optionalTensor, keepsAlphas { names.alpha = place.name + ".alpha" }
     if names.alpha != nil { scaling = .tensor }
     if keepsMid { names.mid = place.name + ".lora_mid.weight" }
     let cores = keepsMid ? [] : parts.compactMap(\.source.mid?.dtype)

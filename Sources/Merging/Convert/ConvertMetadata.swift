@@ -1,5 +1,7 @@
 import Adapters
 import Checkpoints
+import JSON
+import Models
 
 /// The metadata of a converted adapter: the training's own, brought up to date, and the recipe.
 struct ConvertMetadata {
@@ -15,27 +17,27 @@ struct ConvertMetadata {
   func entries(
     inputHashes: [String]? = nil, dataHash: String? = nil, legacyHash: String? = nil
   ) -> [(key: String, value: String)] {
-    let adapters = plan.adapters, zeros = OutputMetadata.unknownHash
+    let adapters = plan.adapters, dialect = plan.format.dialect, zeros = OutputMetadata.unknownHash
     var list = MetadataList()
     for adapter in adapters { list.add(adapter.metadata) { key, value in !isReplaced(key, value) } }
     if list.isEmpty { list.set("format", "pt") }
     func set(_ key: String, _ value: String) { list.set(key, value) }
     func has(_ key: String) -> Bool { adapters.contains { $0[metadata: key] != nil } }
-    if has("ss_network_dim") || plan.format == .kohya {
+    if has("ss_network_dim") || dialect.alphaRule == .tensor {
       let ranks = Set(targets.map(\.rank)), alphas = Set(targets.map(\.toldAlpha))
       set("ss_network_dim", ranks.count == 1 ? "\(ranks.first!)" : "Dynamic")
       set("ss_network_alpha", alphas.count == 1 ? alphas.first!.alphaText : "Dynamic")
     }
-    if plan.format == .kohya, !has("ss_network_module") { set("ss_network_module", "networks.lora") }
-    if plan.format == .kohya || has("sshs_model_hash") {
+    if dialect.alphaRule == .tensor, !has("ss_network_module") { set("ss_network_module", "networks.lora") }
+    if dialect.alphaRule == .tensor || has("sshs_model_hash") {
       set("sshs_model_hash", dataHash ?? zeros)
       set("sshs_legacy_hash", legacyHash ?? String(zeros.prefix(8)))
     }
     if has("modelspec.hash_sha256") { set("modelspec.hash_sha256", "0x" + (dataHash ?? zeros)) }
-    if plan.format == .cloneofsimo {
+    if dialect.numbersTargets {
       for target in targets { set("\(target.name):rank", String(target.rank)) }
     }
-    if plan.format == .diffusers, Set(targets.map(\.rank)).count > 1 {
+    if dialect.alphaRule == .metadata, Set(targets.map(\.rank)).count > 1 {
       let patterns = RankPatterns(
         targets.map { ($0.name, $0.dottedPath) }, largest: targets.map(\.rank).max()!)
       if let patterns { set("lora_adapter_metadata", patterns.text(ranks: targets.map(\.rank))) }
@@ -75,7 +77,7 @@ struct ConvertMetadata {
           ])
         }),
     ]
-    if let family = plan.recipe.family { fields["family"] = .string(family.rawValue) }
+    if let family = plan.recipe.family { fields["family"] = .string(family.name) }
     if plan.recipe.normalises { fields["normalise"] = .bool(true) }
     if let dtype = plan.recipe.dtype { fields["dtype"] = .string(dtype.rawValue) }
     return JSONValue.object(fields).compactText

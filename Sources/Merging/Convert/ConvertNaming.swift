@@ -1,5 +1,6 @@
 import Adapters
 import Checkpoints
+import Models
 
 /// Finds for each target of an adapter what the output's dialect calls it, and which rows of which module it is there.
 struct ConvertNaming {
@@ -39,15 +40,8 @@ struct ConvertNaming {
       uniqueKeysWithValues: Set(keys.map(\.component)).map { ($0, ModuleNames(family: family, component: $0)) })
   }
 
-  /// Whether the dialect has the names of the original authors' checkpoints. Kohya's names of Stable Diffusion are
-  /// diffusers', which `OutputNaming` turns into SDXL's.
-  private var usesOriginalNames: Bool {
-    switch format {
-    case .native: true
-    case .kohya: ![.sd1, .sd2, .sdxl, .sdxlRefiner, .unknown].contains(family)
-    case .diffusers, .peft, .cloneofsimo, .xlabs: false
-    }
-  }
+  /// Whether the dialect has the names of the original authors' checkpoints.
+  private var usesOriginalNames: Bool { format.dialect.layout(in: family.namesake) == .original }
 
   enum Outcome {
     case places([Place])
@@ -59,7 +53,8 @@ struct ConvertNaming {
   ///   - key: its identity, with the network that the adapter as a whole belongs to.
   func places(of target: Target, key: TargetKey, in sourceFormat: AdapterFormat) -> Outcome {
     let isSame = format == sourceFormat
-    if isSame, [.cloneofsimo, .xlabs, .peft].contains(format) || family == .languageModel { return own(target, key) }
+    let dialect = format.dialect
+    if isSame, dialect.keepsNames || dialect.isFolder || family == .languageModel { return own(target, key) }
     if family == .languageModel { return .none(reason: "it belongs to a language model") }
     if target.isTransposed { return .none(reason: "its base stores the matrix transposed") }
     // XLabs changes only the first rows of this module.
@@ -97,21 +92,17 @@ struct ConvertNaming {
   /// Why a module has no counterpart.
   private func reason(of key: TargetKey) -> String {
     if key.component.isTextEncoder { return "no text encoder that is known has a module of this name" }
-    guard family == .unknown else { return "no module of this name is known in \(family.rawValue)" }
+    guard family == .unknown else { return "no module of this name is known in \(family.name)" }
     return
       (candidates.count > 1
-      ? "names and shapes fit \(candidates.map(\.rawValue).joined(separator: " and ")) alike, which the other dialect names differently"
+      ? "names and shapes fit \(candidates.map(\.name).joined(separator: " and ")) alike, which the other dialect names differently"
       : "the model's family is not known, and with it the names of the other dialect") + " (--family or --base says it)"
   }
 
   /// The dotted name of the target's module in its base.
   private func module(_ target: Target, _ key: TargetKey) -> String? {
     if key.component.isTextEncoder {
-      let module = names[key.component]!.dotted(key.path)
-      return module.map {
-        ["encoder.layers.", "embeddings.", "final_layer_norm"].contains(where: $0.hasPrefix)
-          ? "text_model." + $0 : $0
-      }
+      return names[key.component]!.dotted(key.path).map { TargetKey.belowTextModel($0, separator: ".") }
     }
     // A dotted name is the module's own, unless the key says more: an old spelling, or one of another dialect.
     if let own = target.dottedPath, own.underscored == key.path { return own }
@@ -120,13 +111,7 @@ struct ConvertNaming {
 
   /// The target under the name that it has, where source and output speak the same dialect.
   private func own(_ target: Target, _ key: TargetKey) -> Outcome {
-    let name = target.name, names: Target.TensorNames
-    switch format {
-    case .cloneofsimo: names = .init(up: name + ":up", down: name + ":down")
-    case .xlabs: names = .init(up: name + ".up.weight", down: name + ".down.weight")
-    case .kohya: names = .init(up: name + ".lora_up.weight", down: name + ".lora_down.weight", alpha: name + ".alpha")
-    case .diffusers, .peft, .native: names = .init(up: name + ".lora_B.weight", down: name + ".lora_A.weight")
-    }
+    let name = target.name, names = format.dialect.tensorNames(of: name)
     return .places([
       Place(
         key: key, name: name, dottedPath: target.dottedPath, names: names, sourceRows: 0..<target.rows, share: nil,
@@ -201,9 +186,7 @@ struct ConvertNaming {
     let free = share.shares.indices.compactMap { share.shares[$0] == .rest ? rows[$0] : nil }.first
     var sizes: [Int] = []
     for (part, kind) in share.shares.enumerated() {
-      // The first layer of these models' perceptrons is four times as wide as their input.
-      let hasWidePerceptron = [.flux1, .chroma, .hunyuanVideo].contains(family)
-      guard let size = rows[part] ?? (kind == .inputs ? inputs : free ?? (hasWidePerceptron ? 4 * inputs : nil))
+      guard let size = rows[part] ?? (kind == .inputs ? inputs : free ?? family.perceptronWidth.map { $0 * inputs })
       else { return nil }
       sizes.append(size)
     }

@@ -1,7 +1,7 @@
 import Adapters
 import Checkpoints
+import Files
 import FoundationEssentials
-import Safetensors
 
 /// Where the files of a converted adapter go: one file or folder, folders of their own for several PEFT adapters, and a
 /// file beside it for each textual inversion.
@@ -27,7 +27,7 @@ struct ConvertPlaces {
       let source = plan.adapters.lazy.compactMap(\.configuration).first
       let leavesFamily = targets.contains { $0.sources.contains(where: \.becomesLoRA) }
       var fields = OutputPlace.configuration(like: source, leavingFamily: leavesFamily)
-      if plan.adapters.first?.format != .peft || plan.adapters.count > 1 || leavesFamily {
+      if plan.adapters.first?.format.dialect.isFolder != true || plan.adapters.count > 1 || leavesFamily {
         PEFTWholeWeights(
           names: plan.passedThrough.map(\.name), targets: ranks.map(\.name), sources: source.map { [$0] } ?? []
         ).set(in: &fields)
@@ -54,7 +54,7 @@ struct ConvertPlaces {
       return
     }
     for file in replaced.sorted() where !overwriting && FileManager.default.fileExists(atPath: "\(folder)/\(file)") {
-      throw SafetensorsError(.exists, path: "\(folder)/\(file)")
+      throw FileError(.exists, path: "\(folder)/\(file)")
     }
     try StagedFolder.checkDestination(folder, replacing: replaced, inPlaceOf: own)
   }

@@ -1,5 +1,6 @@
 import Adapters
 import Checkpoints
+import Models
 
 extension ConvertPlan {
   /// The first known family; of several folders that tell nothing each, what they are together.
@@ -37,10 +38,12 @@ extension ConvertPlan {
     let own = Self.family(of: sources)
     if let told = recipe.family {
       return own == .unknown || own == told
-        ? nil : "converted as \(told.withArticle) adapter, as told; names and shapes say \(own.rawValue)"
+        ? nil : "converted as \(told.withArticle) adapter, as told; names and shapes say \(own.name)"
     }
     let hasDenoiser = sources.contains { $0.adapter.targets.contains { !$0.key.component.isTextEncoder } }
-    guard own == .unknown, hasDenoiser, format == .diffusers, sources[0].adapter.format != .diffusers else {
+    guard own == .unknown, hasDenoiser, format.dialect.namesNetworks,
+      !sources[0].adapter.format.dialect.namesNetworks
+    else {
       return nil
     }
     return "the model's family is not known; the prefix unet. was chosen because the names are those of Stable "

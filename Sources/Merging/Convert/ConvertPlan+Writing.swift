@@ -1,4 +1,5 @@
 import Adapters
+import Files
 import LinearAlgebra
 import Safetensors
 import Spectra
@@ -19,7 +20,7 @@ extension ConvertPlan {
   ///   - output: a file, or for a PEFT adapter a folder.
   ///   - overwriting: whether existing files may be replaced.
   ///   - threads: how many targets are worked on at once; the bytes do not depend on it.
-  /// - Throws: `SafetensorsError` when the output cannot be written, `MergingError` when a value does not fit or the
+  /// - Throws: `FileError` when the output cannot be written, `MergingError` when a value does not fit or the
   ///   file does not hold what it should.
   public func write(
     to output: String, overwriting: Bool, threads: Int, progress: (@Sendable (Int) -> Void)? = nil

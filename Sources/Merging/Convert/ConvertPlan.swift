@@ -1,6 +1,7 @@
 public import Adapters
 public import Checkpoints
 import FoundationEssentials
+public import Models
 public import Tensors
 
 /// A conversion resolved against the real file: every target, its new name, and how strength is to be told.
@@ -36,7 +37,7 @@ public struct ConvertPlan: Sendable {
 
   /// Whether the output is a folder with a configuration rather than one file.
   public var writesFolder: Bool {
-    format == .peft && (recipe.format == .peft || adapters.contains { $0.configuration != nil })
+    format.dialect.isFolder && (recipe.format != nil || adapters.contains { $0.configuration != nil })
   }
 
   /// - Throws: an error of the file's room, `AdapterError` for an adapter that cannot be worked on, or `MergingError` for
@@ -51,7 +52,8 @@ public struct ConvertPlan: Sendable {
     adapters = sources.map(\.adapter)
     family = recipe.family ?? Self.family(of: sources)
     format = recipe.format ?? adapters[0].format
-    let hasAlphas = format == .kohya || sources.contains { $0.adapter.targets.contains { $0.names.alpha != nil } }
+    let hasAlphas =
+      format.dialect.alphaRule == .tensor || sources.contains { $0.adapter.targets.contains { $0.names.alpha != nil } }
     var grouping = ConvertGrouping(recipe, sources, family: family, format: format, keepsAlphas: hasAlphas)
     try grouping.collect()
     var made = try grouping.targets()
@@ -64,19 +66,20 @@ public struct ConvertPlan: Sendable {
       notes.append("\(recipe.path): \(warning)")
     }
     if let warning = Self.familyNote(recipe, sources, family, format) { notes.append("\(recipe.path): \(warning)") }
-    if recipe.format == .peft, let warning = Self.lostLevel(in: made) { notes.append("\(recipe.path): \(warning)") }
+    let becomesFolder = recipe.format?.dialect.isFolder == true
+    if becomesFolder, let warning = Self.lostLevel(in: made) { notes.append("\(recipe.path): \(warning)") }
     skipped =
       grouping.skipped
       + adapters.flatMap { adapter in
         adapter.unknown.map { "\(adapter.path): \($0): no known trainer writes this tensor" }
           + adapter.unsupported.map { "\(adapter.path): \($0.name): \($0.algorithm.rawValue) cannot be converted yet" }
       }
-    let sorted = Self.sorted(made, format: format, isFolder: format == .peft && recipe.format == .peft)
+    let sorted = Self.sorted(made, format: format, isFolder: becomesFolder)
     (targets, parts) = sorted
     let split = try ConvertEmbeddings(adapters)
     let format = format
     (embeddings, passedThrough) = (
-      split.embeddings, split.others.filter { format == .peft || !Adapter.isTrainingState($0.name) }
+      split.embeddings, split.others.filter { format.dialect.isFolder || !Adapter.isTrainingState($0.name) }
     )
     warnings =
       adapters.flatMap { adapter in

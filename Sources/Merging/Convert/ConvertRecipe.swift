@@ -1,5 +1,6 @@
 public import Adapters
 public import Checkpoints
+public import Models
 public import Tensors
 
 /// What the user wants: an adapter with the same delta under other names, or so that all loaders read one strength.

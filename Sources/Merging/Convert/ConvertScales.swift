@@ -34,7 +34,7 @@ enum ConvertScales {
 
   /// A warning about an output in which loaders would see different strengths.
   static func mixedAlphas(_ targets: [ConvertTarget], _ format: AdapterFormat) -> String? {
-    guard format == .kohya else { return nil }
+    guard format.dialect.alphaRule == .tensor else { return nil }
     let alphas = Set(targets.map(\.alpha))
     guard alphas.count > 1 else { return nil }
     return

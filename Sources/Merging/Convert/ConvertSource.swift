@@ -1,6 +1,7 @@
 import Adapters
 import Checkpoints
 import FoundationEssentials
+import Models
 
 /// An adapter to be converted, and the network that it belongs to where only its folder's name says so.
 struct ConvertSource {
@@ -42,7 +43,8 @@ struct ConvertSource {
 extension [ConvertSource] {
   /// With whole weights as tensors to be copied, where the output is a PEFT folder as the input is.
   func keepingWhole(for recipe: ConvertRecipe) -> [ConvertSource] {
-    guard count == 1, self[0].adapter.format == .peft, recipe.format ?? .peft == .peft else { return self }
+    guard count == 1, self[0].adapter.format.dialect.isFolder, recipe.format?.dialect.isFolder != false
+    else { return self }
     return map { ConvertSource(adapter: $0.adapter.keepingReplacements, component: $0.component) }
   }
 }

@@ -1,4 +1,5 @@
 public import Adapters
+public import Models
 import Safetensors
 import Tensors
 

@@ -1,3 +1,4 @@
+import Files
 import FoundationEssentials
 public import Safetensors
 import Tensors
@@ -32,8 +33,8 @@ public struct MetadataEdit: Sendable {
   /// Works out what will be different. Reads the whole file where it holds hashes.
   ///
   /// - Parameter path: a safetensors file, adapter or checkpoint, or the folder of a PEFT adapter.
-  /// - Throws: `SafetensorsError`.
-  public init(_ changes: [Change], of path: String) throws(SafetensorsError) {
+  /// - Throws: `FileError`, `SafetensorsError`.
+  public init(_ changes: [Change], of path: String) throws {
     file = try SafetensorsFile(path: Self.file(at: path))
     var new = MetadataList(), missing: [String] = []
     // Of repeated keys the last counts.
@@ -75,7 +76,7 @@ public struct MetadataEdit: Sendable {
   /// - Parameters:
   ///   - output: the file itself to change it in place, which needs `overwriting`.
   ///   - overwriting: whether an existing file may be replaced.
-  /// - Throws: `SafetensorsError`.
+  /// - Throws: `FileError`, `SafetensorsError`.
   public func write(to output: String, overwriting: Bool) throws {
     let writer = SafetensorsWriter(
       layout: layout,

@@ -1,6 +1,7 @@
+import Files
 import FoundationEssentials
+import Models
 import Mustache
-import Safetensors
 import Tensors
 
 extension AuditReport {

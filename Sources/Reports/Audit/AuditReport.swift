@@ -1,3 +1,5 @@
+import Models
+
 /// What an audit found: whether what came after is still what was before.
 ///
 /// It is written as `report.json`, and read back by a later audit that compares itself with it.

@@ -2,6 +2,7 @@ import Adapters
 import Checkpoints
 import Foundation
 import FuzzInputs
+import JSON
 import Safetensors
 import Tensors
 

@@ -1,7 +1,7 @@
 import Checkpoints
+import Files
 import FuzzInputs
 import GGUF
-import Safetensors
 import Tensors
 
 /// Reads a GGUF file, all its tensors, and what it says as a base checkpoint.

@@ -1,5 +1,5 @@
+import Files
 import FuzzInputs
-import Safetensors
 import Tensors
 import TorchPickles
 

@@ -1,0 +1,26 @@
+package import Models
+
+/// The base checkpoint's own names, with or without `diffusion_model.` before them: ComfyUI, diffusion-pipe, fal.
+struct NativeDialect: Dialect {
+  func isSpoken(in modules: [String], hasConfiguration: Bool) -> Bool {
+    modules.contains { $0.hasPrefix("diffusion_model.") || $0.hasPrefix("text_encoders.") }
+  }
+
+  var alphaRule: AlphaRule { .optionalTensor }
+  var holdsVectors: Bool { true }
+  var holdsParameters: Bool { true }
+  func layout(in family: Family) -> ModuleNames.Dialect { .original }
+
+  func module(of key: TargetKey, dotted: String?, in setting: SpellingSetting) -> String? {
+    let prefix =
+      key.component.isTextEncoder
+      ? DiffusersDialect.prefix(of: key.component, isUNet: setting.isUNet) : "diffusion_model."
+    return dotted.map { prefix + $0 }
+  }
+
+  func tensorNames(of module: String) -> Target.TensorNames { DottedNames.tensorNames(of: module) }
+
+  func vectorName(label: String, own: String?, module: String?, isBias: Bool) -> String? {
+    module.map { DottedNames.vectorName(label: label, module: $0, isBias: isBias) }
+  }
+}

@@ -1,0 +1,21 @@
+import Tensors
+
+extension TargetKey {
+  /// The identity of a module whose name may be one of several spellings: Stable Diffusion's blocks by either name, and text
+  /// encoders with or without a level that newer transformers dropped.
+  package init(spelledAnyhow path: String, in component: Component) {
+    guard component.isTextEncoder else {
+      self.init(component, UNetNames.diffusersPath(ofLDM: path) ?? path)
+      return
+    }
+    self.init(component, path.hasPrefix("text_model_") ? path.dropping(prefix: "text_model_") : path)
+  }
+
+  /// The path of a text encoder's module as files have it: CLIP's layers stand below `text_model` there.
+  ///
+  /// - Parameter separator: what stands between the levels of the path.
+  package static func belowTextModel(_ path: String, separator: String = "_") -> String {
+    let beginnings = ["encoder\(separator)layers\(separator)", "embeddings\(separator)", "final_layer_norm"]
+    return beginnings.contains(where: path.hasPrefix) ? "text_model\(separator)\(path)" : path
+  }
+}

@@ -1,0 +1,135 @@
+import Testing
+
+@testable import Models
+
+/// Proves that both spellings of every module of the SD1 and SDXL UNets are translated into each other, against the
+/// block tables written out here.
+@Suite struct UNetNamesTests {
+  /// A block in both spellings, with the number of transformer blocks where it is an attention block.
+  struct Block {
+    let ldm: String
+    let diffusers: String
+    let depth: Int?
+  }
+
+  private static func blocks(_ rows: [(String, String, Int?)]) -> [Block] {
+    rows.map { Block(ldm: $0.0, diffusers: $0.1, depth: $0.2) }
+  }
+
+  static let sdxl = blocks([
+    ("input_blocks_1_0", "down_blocks_0_resnets_0", nil), ("input_blocks_2_0", "down_blocks_0_resnets_1", nil),
+    ("input_blocks_4_0", "down_blocks_1_resnets_0", nil), ("input_blocks_4_1", "down_blocks_1_attentions_0", 2),
+    ("input_blocks_5_0", "down_blocks_1_resnets_1", nil), ("input_blocks_5_1", "down_blocks_1_attentions_1", 2),
+    ("input_blocks_7_0", "down_blocks_2_resnets_0", nil), ("input_blocks_7_1", "down_blocks_2_attentions_0", 10),
+    ("input_blocks_8_0", "down_blocks_2_resnets_1", nil), ("input_blocks_8_1", "down_blocks_2_attentions_1", 10),
+    ("middle_block_0", "mid_block_resnets_0", nil), ("middle_block_1", "mid_block_attentions_0", 10),
+    ("middle_block_2", "mid_block_resnets_1", nil),
+    ("output_blocks_0_0", "up_blocks_0_resnets_0", nil), ("output_blocks_0_1", "up_blocks_0_attentions_0", 10),
+    ("output_blocks_1_0", "up_blocks_0_resnets_1", nil), ("output_blocks_1_1", "up_blocks_0_attentions_1", 10),
+    ("output_blocks_2_0", "up_blocks_0_resnets_2", nil), ("output_blocks_2_1", "up_blocks_0_attentions_2", 10),
+    ("output_blocks_3_0", "up_blocks_1_resnets_0", nil), ("output_blocks_3_1", "up_blocks_1_attentions_0", 2),
+    ("output_blocks_4_0", "up_blocks_1_resnets_1", nil), ("output_blocks_4_1", "up_blocks_1_attentions_1", 2),
+    ("output_blocks_5_0", "up_blocks_1_resnets_2", nil), ("output_blocks_5_1", "up_blocks_1_attentions_2", 2),
+    ("output_blocks_6_0", "up_blocks_2_resnets_0", nil), ("output_blocks_7_0", "up_blocks_2_resnets_1", nil),
+    ("output_blocks_8_0", "up_blocks_2_resnets_2", nil),
+  ])
+
+  static let sd1 = blocks([
+    ("input_blocks_1_0", "down_blocks_0_resnets_0", nil), ("input_blocks_1_1", "down_blocks_0_attentions_0", 1),
+    ("input_blocks_2_0", "down_blocks_0_resnets_1", nil), ("input_blocks_2_1", "down_blocks_0_attentions_1", 1),
+    ("input_blocks_4_0", "down_blocks_1_resnets_0", nil), ("input_blocks_4_1", "down_blocks_1_attentions_0", 1),
+    ("input_blocks_5_0", "down_blocks_1_resnets_1", nil), ("input_blocks_5_1", "down_blocks_1_attentions_1", 1),
+    ("input_blocks_7_0", "down_blocks_2_resnets_0", nil), ("input_blocks_7_1", "down_blocks_2_attentions_0", 1),
+    ("input_blocks_8_0", "down_blocks_2_resnets_1", nil), ("input_blocks_8_1", "down_blocks_2_attentions_1", 1),
+    ("input_blocks_10_0", "down_blocks_3_resnets_0", nil), ("input_blocks_11_0", "down_blocks_3_resnets_1", nil),
+    ("middle_block_0", "mid_block_resnets_0", nil), ("middle_block_1", "mid_block_attentions_0", 1),
+    ("middle_block_2", "mid_block_resnets_1", nil),
+    ("output_blocks_0_0", "up_blocks_0_resnets_0", nil), ("output_blocks_1_0", "up_blocks_0_resnets_1", nil),
+    ("output_blocks_2_0", "up_blocks_0_resnets_2", nil),
+    ("output_blocks_3_0", "up_blocks_1_resnets_0", nil), ("output_blocks_3_1", "up_blocks_1_attentions_0", 1),
+    ("output_blocks_4_0", "up_blocks_1_resnets_1", nil), ("output_blocks_4_1", "up_blocks_1_attentions_1", 1),
+    ("output_blocks_5_0", "up_blocks_1_resnets_2", nil), ("output_blocks_5_1", "up_blocks_1_attentions_2", 1),
+    ("output_blocks_6_0", "up_blocks_2_resnets_0", nil), ("output_blocks_6_1", "up_blocks_2_attentions_0", 1),
+    ("output_blocks_7_0", "up_blocks_2_resnets_1", nil), ("output_blocks_7_1", "up_blocks_2_attentions_1", 1),
+    ("output_blocks_8_0", "up_blocks_2_resnets_2", nil), ("output_blocks_8_1", "up_blocks_2_attentions_2", 1),
+    ("output_blocks_9_0", "up_blocks_3_resnets_0", nil), ("output_blocks_9_1", "up_blocks_3_attentions_0", 1),
+    ("output_blocks_10_0", "up_blocks_3_resnets_1", nil), ("output_blocks_10_1", "up_blocks_3_attentions_1", 1),
+    ("output_blocks_11_0", "up_blocks_3_resnets_2", nil), ("output_blocks_11_1", "up_blocks_3_attentions_2", 1),
+  ])
+
+  static let common = [
+    ("input_blocks_0_0", "conv_in"), ("out_2", "conv_out"), ("time_embed_0", "time_embedding_linear_1"),
+    ("time_embed_2", "time_embedding_linear_2"), ("input_blocks_3_0_op", "down_blocks_0_downsamplers_0_conv"),
+    ("input_blocks_6_0_op", "down_blocks_1_downsamplers_0_conv"),
+  ]
+
+  static let sdxlOnly = [
+    ("label_emb_0_0", "add_embedding_linear_1"), ("label_emb_0_2", "add_embedding_linear_2"),
+    ("output_blocks_2_2_conv", "up_blocks_0_upsamplers_0_conv"),
+    ("output_blocks_5_2_conv", "up_blocks_1_upsamplers_0_conv"),
+  ]
+
+  static let sd1Only = [
+    ("input_blocks_9_0_op", "down_blocks_2_downsamplers_0_conv"),
+    ("output_blocks_5_2_conv", "up_blocks_1_upsamplers_0_conv"),
+    ("output_blocks_8_2_conv", "up_blocks_2_upsamplers_0_conv"),
+  ]
+
+  /// Modules inside attention blocks that adapters change.
+  private static func attention(_ blocks: [Block]) -> [(String, String)] {
+    blocks.flatMap { block -> [(String, String)] in
+      guard let depth = block.depth else { return [] }
+      let projections = ["attn1", "attn2"].flatMap { attention in
+        ["to_q", "to_k", "to_v", "to_out_0"].map { "\(attention)_\($0)" }
+      }
+      let layers = (0..<depth).flatMap { j in
+        (projections + ["ff_net_0_proj", "ff_net_2"]).map { "transformer_blocks_\(j)_\($0)" }
+      }
+      return (["proj_in", "proj_out"] + layers).map { ("\(block.ldm)_\($0)", "\(block.diffusers)_\($0)") }
+    }
+  }
+
+  private static func resnets(_ blocks: [Block]) -> [(String, String)] {
+    let parts = [
+      ("in_layers_2", "conv1"), ("out_layers_3", "conv2"), ("emb_layers_1", "time_emb_proj"),
+      ("skip_connection", "conv_shortcut"),
+    ]
+    return blocks.filter { $0.depth == nil }.flatMap { block in
+      parts.map { ("\(block.ldm)_\($0.0)", "\(block.diffusers)_\($0.1)") }
+    }
+  }
+
+  @Test("every SDXL module is translated both ways")
+  func sdxlModules() {
+    #expect(Self.attention(Self.sdxl).count == 722)
+    check(Self.attention(Self.sdxl) + Self.resnets(Self.sdxl) + Self.common + Self.sdxlOnly)
+  }
+
+  @Test("every SD1 module is translated both ways")
+  func sd1Modules() {
+    #expect(Self.attention(Self.sd1).count == 192)
+    check(Self.attention(Self.sd1) + Self.resnets(Self.sd1) + Self.common + Self.sd1Only)
+    // The first upsampler of SD1 stands at another place than SDXL's.
+    #expect(UNetNames.diffusersPath(ofLDM: "output_blocks_2_1_conv") == "up_blocks_0_upsamplers_0_conv")
+  }
+
+  private func check(_ pairs: [(String, String)]) {
+    for (ldm, diffusers) in pairs {
+      #expect(UNetNames.diffusersPath(ofLDM: ldm) == diffusers)
+      #expect(UNetNames.ldmPath(ofDiffusers: diffusers) == ldm)
+    }
+    #expect(Set(pairs.map(\.0)).count == pairs.count && Set(pairs.map(\.1)).count == pairs.count)
+  }
+
+  @Test(
+    "other names are not taken for blocks of a UNet",
+    arguments: [
+      "double_blocks_0_img_attn_qkv", "transformer_blocks_0_attn_to_q", "input_blocks", "output_blocks_x_1_y",
+      "middle_block_x_y",
+      "input_blocks_3_0_conv", "encoder_layers_0_mlp_fc1", "", "down_blocks", "up_blocks_0",
+    ])
+  func others(path: String) {
+    #expect(UNetNames.diffusersPath(ofLDM: path) == nil)
+    #expect(UNetNames.ldmPath(ofDiffusers: path) == nil)
+  }
+}
