@@ -1,12 +1,24 @@
 #!/usr/bin/env bash
-# Installs what the tests need and runs all of them. Numerics are tested in release builds: debug ones are far too slow.
+# Installs what the tests need and runs them: all, or the stages that are named, in their order here.
+#
+#   bash Tests/run.sh [STAGE...]     lint swift page batch hostile interruptions training interop cases
+#
+# Numerics are tested in release builds: debug ones are far too slow.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source Tests/prepare.sh
+stages=(lint swift page batch hostile interruptions training interop cases)
+for stage in "$@"; do
+  [[ " ${stages[*]} " == *" $stage "* ]] || { echo "run.sh: expected one of ${stages[*]}, found $stage" >&2 && exit 64; }
+done
+is_asked() { [ "${#asked[@]}" -eq 0 ] || [[ " ${asked[*]} " == *" $1 "* ]]; }
+asked=("$@")
+
 require_swift
 install_libraries
 
-swift format lint --strict -p -r Sources Tests Examples
+is_asked lint && swift format lint --strict -p -r Sources Tests Examples
+[ "${asked[*]}" != lint ] || exit 0
 
 # Tests run side by side: kernels that wait for a thread must not keep a core busy meanwhile.
 export OMP_WAIT_POLICY=passive
@@ -16,25 +28,36 @@ flags=(-c release -Xswiftc -enable-testing -Xswiftc -warnings-as-errors --explic
 swift build --build-tests "${flags[@]}"
 LATHE="$(swift build "${flags[@]}" --show-bin-path)/lathe"
 export LATHE
-swift test "${flags[@]}" --skip-build
 
-# The page of a real audit, in a browser; and many audits, by the schedulers that people have.
 reports=$(mktemp -d "${TMPDIR:-/tmp}/lathe-reports.XXXXXX")
 trap 'rm -rf "$reports"' EXIT
-"$LATHE" audit Examples/Toybox/model --before Examples/Toybox/adapters/lumi.safetensors@0.8 Examples/Toybox/adapters/sketch.safetensors@0.4 \
-  --after Examples/Toybox/adapters/lumi.safetensors@0.8 Examples/Toybox/adapters/sketch.safetensors@0.38 \
-  --prompts Examples/Toybox/prompts.txt --steps 4 --quiet -o "$reports/audit" >"$reports/verdict"
-bash Tests/page.sh "$reports/audit/report.html"
-bash Tests/batch.sh "$LATHE"
+
+swift_stage() { swift test "${flags[@]}" --skip-build; }
+
+# The page of a real audit, in a browser.
+page_stage() {
+  local before=(Examples/Toybox/adapters/lumi.safetensors@0.8 Examples/Toybox/adapters/sketch.safetensors@0.4)
+  local after=(Examples/Toybox/adapters/lumi.safetensors@0.8 Examples/Toybox/adapters/sketch.safetensors@0.38)
+  "$LATHE" audit Examples/Toybox/model --before "${before[@]}" --after "${after[@]}" \
+    --prompts Examples/Toybox/prompts.txt --steps 4 --quiet -o "$reports/audit" >"$reports/verdict"
+  bash Tests/page.sh "$reports/audit/report.html"
+}
+
+# Many audits, by the schedulers that people have.
+batch_stage() { bash Tests/batch.sh "$LATHE"; }
 
 # Files that nobody should trust, in quantity.
-bash Tests/Hostile/run.sh "$LATHE"
+hostile_stage() { bash Tests/Hostile/run.sh "$LATHE"; }
 
 # A share of the kills, faults and changing files; `Tests/Interruptions/run.sh` without --short has all of them.
-bash Tests/Interruptions/run.sh "$LATHE" --short
+interruptions_stage() { bash Tests/Interruptions/run.sh "$LATHE" --short; }
 
-bash Tests/training.sh "$LATHE"
-bash Tests/Interop/run.sh "$LATHE"
+training_stage() { bash Tests/training.sh "$LATHE"; }
+interop_stage() { bash Tests/Interop/run.sh "$LATHE"; }
 
 # What once went wrong, in this program or in others.
-bash Tests/Cases/run.sh "$LATHE"
+cases_stage() { bash Tests/Cases/run.sh "$LATHE"; }
+
+for stage in "${stages[@]:1}"; do
+  if is_asked "$stage"; then "${stage}_stage"; fi
+done

@@ -363,7 +363,6 @@ def outputs_apart(place):
     for arguments in (
         ["spectrum", "pf", "--csv", "same", "--svg", "./same"],
         ["resize", "pf", "--size", "50%,50%", "-o", "{size}"],
-        ["spectrum", "pf", "--csv", "new", "--svg", "new/curve.svg"],
     ):
         place.run(*arguments, "--force").expect(73, "would replace")
         assert tree(place.folder) == before, f"{arguments}: something was written"

@@ -72,6 +72,6 @@ import Testing
       try file.storedBytes(entry).withUnsafeBytes { try writer.write($0, of: entry.name, at: 0) }
     }
     let error = #expect(throws: FileError.self) { try writer.seal(texts: []) }
-    #expect(error?.kind == .verification(tensor: file.entries[0].name))
+    #expect(error?.kind == .verification(part: file.entries[0].name))
   }
 }

@@ -1,3 +1,4 @@
+import Files
 import FoundationEssentials
 import Safetensors
 import TestSupport
@@ -76,7 +77,7 @@ struct HeaderCase: CustomTestStringConvertible, Sendable {
       let file = RawSafetensors(header: verdict.header, data: .init(repeating: 0, count: verdict.data))
       let path = try folder.write(file.bytes, to: "case.safetensors")
       var message = "accepted"
-      do throws(SafetensorsError) { _ = try SafetensorsFile(path: path) } catch { message = error.message }
+      do { _ = try SafetensorsFile(path: path) } catch let error as SafetensorsError { message = error.message }
       let isRepeatedName = message == "a: expected one entry, found two with this name"
       #expect(
         (message == "accepted") == (verdict.accepted && !isRepeatedName),
@@ -88,7 +89,7 @@ struct HeaderCase: CustomTestStringConvertible, Sendable {
   func unreadable() throws {
     let folder = try TemporaryFolder()
     func message(_ path: String) -> String? {
-      (#expect(throws: SafetensorsError.self) { try SafetensorsFile(path: path) }).map { String(describing: $0) }
+      (#expect(throws: FileError.self) { try SafetensorsFile(path: path) }).map { String(describing: $0) }
     }
     #expect(message(folder.file("none")) == "\(folder.file("none")): no such file")
     #expect(message(folder.path) == "\(folder.path): is not a regular file")

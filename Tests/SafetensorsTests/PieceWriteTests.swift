@@ -83,7 +83,7 @@ import Testing
         try contents(item)[range].withUnsafeBytes { try writer.write($0, of: "x", at: range.lowerBound) }
       }
       let error = #expect(throws: FileError.self) { try writer.seal() }
-      #expect(error?.kind == .verification(tensor: "x"))
+      #expect(error?.kind == .verification(part: "x"))
     }
     #expect(try folder.names.isEmpty)
   }

@@ -126,7 +126,7 @@ import Testing
       // The last tensor of the file, so that the file has its full length.
       try contents(items[1]).withUnsafeBytes { try writer.write($0, of: "y") }
       let error = #expect(throws: FileError.self) { try writer.seal() }
-      #expect(error?.kind == .verification(tensor: "x"))
+      #expect(error?.kind == .verification(part: "x"))
       #expect(error?.message == "x: the bytes on disk are not the bytes written; the output was removed")
     }
     #expect(try folder.names.isEmpty)
