@@ -38,6 +38,15 @@ import Testing
     let pixart = ["adaln_single.emb.timestep_embedder.linear_1.weight", "pos_embed.proj.weight"]
     #expect(detect(pixart) == .pixart)
     #expect(detect(pixart + ["temporal_transformer_blocks.0.attn1.to_q.weight"]) == .unknown)
+    // HunyuanImage and LongCat-Image, in diffusers' names and in the authors'.
+    let hunyuan = ["context_embedder.token_refiner.refiner_blocks.0.attn.to_q.weight"]
+    #expect(detect(hunyuan) == .hunyuanVideo)
+    #expect(detect(hunyuan + ["context_embedder_2.linear_1.weight"]) == .unknown)
+    let flux = ["single_transformer_blocks.0.attn.to_q.weight", "transformer_blocks.0.norm1_context.linear.weight"]
+    #expect(detect(flux) == .flux1)
+    #expect(detect(flux + ["time_embed.timestep_embedder.linear_1.weight"]) == .unknown)
+    #expect(detect(["double_blocks.0.img_attn.qkv.weight"]) == .flux1)
+    #expect(detect(["double_blocks.0.img_attn.qkv.weight", "byt5_in.fc1.weight"]) == .unknown)
     #expect(detect(["input_blocks.0.0.weight", "input_blocks.1.0.time_stack.in_layers.0.weight"]) == .unknown)
   }
 
