@@ -77,12 +77,13 @@ struct CheckpointFolder {
     }
   }
 
-  /// `model-00001-of-00005.safetensors`
+  /// `model-00001-of-00005.safetensors`: numbers of fewer digits are part of a name that somebody has chosen.
   private static func isShard(_ name: String) -> Bool {
     guard let ending = Naming.all.map(\.ending).first(where: name.hasSuffix) else { return false }
     let words = name.dropping(suffix: ending).split(separator: "-")
     guard words.count >= 4, words[words.count - 2] == "of", let count = Int(words.last!) else { return false }
-    return Int(words[words.count - 3]) != nil && count > 1
+    let number = words[words.count - 3]
+    return Int(number) != nil && count > 1 && number.count >= 5 && words.last!.count >= 5
   }
 
   /// How weights of a container are called where loaders look for them.
@@ -204,13 +205,26 @@ struct CheckpointFolder {
     return true
   }
 
-  /// All regular files below a folder, sorted, as relative paths.
+  /// All regular files below a folder, sorted, as relative paths; links are followed.
+  ///
+  /// - Throws: `CheckpointError.outsideFolder` for a folder in it that lies elsewhere.
   private static func filesBelow(_ root: String) throws -> [String] {
-    let manager = FileManager.default
-    return try manager.subpathsOfDirectory(atPath: root).filter { path in
+    try files(below: root, at: "", within: []).sorted()
+  }
+
+  /// - Parameter outer: the folders that the listing came through, since a link may lead back.
+  private static func files(below root: String, at path: String, within outer: Set<String>) throws -> [String] {
+    // A listing does not follow a link to the folder itself.
+    guard let folder = real("\(root)/\(path)"), !outer.contains(folder) else { return [] }
+    guard path.isEmpty || isInside(root, path) else { throw CheckpointError(.outsideFolder(path), path: root) }
+    var files: [String] = []
+    for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
+      let own = path.isEmpty ? name : "\(path)/\(name)"
       var isFolder = false
-      return manager.fileExists(atPath: "\(root)/\(path)", isDirectory: &isFolder) && !isFolder
-    }.sorted()
+      guard FileManager.default.fileExists(atPath: "\(root)/\(own)", isDirectory: &isFolder) else { continue }
+      files += isFolder ? try Self.files(below: root, at: own, within: outer.union([folder])) : [own]
+    }
+    return files
   }
 
   /// Whether a file really lies in the folder. The hub's cache is the exception: its snapshots link to the blobs beside.

@@ -70,7 +70,9 @@ extension Error {
       }
     case let error as MergingError:
       switch error.kind {
-      case .tooSmall, .unreachableError, .needsFolder, .noAlpha, .noName, .rankCap, .severalNetworks, .blockWeights: 64
+      case .tooSmall, .unreachableError, .needsFolder, .noAlpha, .noName, .noNameToKeep, .rankCap, .severalNetworks,
+        .blockWeights:
+        64
       case .verification: 74
       default: 65
       }

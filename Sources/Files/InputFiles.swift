@@ -96,7 +96,10 @@ package enum InputFiles {
   /// - Parameter isDeep: whether folders in it belong to it.
   package static func protect(folder: String, isDeep: Bool) {
     guard state.withLock({ $0.isWatching }) else { return }
-    let manager = FileManager.default
+    guard let real = realpath(folder, nil) else { return }
+    defer { free(real) }
+    // A listing does not follow a link to the folder itself.
+    let manager = FileManager.default, folder = String(cString: real)
     let paths = try? isDeep ? manager.subpathsOfDirectory(atPath: folder) : manager.contentsOfDirectory(atPath: folder)
     for path in paths ?? [] {
       var status = stat()

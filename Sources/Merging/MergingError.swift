@@ -8,6 +8,8 @@ public struct MergingError: Error, CustomStringConvertible {
   public enum Kind: Sendable {
     case differentFamilies(first: Family, file: String, other: Family)
     case noName(target: String, format: AdapterFormat)
+    /// The same in an operation that keeps the format.
+    case noNameToKeep(target: String, format: AdapterFormat)
     case noNameInFamily(target: String, format: AdapterFormat, reason: String)
     case fusedAndSplit(fused: String, split: String)
     case tooSmall(limit: ByteCount, smallest: ByteCount)
@@ -53,6 +55,8 @@ public struct MergingError: Error, CustomStringConvertible {
         case .noName(let target, let format):
           "\(target): name: has no spelling in the \(format.rawValue) format"
             + (format == .kohya ? "; hint: merge only adapters of one format" : "; hint: --format kohya")
+        case .noNameToKeep(let target, let format):
+          "\(target): name: has no spelling in the \(format.rawValue) format; hint: lathe convert --to kohya, then resize that"
         case .noNameInFamily(let target, let format, let reason):
           "\(target): name: expected one that the \(format.rawValue) dialect has, found none: \(reason)"
         case .fusedAndSplit(let fused, let split):

@@ -40,7 +40,10 @@ extension RefactorPlan {
       let isKept = recipe.operation == .resize && first.whole == nil && first.stored.first?.label != "lora_up.bias"
       guard let name = isKept ? first.name : try naming.vectorName(for: group) else {
         throw MergingError(
-          .noName(target: first.name, format: naming.format), path: adapters[group.members[0].adapter].path)
+          recipe.operation == .resize
+            ? .noNameToKeep(target: first.name, format: naming.format)
+            : .noName(target: first.name, format: naming.format),
+          path: adapters[group.members[0].adapter].path)
       }
       let dtypes = Set(group.members.map(\.target.dtype))
       let isPlain = dtypes.count == 1 && dtypes.first!.unitRoundoff != nil && dtypes.first!.bits > 8

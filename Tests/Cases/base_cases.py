@@ -305,3 +305,27 @@ def side_files(place):
         file.truncate(1 << 30)
     place.run("audit", "model", "--before", place.adapters / "sketch.safetensors", "--after", place.adapters / "sketch.safetensors", "--weights-only", "--against", "huge.json", "-o", "out2").expect(65, "huge.json")
     place.run("audit", "model", "--before", place.adapters / "sketch.safetensors", "--after", place.adapters / "sketch.safetensors", "--weights-only", "--against", "out/report.json", "-o", "out3").expect(0)
+
+
+@case("a base may be a link to a folder, and its networks links to folders in it")
+def linked_base(place):
+    os.symlink(place.model, "linked")
+    sketch = place.adapters / "sketch.safetensors"
+    for base in ("linked", "linked/"):
+        place.run("check", sketch, base).expect(0, "fit")
+    shutil.copytree(place.model, "inside")
+    os.rename("inside/unet", "inside/other")
+    os.symlink("other", "inside/unet")
+    place.run("check", sketch, "inside").expect(0, "fit")
+    shutil.move("inside/other", "elsewhere")
+    os.remove("inside/unet")
+    os.symlink("../elsewhere", "inside/unet")
+    place.run("check", sketch, "inside").expect(65, "unet")
+
+
+@case("a base whose own name has an “of” between small numbers is no shard")
+def name_with_numbers(place):
+    shutil.copy(place.model + "/unet/diffusion_pytorch_model.safetensors", "my-1-of-3.safetensors")
+    place.run("check", place.adapters / "sketch.safetensors", "my-1-of-3.safetensors").expect(0)
+    shutil.copy("my-1-of-3.safetensors", "model-00001-of-00003.safetensors")
+    place.run("check", place.adapters / "sketch.safetensors", "model-00001-of-00003.safetensors").expect(65, "one shard")

@@ -1,6 +1,8 @@
 import Tensors
+import TestSupport
 import Testing
 
+@testable import Checkpoints
 @testable import Models
 
 @Suite struct NameMapTests {
@@ -144,8 +146,8 @@ import Testing
   // MARK: What no golden has
 
   @Test(arguments: [
-    (NameMap.wan, "img_emb.emb_pos", "condition_embedder.image_embedder.pos_embed"),
-    (.pixart, "blocks.0.attn.q_norm.bias", "transformer_blocks.0.attn1.q_norm.bias"),
+    (Family.wan.denoiserMaps[0], "img_emb.emb_pos", "condition_embedder.image_embedder.pos_embed"),
+    (Family.pixart.denoiserMaps[0], "blocks.0.attn.q_norm.bias", "transformer_blocks.0.attn1.q_norm.bias"),
   ])
   func rareNames(map: NameMap, left: String, right: String) {
     #expect(namespace([(left, [1, 2, 3])]).translatedToRight(map).names == [right])
