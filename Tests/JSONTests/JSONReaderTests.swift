@@ -50,20 +50,19 @@ import Testing
   @Test("a file that is no object, and one that cannot be read, are told apart")
   func files() throws {
     let folder = try TemporaryFolder()
+    struct Refusal: Error, CustomStringConvertible { let description: String }
     func object(_ name: String) throws -> [String: JSONValue]? {
-      try JSONValue.object(inFile: folder.file(name)) {
-        CheckpointError(.configuration(file: "content", reason: $0), path: folder.file(name))
-      }?.fields
+      try JSONValue.object(inFile: folder.file(name)) { Refusal(description: "\(folder.file(name)): \($0)") }?.fields
     }
     func message(_ name: String) -> String {
       do { return "\(try object(name) as Any)" } catch { return "\(error)" }
     }
     #expect(try object("none.json") == nil)
-    try folder.write("{\"a\":1}", to: "good.json")
+    try folder.write(Array("{\"a\":1}".utf8), to: "good.json")
     #expect(try object("good.json") == ["a": .int(1)])
     try folder.write([0x7b, 0xff, 0x7d], to: "bytes.json")
-    #expect(message("bytes.json") == "\(folder.file("bytes.json")): content: expected a JSON object")
-    try folder.makeFolder("folder.json")
+    #expect(message("bytes.json") == "\(folder.file("bytes.json")): expected a JSON object")
+    try FileManager.default.createDirectory(atPath: folder.file("folder.json"), withIntermediateDirectories: true)
     #expect(message("folder.json") == "\(folder.file("folder.json")): is not a regular file")
   }
 }
