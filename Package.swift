@@ -106,6 +106,7 @@ let package = Package(
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .systemLibrary(name: "COneDNN", providers: [.apt(["libdnnl-dev"])]),
     .target(name: "CFiles"),
+    .target(name: "Platform", swiftSettings: settings),
     .target(name: "CArithmetic", cSettings: [.define("NDEBUG")]),
     .target(
       name: "CKernels", dependencies: ["CArithmetic"], cSettings: [.define("NDEBUG")],
@@ -113,18 +114,19 @@ let package = Package(
     .executableTarget(name: "lathe", dependencies: ["Commands"], swiftSettings: settings),
   ]
     + rooms.map {
-      .target(name: $0.name, dependencies: $0.dependencies, resources: $0.resources, swiftSettings: settings)
+      .target(
+        name: $0.name, dependencies: $0.dependencies + ["Platform"], resources: $0.resources, swiftSettings: settings)
     }
     + rooms.map {
       .testTarget(
         name: "\($0.name)Tests",
-        dependencies: [.target(name: $0.name)] + $0.dependencies + ["TestSupport"],
+        dependencies: [.target(name: $0.name)] + $0.dependencies + ["Platform", "TestSupport"],
         exclude: $0.name == "Commands" ? ["Snapshots"] : [],
         swiftSettings: settings)
     }
     + [
       .target(
-        name: "TestSupport", dependencies: ["Tensors", "Safetensors", "Models"], path: "Tests/TestSupport",
+        name: "TestSupport", dependencies: ["Tensors", "Safetensors", "Models", "Platform"], path: "Tests/TestSupport",
         swiftSettings: settings)
     ]
 )

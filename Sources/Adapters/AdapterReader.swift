@@ -1,4 +1,3 @@
-public import Checkpoints
 public import JSON
 import Models
 import Tensors

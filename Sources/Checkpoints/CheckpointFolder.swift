@@ -2,13 +2,8 @@ import Files
 import FoundationEssentials
 import JSON
 import Models
+import Platform
 import Tensors
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// The files of a base checkpoint: which hold its weights, and what else belongs to it.
 struct CheckpointFolder {

@@ -1,10 +1,5 @@
 import Files
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// A report that could not be written: a full disk, a closed pipe.
 struct ConsoleError: Error, CustomStringConvertible {

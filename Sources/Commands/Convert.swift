@@ -1,6 +1,6 @@
 import Adapters
 public import ArgumentParser
-public import Checkpoints
+import Checkpoints
 import Merging
 public import Models
 import Reports

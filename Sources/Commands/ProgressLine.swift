@@ -1,10 +1,5 @@
+import Platform
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// One line on the terminal that tells how far the work is. Nothing when standard error is no terminal.
 final class ProgressLine: Sendable {

@@ -1,10 +1,5 @@
 import CFiles
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// Where an output goes: the file or folder itself, whatever links lead there, and what is there already.
 package struct Destination {

@@ -1,11 +1,6 @@
 import FoundationEssentials
+import Platform
 import Synchronization
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// The files that were read, as they were then: a result holds only for files that stayed the same, and may replace none
 /// of them.
@@ -23,12 +18,7 @@ package enum InputFiles {
     init(_ status: stat) {
       place = Place(status)
       size = Int(status.st_size)
-      #if canImport(Glibc)
-        let time = status.st_mtim
-      #else
-        let time = status.st_mtimespec
-      #endif
-      (seconds, nanoseconds) = (Int(time.tv_sec), Int(time.tv_nsec))
+      (seconds, nanoseconds) = (Int(status.modified.tv_sec), Int(status.modified.tv_nsec))
     }
 
     /// Whether a copy is as large and as old.

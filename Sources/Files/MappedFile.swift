@@ -1,10 +1,5 @@
+import Platform
 public import Tensors
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// A whole file mapped read-only into memory. Pages are read when touched, and the system may drop them again.
 public final class MappedFile: @unchecked Sendable {

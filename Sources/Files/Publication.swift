@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// An output that is complete under a temporary name.
 package protocol Unpublished: AnyObject {

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// Entries that a signal handler can go through: plain memory that never moves and is never given back.
 ///

@@ -1,11 +1,6 @@
 import CFiles
 import FoundationEssentials
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 extension StagedFolder: Unpublished {
   package func prepare() throws(FileError) {
@@ -183,11 +178,7 @@ extension FolderEntry {
       if link(path, copy) == 0 { return true }
       guard (try? FileManager.default.copyItem(atPath: path, toPath: copy)) != nil else { return false }
       // As old as the first: so that it can be told that nobody changed it meanwhile.
-      #if canImport(Glibc)
-        var times = [status.st_atim, status.st_mtim]
-      #else
-        var times = [status.st_atimespec, status.st_mtimespec]
-      #endif
+      var times = [status.accessed, status.modified]
       return utimensat(AT_FDCWD, copy, &times, 0) == 0
     case .folder, .other:
       errno = ENOTSUP

@@ -1,10 +1,5 @@
 import CFiles
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// A folder that appears under its name only when it is complete.
 ///

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// How far two pictures of the same size are from each other.
 public struct ImageComparison: Equatable, Sendable {

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// The weights by which one axis of a picture is resampled: which old samples make each new one, and by how much.
 ///

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// How much light a picture in sRGB (IEC 61966-2-1) gives: red, green and blue as parts of full light, 0...1.
 struct LinearPicture {

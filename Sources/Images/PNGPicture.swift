@@ -1,10 +1,5 @@
 import CPNG
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// What a PNG file holds: its picture and its texts.
 ///

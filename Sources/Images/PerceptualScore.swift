@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// SSIMULACRA2, version 2.1, by Jon Sneyers (Cloudinary, 2023; github.com/cloudinary/ssimulacra2 and libjxl): the errors of
 /// three components of colour at six scales in two norms, 108 in all, weighted and bent into a score.

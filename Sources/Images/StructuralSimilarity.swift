@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// The structural similarity index of Wang, Bovik, Sheikh and Simoncelli (2004), with their constants: windows of 11x11
 /// pixels with Gaussian weights of σ = 1.5 wherever they lie inside the picture, K₁ = 0.01, K₂ = 0.03, L = 255.

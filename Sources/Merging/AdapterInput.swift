@@ -1,4 +1,4 @@
-package import Adapters
+import Adapters
 package import Models
 
 /// An adapter file and how strongly it is used.

@@ -1,5 +1,4 @@
 package import Adapters
-package import Checkpoints
 package import Models
 
 extension BlockWeights {

@@ -1,12 +1,7 @@
 import Checkpoints
 import LinearAlgebra
+import Platform
 import Tensors
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// The difference of one weight between two checkpoints, in memory.
 struct ExtractDelta {

@@ -1,4 +1,4 @@
-public import Adapters
+import Adapters
 import Checkpoints
 public import Models
 import Safetensors

@@ -1,5 +1,4 @@
 public import Adapters
-public import Checkpoints
 public import Models
 public import Tensors
 

@@ -1,4 +1,4 @@
-public import Adapters
+import Adapters
 public import Models
 import Safetensors
 import Spectra

@@ -1,5 +1,5 @@
 public import Adapters
-public import Checkpoints
+import Checkpoints
 import Files
 public import Models
 import Spectra

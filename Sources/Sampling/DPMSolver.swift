@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// DPM-Solver++(2M) with the midpoint rule (Lu and others 2022, arXiv:2211.01095, algorithm 2), and its stochastic form
 /// (equation 18 there). The first and the last step are of order one.

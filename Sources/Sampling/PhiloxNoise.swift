@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// The noise that torch makes on an NVIDIA device, as far as images go: AUTOMATIC1111's random source "NV" and the default
 /// of stable-diffusion.cpp.

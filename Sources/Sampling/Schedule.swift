@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// The timesteps of a run and the noise levels that go with them.
 struct Schedule: Sendable {

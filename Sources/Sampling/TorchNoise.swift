@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// What `torch.randn` gives on an x86 processor with `torch.Generator().manual_seed(seed)`, bit for bit, in single
 /// precision. This is the noise of diffusers on a processor and of ComfyUI.

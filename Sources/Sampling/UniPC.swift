@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// UniPC of order two with B(h) = eʰ − 1, predicting x₀ (Zhao and others 2023, arXiv:2302.04867, algorithms 5 to 8). Each
 /// output also corrects the step that led to it. The first and the last step are of order one.

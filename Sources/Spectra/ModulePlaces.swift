@@ -1,5 +1,4 @@
 package import Adapters
-package import Checkpoints
 package import Models
 
 /// Finds which rows of which modules an adapter's target changes, in either layout of a family's names.

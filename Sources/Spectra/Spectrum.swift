@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// The singular values of a delta and the measures that follow from them.
 public struct Spectrum: Sendable {

@@ -1,5 +1,4 @@
 public import Adapters
-package import Checkpoints
 public import Models
 
 /// Targets of several adapters that change the same rows of the same base weight, matched under any dialect.

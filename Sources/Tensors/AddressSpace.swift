@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// The addresses that this process may still use, where somebody has limited them (`ulimit -v`).
 public enum AddressSpace {

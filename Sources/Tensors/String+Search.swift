@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 // The standard library's generic searches take microseconds for a short name, and an adapter has thousands.
 extension String {

@@ -1,13 +1,8 @@
 import Files
 import FoundationEssentials
+import Platform
 import TestSupport
 import Testing
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// Proves that a folder appears whole or not at all, that none is replaced unless that is asked for, and that a disk without
 /// room is refused.

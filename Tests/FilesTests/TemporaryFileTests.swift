@@ -1,13 +1,8 @@
 import Files
 import FoundationEssentials
+import Platform
 import TestSupport
 import Testing
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// Proves that an output appears whole or not at all, and that nothing that exists is lost without being asked for.
 @Suite struct TemporaryFileTests {

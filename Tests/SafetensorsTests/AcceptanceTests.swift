@@ -1,14 +1,9 @@
 import Files
 import FoundationEssentials
+import Platform
 import Safetensors
 import TestSupport
 import Testing
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// A file put together by hand and what opening it must give.
 struct HeaderCase: CustomTestStringConvertible, Sendable {

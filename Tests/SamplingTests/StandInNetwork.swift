@@ -1,10 +1,5 @@
+import Platform
 import Sampling
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// tanh(0.7 x) + 0.01 t / 1000: bounded, not linear, and aware of the timestep.
 func standIn(_ sample: [Float], timestep: Float) -> [Float] {

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// Matrices in plain row-major arrays, computed the slow and obvious way.
 public enum Dense {

@@ -1,4 +1,4 @@
-package import Models
+import Models
 
 /// `unet:0:up`, or a pickled list: cloneofsimo/lora of 2022. Targets are numbers (`CloneofsimoOrder`).
 struct CloneofsimoDialect: Dialect {

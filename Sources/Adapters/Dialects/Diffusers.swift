@@ -1,4 +1,4 @@
-package import Models
+import Models
 import Tensors
 
 /// `unet.down_blocks.0.….lora_A.weight` and its older spellings.

@@ -1,4 +1,4 @@
-package import Models
+import Models
 import Tensors
 
 /// `lora_unet_down_blocks_0_….lora_down.weight` with an alpha tensor: kohya, LyCORIS, OneTrainer, musubi.

@@ -1,4 +1,4 @@
-package import Models
+import Models
 
 /// The base checkpoint's own names, with or without `diffusion_model.` before them: ComfyUI, diffusion-pipe, fal.
 struct NativeDialect: Dialect {

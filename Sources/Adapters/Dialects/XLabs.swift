@@ -1,4 +1,4 @@
-package import Models
+import Models
 import Tensors
 
 /// `double_blocks.0.processor.qkv_lora1.down.weight`: XLabs' adapters for Flux.1.

@@ -1,13 +1,8 @@
 import Audit
 import Files
 import Foundation
+import Platform
 import Reports
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// The output of many audits: a folder for each row, beside it in `.rows` what was audited, and tables.
 ///

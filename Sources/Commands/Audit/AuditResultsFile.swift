@@ -1,12 +1,7 @@
 import Files
 import Foundation
+import Platform
 import Reports
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
 
 /// A table that grows by a line with each audit. Only one run writes it, and begins it anew from what is already known.
 final class AuditResultsFile {

@@ -1,11 +1,6 @@
 import Foundation
 import Merging
-
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// All that decides what the audit of a row says: an earlier result holds as long as this is the same.
 ///
@@ -84,12 +79,7 @@ extension AuditRowInputs.File {
       (bytes, modified) = (nil, nil)
       return
     }
-    #if canImport(Glibc)
-      let time = status.st_mtim
-    #else
-      let time = status.st_mtimespec
-    #endif
-    (bytes, modified) = (Int(status.st_size), time.tv_sec * 1_000_000_000 + time.tv_nsec)
+    (bytes, modified) = (Int(status.st_size), status.modified.tv_sec * 1_000_000_000 + status.modified.tv_nsec)
   }
 }
 

@@ -1,5 +1,4 @@
 public import Adapters
-public import Checkpoints
 import FoundationEssentials
 public import Models
 public import Tensors

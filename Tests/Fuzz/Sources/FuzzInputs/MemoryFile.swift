@@ -1,8 +1,4 @@
-#if canImport(Glibc)
-  import Glibc
-#else
-  import Darwin
-#endif
+import Platform
 
 /// A file without a name, for readers that want a path. It lies in `TMPDIR`, which should be memory.
 public final class MemoryFile {
