@@ -27,6 +27,7 @@ package struct RecipeSource<Document: Decodable> {
       guard bytes.count <= RecipeLimits.bytes else {
         throw fault("expected at most \(RecipeLimits.bytes) bytes, found \(bytes.count)")
       }
+      if let reason = try Yams.compose(yaml: Outline.text(of: text))?.faultOfOutline { throw fault(reason) }
       let node = try Yams.compose(yaml: text) ?? Node("")
       guard node.hasNodes(upTo: RecipeLimits.nodes) else {
         throw fault("expected at most \(RecipeLimits.nodes) values with aliases written out, found more")
@@ -44,7 +45,7 @@ package struct RecipeSource<Document: Decodable> {
     } catch let error as DecodingError {
       throw fault(error.shortReason)
     } catch {
-      throw fault("\(error)".split(separator: "\n").joined(separator: " "))
+      throw fault(Outline.original(of: "\(error)").split(separator: "\n").joined(separator: " "))
     }
   }
 
@@ -96,12 +97,52 @@ package struct RecipeSource<Document: Decodable> {
 
 /// What a file that somebody writes by hand never has.
 private enum RecipeLimits {
-  static let bytes = 4 << 20
+  static let bytes = 1 << 18
   static let nodes = 100_000
   static let adapters = 500
+  static let blocks = 300
+}
+
+/// A recipe's text in which aliases and the names of fields after a `?` are texts.
+///
+/// Yams compares all names in a mapping when it reads one. An alias is then all that it is a copy of, and lists in lists as names are
+/// compared at each level: few bytes take for ever.
+private enum Outline {
+  static let alias = "\u{e000}", name = "\u{e001}"
+
+  static func text(of yaml: String) -> String { yaml.replacing("*", with: alias).replacing("?", with: name) }
+
+  static func original(of outline: String) -> String {
+    outline.replacing(alias, with: "*").replacing(name, with: "?")
+  }
 }
 
 extension Node {
+  /// What no recipe has, and what Yams ends in a trap for: in an outline, names of fields that are no texts, and whole numbers to base 60
+  /// that are too large.
+  fileprivate var faultOfOutline: String? {
+    var rest = [self]
+    while let node = rest.popLast() {
+      switch node {
+      case .mapping(let mapping):
+        for (key, value) in mapping {
+          guard let name = key.scalar, !name.string.hasPrefix(Outline.alias) else { return Self.otherName }
+          rest += [key, value]
+        }
+      case .sequence(let sequence): rest += sequence
+      case .scalar(let scalar) where scalar.style == .plain:
+        if scalar.string.hasPrefix(Outline.name) { return Self.otherName }
+        if scalar.string.isToBase60 {
+          return "expected numbers to base 10, and texts such as this in quotes, found \(scalar.string.prefix(80))"
+        }
+      case .scalar, .alias: break
+      }
+    }
+    return nil
+  }
+
+  private static let otherName = "expected names of fields that are texts, found another"
+
   /// Whether this node and all below it are at most `limit`. An alias is a copy: eight levels of nine aliases are 43 million
   /// nodes of a few hundred bytes, so counting stops where there are too many.
   fileprivate func hasNodes(upTo limit: Int) -> Bool {
@@ -119,6 +160,11 @@ extension Node {
   }
 }
 
+extension String {
+  /// Whether Yams might take this for a number such as `1:30:00`.
+  fileprivate var isToBase60: Bool { contains(":") && utf8.allSatisfy("0123456789:_+-.".utf8.contains) }
+}
+
 /// An adapter in a recipe.
 package struct RecipeEntry: Decodable {
   enum Blocks: Decodable {
@@ -130,8 +176,22 @@ package struct RecipeEntry: Decodable {
       if let list = try? container.decode([Double].self) {
         self = .list(list)
       } else {
+        // Yams looks for each name among all.
+        let count = try decoder.container(keyedBy: Name.self).allKeys.count
+        guard count <= RecipeLimits.blocks else {
+          throw DecodingError.dataCorruptedError(
+            in: container, debugDescription: "blocks: expected at most \(RecipeLimits.blocks), found \(count)")
+        }
         self = .named(try container.decode([String: Double].self))
       }
+    }
+
+    private struct Name: CodingKey {
+      let stringValue: String
+      var intValue: Int? { nil }
+
+      init(stringValue: String) { self.stringValue = stringValue }
+      init?(intValue: Int) { nil }
     }
   }
 

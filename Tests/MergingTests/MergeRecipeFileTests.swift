@@ -131,10 +131,26 @@ import Testing
       ("adapters:\n  - file: a\n    strength: strong", "adapters.0.strength: expected a number"),
       ("adapters:\n  - file: a\n    strength: .inf", "strength: expected a finite number"),
       ("adapters:\n  - file: a\n    text_encoder_strength: .nan", "strength: expected a finite number"),
+      ("? [adapters]\n: b", "expected names of fields that are texts, found another"),
+      ("a: &a [x]\n? *a\n: b", "expected names of fields that are texts, found another"),
+      (
+        "adapters:\n  - file: a\nrank: 9223372036854775807:00",
+        "expected numbers to base 10, and texts such as this in quotes, found 9223372036854775807:00"
+      ),
     ])
   func adapterFaults(text: String, expected: String) throws {
     let found = try reason(text)
     #expect(found == expected)
+  }
+
+  @Test("Blocks have some hundred names, not thousands", .timeLimit(.minutes(1)))
+  func blocks() throws {
+    func text(_ count: Int) -> String {
+      adapters + "    blocks: {" + (0..<count).map { "IN\($0): 1" }.joined(separator: ", ") + "}"
+    }
+    #expect(try recipe(text(300)).inputs.count == 1)
+    #expect(try reason(text(301)) == "blocks: expected at most 300, found 301")
+    #expect(try reason(text(40_000)) == "blocks: expected at most 300, found 40000")
   }
 
   @Test(
