@@ -41,14 +41,12 @@ struct CanonicalForms: Sendable {
   private func ordered(_ text: some Sequence<Unicode.Scalar>) -> [Unicode.Scalar] {
     var result: [Unicode.Scalar] = []
     for scalar in text { takeApart(scalar, into: &result) }
-    for index in result.indices {
-      let itsClass = Self.combiningClass(result[index])
-      guard itsClass > 0 else { continue }
-      var place = index
-      while place > 0, Self.combiningClass(result[place - 1]) > itsClass {
-        result.swapAt(place, place - 1)
-        place -= 1
-      }
+    var start = 0
+    while start < result.count {
+      let end = result[start...].firstIndex { Self.combiningClass($0) == 0 } ?? result.count
+      // This sort keeps the order of equals.
+      if end - start > 1 { result[start..<end].sort { Self.combiningClass($0) < Self.combiningClass($1) } }
+      start = end + 1
     }
     return result
   }

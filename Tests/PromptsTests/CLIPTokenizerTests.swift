@@ -49,4 +49,13 @@ import Testing
     #expect(tokenizer.ids(of: "") == [])
     #expect(tokenizer.ids(of: " \n\t") == [])
   }
+
+  @Test("One word made of thousands, and thousands of marks on one letter, take no time", .timeLimit(.minutes(1)))
+  func longPieces() throws {
+    let merges = try Data(contentsOf: URL(filePath: Goldens.example("Toybox/model/tokenizer/merges.txt")))
+    let letters = merges.filter { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) }.suffix(1 << 16)
+    #expect(tokenizer.ids(of: String(decoding: letters, as: UTF8.self)).count > 1000)
+    let above = String(repeating: "\u{301}", count: 1 << 14), below = String(repeating: "\u{323}", count: 1 << 14)
+    #expect(tokenizer.ids(of: "a" + above + below) == tokenizer.ids(of: "a" + below + above))
+  }
 }

@@ -1,0 +1,42 @@
+/// Merges that wait: the earliest of the table comes first, and of equal ones the leftmost.
+///
+/// A binary heap: each merge of a text of n bytes would otherwise be looked for among n.
+struct MergeQueue {
+  private struct Entry {
+    let token: Int32
+    let place: Int
+
+    func comesBefore(_ other: Entry) -> Bool { (token, place) < (other.token, other.place) }
+  }
+
+  private var entries: [Entry] = []
+
+  /// Adds a merge that makes `token` of what stands at `place` and what follows it.
+  mutating func push(_ token: Int32, at place: Int) {
+    var child = entries.count
+    entries.append(Entry(token: token, place: place))
+    while child > 0, entries[child].comesBefore(entries[(child - 1) / 2]) {
+      entries.swapAt(child, (child - 1) / 2)
+      child = (child - 1) / 2
+    }
+  }
+
+  /// Takes the first merge away.
+  mutating func pop() -> (token: Int32, place: Int)? {
+    guard let last = entries.indices.last else { return nil }
+    entries.swapAt(0, last)
+    let first = entries.removeLast()
+    var parent = 0
+    while let child = earlierChild(of: parent), entries[child].comesBefore(entries[parent]) {
+      entries.swapAt(child, parent)
+      parent = child
+    }
+    return (first.token, first.place)
+  }
+
+  private func earlierChild(of parent: Int) -> Int? {
+    let left = 2 * parent + 1, right = left + 1
+    guard left < entries.count else { return nil }
+    return right < entries.count && entries[right].comesBefore(entries[left]) ? right : left
+  }
+}
