@@ -18,8 +18,7 @@ let package = Package(
         dependencies: ["FuzzInputs"]
           + [
             "Tensors", "Files", "JSON", "Safetensors", "TorchPickles", "GGUF", "Checkpoints", "Adapters", "Merging",
-            "Baking", "Images",
-            "Prompts", "Diffusion",
+            "Baking", "Images", "Prompts", "Sampling", "Diffusion",
           ].map {
             .product(name: $0, package: "Lathe")
           },

@@ -49,6 +49,40 @@ public enum FuzzInput {
     return (file.bytes, configuration)
   }
 
+  /// The chunks of a PNG get their right checksums, as far as their lengths lead.
+  public static func png(_ input: [UInt8]) -> [UInt8] {
+    var file = input, start = 8
+    while file.count - start >= 12 {
+      let length = file[start..<start + 4].reduce(0) { $0 << 8 | Int($1) }
+      guard length <= file.count - start - 12 else { break }
+      let end = start + 8 + length
+      file.replaceSubrange(end..<end + 4, with: StoredZip.four(StoredZip.crc(Array(file[start + 4..<end]))).reversed())
+      start = end + 4
+    }
+    return file
+  }
+
+  /// The merges of a tokenizer, and behind a zero its vocabulary.
+  public static func tokenizer(_ input: [UInt8]) -> (merges: String, vocabulary: String?) {
+    let parts = input.split(separator: 0, maxSplits: 1, omittingEmptySubsequences: false)
+    let texts = parts.map { String(decoding: $0, as: UTF8.self) }
+    return (texts[0], texts.count == 2 ? texts[1] : nil)
+  }
+
+  /// A baked checkpoint with the names and shapes that the undo files among the seeds are of; all its numbers are 0.
+  public static let baked: [UInt8] = {
+    let shapes = [
+      ("lm_head", 8), ("model.layers.0.self_attn.k_proj", 32), ("model.layers.0.self_attn.q_proj", 32),
+    ]
+    var header: [String] = [], place = 0
+    for (name, rows) in shapes {
+      let end = place + rows * 32 * 2
+      header.append("\"\(name).weight\":{\"dtype\":\"F16\",\"shape\":[\(rows),32],\"data_offsets\":[\(place),\(end)]}")
+      place = end
+    }
+    return RawSafetensors(header: "{\(header.joined(separator: ","))}", data: [UInt8](repeating: 0, count: place)).bytes
+  }()
+
   private static func quoted(_ text: String) -> String {
     let harmless = text.unicodeScalars.map { $0 == "\"" || $0 == "\\" || $0.value < 0x20 ? "?" : String($0) }
     return "\"\(harmless.joined())\""

@@ -1,0 +1,1 @@
+../../../TestSupport/StrangeModel.swift
