@@ -1,4 +1,4 @@
-import Platform
+import Foundation
 
 /// A file without a name, for readers that want a path. It lies in `TMPDIR`, which should be memory.
 public final class MemoryFile {
