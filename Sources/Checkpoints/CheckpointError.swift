@@ -6,6 +6,7 @@ public struct CheckpointError: Error, CustomStringConvertible {
     case index(reason: String)
     case missingShard(String)
     case outsideFolder(String)
+    case linkedFolder(String)
     case missingTensor(name: String, shard: String, elsewhere: String?)
     case twice(name: String, shard: String, other: String, indexed: String?)
     case sameWeight(name: String, other: String)
@@ -35,6 +36,8 @@ public struct CheckpointError: Error, CustomStringConvertible {
     case .shard: "expected a whole checkpoint, found one shard of several; hint: give the folder"
     case .index(let reason): "index: \(reason)"
     case .missingShard(let name): "shard: expected \(name) as the index says, found no such file; hint: fetch it again"
+    case .linkedFolder(let name):
+      "expected folders of its own, found \(name), a link to one; hint: put a copy in its place"
     case .outsideFolder(let name): "expected files inside the folder, found \(name), which lies outside"
     case .missingTensor(let name, let shard, let elsewhere):
       "\(name): expected it in \(shard) as the index says, found \(elsewhere.map { "it in \($0)" } ?? "nothing")"

@@ -200,26 +200,23 @@ struct CheckpointFolder {
     return true
   }
 
-  /// All regular files below a folder, sorted, as relative paths; links are followed.
+  /// All regular files below a folder, sorted, as relative paths. Links to folders are not followed.
   ///
-  /// - Throws: `CheckpointError.outsideFolder` for a folder in it that lies elsewhere.
+  /// - Throws: `CheckpointError.linkedFolder` where a network lies behind one: it would not be found.
   private static func filesBelow(_ root: String) throws -> [String] {
-    try files(below: root, at: "", within: []).sorted()
-  }
-
-  /// - Parameter outer: the folders that the listing came through, since a link may lead back.
-  private static func files(below root: String, at path: String, within outer: Set<String>) throws -> [String] {
-    // A listing does not follow a link to the folder itself.
-    guard let folder = real("\(root)/\(path)"), !outer.contains(folder) else { return [] }
-    guard path.isEmpty || isInside(root, path) else { throw CheckpointError(.outsideFolder(path), path: root) }
-    var files: [String] = []
-    for name in try FileManager.default.contentsOfDirectory(atPath: folder) {
-      let own = path.isEmpty ? name : "\(path)/\(name)"
-      var isFolder = false
-      guard FileManager.default.fileExists(atPath: "\(root)/\(own)", isDirectory: &isFolder) else { continue }
-      files += isFolder ? try Self.files(below: root, at: own, within: outer.union([folder])) : [own]
+    // Of a link to the folder itself a listing has nothing.
+    guard let folder = real(root), let paths = try? FileManager.default.subpathsOfDirectory(atPath: folder) else {
+      throw FileError(.system(operation: "list", reason: systemReason()), path: root)
     }
-    return files
+    return try paths.filter { path in
+      var status = stat(), own = stat()
+      guard stat("\(folder)/\(path)", &status) == 0 else { return false }
+      let isLink = lstat("\(folder)/\(path)", &own) == 0 && own.st_mode & S_IFMT == S_IFLNK
+      if status.st_mode & S_IFMT == S_IFDIR, isLink, components.contains(where: { $0.folder == path }) {
+        throw CheckpointError(.linkedFolder(path), path: root)
+      }
+      return status.st_mode & S_IFMT == S_IFREG
+    }.sorted()
   }
 
   /// Whether a file really lies in the folder. The hub's cache is the exception: its snapshots link to the blobs beside.

@@ -103,7 +103,7 @@ struct MergeNames {
   ) throws(MergingError) -> (TargetKey, module: String) {
     if let module = group.module { return (group.key, module) }
     // Stable Diffusion's UNets and text encoders, whose keys are of one spelling.
-    let pieces = places.pieces(of: target, in: format.dialect.layout(in: family))
+    let pieces = places.pieces(of: target, in: format.dialect.layout(in: Family.unknown.namesake))
     guard let module = pieces?.first?.module else {
       throw MergingError(
         .noNameInFamily(

@@ -55,7 +55,7 @@ public struct MergingError: Error, CustomStringConvertible {
           "\(target): name: has no spelling in the \(format.rawValue) format"
             + (format == .kohya ? "; hint: merge only adapters of one format" : "; hint: --format kohya")
         case .noNameToKeep(let target, let format):
-          "\(target): name: has no spelling in the \(format.rawValue) format; hint: lathe convert --to kohya, then resize that"
+          "\(target): name: has no spelling in the \(format.rawValue) format; hint: lathe merge FILE@1 --format kohya gives it a name"
         case .noNameInFamily(let target, let format, let reason):
           "\(target): name: expected one that the \(format.rawValue) dialect has, found none: \(reason)"
         case .fusedAndSplit(let fused, let split):

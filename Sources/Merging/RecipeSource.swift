@@ -27,6 +27,7 @@ package struct RecipeSource<Document: Decodable> {
       guard bytes.count <= RecipeLimits.bytes else {
         throw fault("expected at most \(RecipeLimits.bytes) bytes, found \(bytes.count)")
       }
+      guard !Outline.hasExplicitNames(text) else { throw fault(Outline.otherName) }
       if let reason = try Yams.compose(yaml: Outline.text(of: text))?.faultOfOutline { throw fault(reason) }
       let node = try Yams.compose(yaml: text) ?? Node("")
       guard node.hasNodes(upTo: RecipeLimits.nodes) else {
@@ -97,23 +98,34 @@ package struct RecipeSource<Document: Decodable> {
 
 /// What a file that somebody writes by hand never has.
 private enum RecipeLimits {
-  static let bytes = 1 << 18
+  static let bytes = 4 << 20
   static let nodes = 100_000
   static let adapters = 500
   static let blocks = 300
 }
 
-/// A recipe's text in which aliases and the names of fields after a `?` are texts.
+/// A recipe's text in which aliases are texts.
 ///
 /// Yams compares all names in a mapping when it reads one. An alias is then all that it is a copy of, and lists in lists as names are
 /// compared at each level: few bytes take for ever.
 private enum Outline {
-  static let alias = "\u{e000}", name = "\u{e001}"
+  static let alias = "\u{e000}"
 
-  static func text(of yaml: String) -> String { yaml.replacing("*", with: alias).replacing("?", with: name) }
+  static func text(of yaml: String) -> String { yaml.replacing("*", with: alias) }
+  static func original(of outline: String) -> String { outline.replacing(alias, with: "*") }
 
-  static func original(of outline: String) -> String {
-    outline.replacing(alias, with: "*").replacing(name, with: "?")
+  static let otherName = "expected names of fields that are texts, found another"
+
+  /// Whether names stand behind a `?`, as only those must that are no texts.
+  static func hasExplicitNames(_ yaml: String) -> Bool {
+    let bytes = Array(yaml.utf8), spaces = Array(" \t\r\n".utf8)
+    return bytes.indices.contains { place in
+      guard bytes[place] == UInt8(ascii: "?") else { return false }
+      guard place + 1 == bytes.count || spaces.contains(bytes[place + 1]) else { return false }
+      // What stands before it: the beginning of a line or of an entry, or nothing but spaces after those.
+      guard let before = bytes[..<place].last(where: { $0 != UInt8(ascii: " ") }) else { return true }
+      return "\n\r-{[,".utf8.contains(before)
+    }
   }
 }
 
@@ -126,12 +138,11 @@ extension Node {
       switch node {
       case .mapping(let mapping):
         for (key, value) in mapping {
-          guard let name = key.scalar, !name.string.hasPrefix(Outline.alias) else { return Self.otherName }
+          guard let name = key.scalar, !name.string.hasPrefix(Outline.alias) else { return Outline.otherName }
           rest += [key, value]
         }
       case .sequence(let sequence): rest += sequence
       case .scalar(let scalar) where scalar.style == .plain:
-        if scalar.string.hasPrefix(Outline.name) { return Self.otherName }
         if scalar.string.isToBase60 {
           return "expected numbers to base 10, and texts such as this in quotes, found \(scalar.string.prefix(80))"
         }
@@ -140,8 +151,6 @@ extension Node {
     }
     return nil
   }
-
-  private static let otherName = "expected names of fields that are texts, found another"
 
   /// Whether this node and all below it are at most `limit`. An alias is a copy: eight levels of nine aliases are 43 million
   /// nodes of a few hundred bytes, so counting stops where there are too many.

@@ -12,9 +12,9 @@ import Testing
   @Test("a model's modules are its family's", arguments: FamilyGolden.all.filter { $0.family != nil })
   func ownFamily(golden: FamilyGolden) {
     for modules in [golden.diffusers] + (golden.original.map { [$0] } ?? []) {
-      #expect(family(modules).rawValue == golden.family, "all modules")
+      #expect(family(modules).name == golden.family, "all modules")
       #expect(
-        family(modules.filter { $0.name.contains("block") || $0.name.contains("layer") }).rawValue == golden.family,
+        family(modules.filter { $0.name.contains("block") || $0.name.contains("layer") }).name == golden.family,
         "blocks")
     }
   }

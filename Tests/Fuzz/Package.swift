@@ -17,8 +17,8 @@ let package = Package(
         name: "\(reader)-fuzz",
         dependencies: ["FuzzInputs"]
           + [
-            "Tensors", "Files", "JSON", "Safetensors", "TorchPickles", "GGUF", "Checkpoints", "Adapters", "Merging",
-            "Baking", "Images", "Prompts", "Sampling", "Diffusion",
+            "Tensors", "Files", "JSON", "Models", "Safetensors", "TorchPickles", "GGUF", "Checkpoints", "Adapters",
+            "Merging", "Baking", "Images", "Prompts", "Sampling", "Diffusion",
           ].map {
             .product(name: $0, package: "Lathe")
           },

@@ -133,6 +133,11 @@ import Testing
       ("adapters:\n  - file: a\n    text_encoder_strength: .nan", "strength: expected a finite number"),
       ("? [adapters]\n: b", "expected names of fields that are texts, found another"),
       ("a: &a [x]\n? *a\n: b", "expected names of fields that are texts, found another"),
+      ("adapters: x\n? [b]", "expected names of fields that are texts, found another"),
+      ("{? [a] : b}", "expected names of fields that are texts, found another"),
+      ("[[a]: b]", "expected names of fields that are texts, found another"),
+      ("adapters:\n  - file: ?a\n    strenght: 1", "adapters: expected a known field, found strenght"),
+      ("a: &a x\n*a : b", "expected names of fields that are texts, found another"),
       (
         "adapters:\n  - file: a\nrank: 9223372036854775807:00",
         "expected numbers to base 10, and texts such as this in quotes, found 9223372036854775807:00"

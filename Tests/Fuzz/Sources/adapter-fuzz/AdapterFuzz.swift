@@ -40,9 +40,9 @@ private let base: Checkpoint = {
   let layout = SafetensorsLayout(inOrder: items, metadata: [])
   let numbers = items.flatMap { item in (0..<item.shape.elementCount).map { Float($0 % 7) / 4 - 0.7 } }
   let bytes = layout.head() + numbers.flatMap { withUnsafeBytes(of: $0, Array.init) }
-  let path = FileManager.default.temporaryDirectory.appendingPathComponent("base.safetensors").path
-  FileManager.default.createFile(atPath: path, contents: Data(bytes))
+  let path = NSTemporaryDirectory() + "/base.safetensors"
   do {
+    try Data(bytes).write(to: URL(fileURLWithPath: path))
     return try Checkpoint(path: path)
   } catch { fatalError("\(path): \(error)") }
 }()

@@ -1,5 +1,6 @@
 import Checkpoints
 import FuzzInputs
+import Models
 import Safetensors
 import Tensors
 
