@@ -138,21 +138,26 @@ extension StagedFolder: Unpublished {
   /// Removes an earlier folder, but nothing of which there is no other: what came into it in the last moment goes into the
   /// new one.
   private func removeReplaced(_ folder: String) {
-    for entry in FolderEntry.all(below: folder).reversed() {
-      if entry.kind == .folder {
-        rmdir(entry.path)
-        continue
-      }
-      let copy = "\(destination)/\(entry.relativePath)"
-      var status = stat()
-      let isThere = lstat(copy, &status) == 0
-      if replaced!.contains(entry.relativePath) || isThere && entry.isSame(as: status, at: copy) {
-        unlink(entry.path)
-      } else if !isThere {
-        rename(entry.path, copy)
-      }
+    // A folder that could not be listed once may be the second time; what stays then lies there under an unfinished name.
+    for _ in 0..<2 {
+      for entry in FolderEntry.all(below: folder).reversed() { remove(entry) }
+      if rmdir(folder) == 0 { return }
     }
-    rmdir(folder)
+  }
+
+  private func remove(_ entry: FolderEntry) {
+    guard entry.kind != .folder else {
+      rmdir(entry.path)
+      return
+    }
+    let copy = "\(destination)/\(entry.relativePath)"
+    var status = stat()
+    let isThere = lstat(copy, &status) == 0
+    if replaced!.contains(entry.relativePath) || isThere && entry.isSame(as: status, at: copy) {
+      unlink(entry.path)
+    } else if !isThere {
+      rename(entry.path, copy)
+    }
   }
 }
 

@@ -65,7 +65,11 @@ public struct SafetensorsFile: Sendable {
 
   /// The bytes of the file before its data section: the length field and the header.
   public var head: Bytes {
-    get throws(FileError) { try MappedFile(path: path).bytes[0..<byteCount - data.count] }
+    get throws(FileError) {
+      let bytes = try MappedFile(path: path).bytes, count = byteCount - data.count
+      guard bytes.count >= count else { throw FileError(.changed, path: path) }
+      return bytes[0..<count]
+    }
   }
 
   /// The entries of a file that begins with `head` and is otherwise not at hand.
