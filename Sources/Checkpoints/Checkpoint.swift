@@ -41,10 +41,10 @@ public struct Checkpoint: Sendable {
   public let warnings: [String]
   /// Of the configuration of a language model.
   let model: LanguageModelConfiguration?
-  private let namespaces: [Component: [Namespace]]
-  private let flat: [Component: [String: NamedWeight]]
+  private var namespaces: [Component: [Namespace]] = [:]
+  private var flat: [Component: [String: NamedWeight]] = [:]
   /// Of language models, and of what is not known.
-  private let cores: [Component: CoreNames]
+  private var cores: [Component: CoreNames] = [:]
   /// The files of tensors that an index does not speak of, by their names with underscores for dots.
   private let unlisted: [String: String]
 
@@ -113,10 +113,11 @@ public struct Checkpoint: Sendable {
             "found a language model under llama.cpp's names, which no adapter uses; hint: use what it was made from"),
         path: path)
     }
+    // What is refused needs no names.
+    try requirePlainWeights()
     namespaces = Self.namespaces(weights, family)
     flat = namespaces.mapValues { Self.flattened($0) }
     cores = family == .languageModel || family == .unknown ? flat.mapValues { CoreNames($0) } : [:]
-    try requirePlainWeights()
   }
 
   private static let outerLevels = ["model.", "transformer.", "unet.", "dit."]

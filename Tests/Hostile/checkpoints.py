@@ -38,7 +38,7 @@ def single(files):
     add("bytes-behind", text, data + b"\0" * 8)
     files.write("broken base/one-of-four/model-00001-of-00004.safetensors", safetensors_raw(text, data))
     files.add("broken base", "one-of-four", role="base", target="broken base/one-of-four/model-00001-of-00004.safetensors")
-    coarse = [Tensor(f"m.scale_{n}", "U8", [1, 1], b"\1") for n in range(40_000)]
+    coarse = [Tensor(f"m.scale_{n}", "U8", [1, 1], b"\1") for n in range(50_000)]
     files.add("broken base", "coarse-by-the-thousand.safetensors", safetensors(coarse), "base")
     twice = [*tensors, Tensor(tensors[0].name.removeprefix("model."), "F32", tensors[0].shape, tensors[0].data)]
     files.add("broken base", "one-weight-by-two-names.safetensors", safetensors(twice), "base")
