@@ -1,4 +1,3 @@
-import Checkpoints
 import Models
 import Tensors
 

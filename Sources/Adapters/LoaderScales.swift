@@ -1,4 +1,3 @@
-import Checkpoints
 import Models
 
 /// What each loader multiplies the product of every target's factors by, when it is given the file as it is.

@@ -1,4 +1,3 @@
-import Checkpoints
 import JSON
 
 /// Values for modules by patterns of their names, as PEFT's `rank_pattern` and `alpha_pattern` have them.

@@ -1,4 +1,3 @@
-import Checkpoints
 import JSON
 
 /// The fields of a PEFT LoRA configuration that decide what its tensors mean.

@@ -1,4 +1,3 @@
-import Checkpoints
 import JSON
 
 /// What a trainer wrote down about the training, in readable pieces.

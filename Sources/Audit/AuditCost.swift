@@ -1,5 +1,3 @@
-import Checkpoints
-
 /// What it takes to use some adapters, or a checkpoint in the base's place.
 public struct AuditCost: Sendable {
   public let adapters: Int

@@ -1,5 +1,4 @@
 import Adapters
-import Checkpoints
 import Files
 import Foundation
 import Merging

@@ -1,5 +1,4 @@
 import Adapters
-import Checkpoints
 public import Models
 
 /// Strengths by block of the network, which multiply an adapter's own.

@@ -1,5 +1,4 @@
 import Adapters
-import Checkpoints
 import LinearAlgebra
 import Safetensors
 import Spectra

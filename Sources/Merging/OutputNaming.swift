@@ -1,13 +1,13 @@
 import Adapters
-import Checkpoints
 import Models
 
 /// How a merge spells its targets.
 struct OutputNaming {
   let format: AdapterFormat
-  let family: Family
-  private let dialect: any Dialect
   var setting: SpellingSetting
+
+  var family: Family { setting.family }
+  private var dialect: any Dialect { format.dialect }
 
   init(format: AdapterFormat, family: Family, adapters: [Adapter]) {
     self.init(
@@ -20,7 +20,7 @@ struct OutputNaming {
   ///   - keys: of all targets.
   ///   - numbersTextEncoders: whether a text encoder has a number even where it may be the only one.
   init(format: AdapterFormat, family: Family, keys: [TargetKey], numbersTextEncoders: Bool) {
-    (self.format, self.family, dialect) = (format, family, format.dialect)
+    self.format = format
     setting = SpellingSetting(
       family: family, isUNet: family.hasUNet || (family == .unknown && keys.contains { $0.isOfUNet }),
       // Kohya numbers text encoders only where there are several.

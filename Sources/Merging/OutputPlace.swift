@@ -1,5 +1,4 @@
 import Adapters
-import Checkpoints
 import Files
 import FoundationEssentials
 import JSON

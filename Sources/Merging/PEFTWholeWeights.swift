@@ -1,5 +1,4 @@
 import Adapters
-import Checkpoints
 import JSON
 
 /// What a PEFT configuration says of an adapter's targets, whole modules and biases: without it PEFT passes them over.

@@ -1,5 +1,4 @@
 import Adapters
-import Checkpoints
 import JSON
 
 /// The metadata entry `lora_adapter_metadata` by which diffusers learns of different ranks.

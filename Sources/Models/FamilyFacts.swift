@@ -31,12 +31,13 @@ struct FamilyFacts: Sendable {
 
   /// - Precondition: `text` is a family's file: these are part of the program.
   init(text: String) {
-    let parts = text.split(separator: "\nnames\n", maxSplits: 1)
-    lines = parts[0].split(separator: "\n").filter { !$0.hasPrefix("#") }.map { line in
+    // Every command reads all of these files: the map behind a family's facts is only gone past.
+    let mark = "\nnames\n", end = text.offset(of: mark, after: 0)
+    lines = Substring(text.utf8.prefix(end)).split(separator: "\n").filter { !$0.hasPrefix("#") }.map { line in
       let words = line.split(separator: " ")
       return (words[0], Array(words.dropFirst()))
     }
-    namesText = parts.count > 1 ? parts[1] : nil
+    namesText = end < text.utf8.count ? Substring(text.utf8.dropFirst(end + mark.utf8.count)) : nil
     name = lines.first { $0.fact == "family" }!.words.joined(separator: " ")
   }
 

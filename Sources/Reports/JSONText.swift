@@ -1,4 +1,3 @@
-import Checkpoints
 public import FoundationEssentials
 import JSON
 

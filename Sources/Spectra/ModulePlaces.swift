@@ -12,6 +12,10 @@ package struct ModulePlaces {
     package let shares: [ModuleNames.Counterpart.Share]
     /// The parts' names, for messages.
     package let names: [String]
+
+    package init(part: Int, of counterpart: ModuleNames.Counterpart) {
+      (self.part, shares, names) = (part, counterpart.shares, counterpart.diffusers)
+    }
   }
 
   /// Some rows of a target, and the module that has them.
@@ -54,9 +58,7 @@ package struct ModulePlaces {
         identity: TargetKey(key.component, common ?? path, key.parameter), module: module, sourceRows: rows,
         share: share, swapsHalves: swaps)
     }
-    func share(_ part: Int) -> Share {
-      Share(part: part, shares: counterpart.shares, names: counterpart.diffusers)
-    }
+    func share(_ part: Int) -> Share { Share(part: part, of: counterpart) }
     let all = 0..<target.rows
     if layout == .original {
       if isPart { return firstRows(of: target, counterpart, share, piece) }
@@ -119,7 +121,7 @@ package struct ModulePlaces {
   }
 
   /// Rows of each part of a projection; `nil` where they do not come out even.
-  private static func sizes(_ shares: [ModuleNames.Counterpart.Share], rows: Int, inputs: Int) -> [Int]? {
+  package static func sizes(_ shares: [ModuleNames.Counterpart.Share], rows: Int, inputs: Int) -> [Int]? {
     let fixed = shares.count { $0 == .inputs }, free = shares.count - fixed, left = rows - fixed * inputs
     guard left >= 0, free == 0 ? left == 0 : left % free == 0 && left > 0 else { return nil }
     return shares.map { $0 == .inputs ? inputs : left / free }
@@ -131,8 +133,10 @@ package struct ModulePlaces {
   ///   - rows: of the parts that are there, by their number.
   ///   - whole: rows of the projection, where it is at hand itself.
   /// - Returns: `nil` where nothing says how many rows a missing part has.
-  package func sizes(_ share: Share, rows: [Int: Int], whole: Int?, inputs: Int) -> [Int]? {
-    if let whole { return Self.sizes(share.shares, rows: whole, inputs: inputs) }
+  package static func sizes(
+    _ share: Share, rows: [Int: Int], whole: Int? = nil, inputs: Int, in family: Family
+  ) -> [Int]? {
+    if let whole { return sizes(share.shares, rows: whole, inputs: inputs) }
     let free = share.shares.indices.compactMap { share.shares[$0] == .rest ? rows[$0] : nil }.first
     let perceptron = family.perceptronWidth.map { $0 * inputs }
     var sizes: [Int] = []

@@ -81,7 +81,10 @@ public struct TargetPairing: Sendable {
           let rows = Dictionary(
             others.compactMap { other in other.piece.share.map { ($0.part, other.piece.sourceRows.count) } },
             uniquingKeysWith: { first, _ in first })
-          guard let sizes = places.sizes(share, rows: rows, whole: whole, inputs: entry.inputs) else {
+          guard
+            let sizes = ModulePlaces.sizes(
+              share, rows: rows, whole: whole, inputs: entry.inputs, in: places.family)
+          else {
             let missing = share.names.indices.filter { rows[$0] == nil }.map { share.names[$0] }
             return (TargetPairing(groups: groups.all), (entry.target, entry.adapter, missing))
           }

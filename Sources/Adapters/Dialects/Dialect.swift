@@ -57,15 +57,6 @@ package protocol Dialect: Sendable {
 
   /// The names of a module's tensors.
   func tensorNames(of module: String) -> Target.TensorNames
-
-  /// The name of a tensor that is added to a bias, or to a norm's weight.
-  ///
-  /// - Parameters:
-  ///   - label: what it was called in its target.
-  ///   - own: its whole name, where it came in this dialect.
-  ///   - module: as this dialect calls it, where it can.
-  /// - Returns: `nil` where the dialect has no such tensors.
-  func vectorName(label: String, own: String?, module: String?, isBias: Bool) -> String?
 }
 
 /// Where a dialect tells by how much the product of a target's factors is multiplied.
@@ -109,8 +100,24 @@ extension Dialect {
   package func isOutdated(_ modules: [String]) -> Bool { false }
   package func key(of module: String) -> TargetKey { DottedNames.key(of: module) }
   package func layout(in family: Family) -> ModuleNames.Dialect { .diffusers }
+  package func tensorNames(of module: String) -> Target.TensorNames {
+    .init(up: module + ".lora_B.weight", down: module + ".lora_A.weight")
+  }
 
-  package func vectorName(label: String, own: String?, module: String?, isBias: Bool) -> String? { nil }
+  /// The name of a tensor that is added to a bias, or to a norm's weight.
+  ///
+  /// - Parameters:
+  ///   - label: what it was called in its target.
+  ///   - own: its whole name, where it came in this dialect.
+  ///   - module: as this dialect calls it, where it can.
+  /// - Returns: `nil` where the dialect has no such tensors.
+  package func vectorName(label: String, own: String?, module: String?, isBias: Bool) -> String? {
+    // Without an alpha the scale of PEFT's biases is 1, so that their own names will do.
+    guard holdsVectors else { return label == "lora_B.bias" ? own : nil }
+    // As LyCORIS calls them.
+    let isKept = ["diff", "diff_b", "w_norm", "b_norm"].contains(label)
+    return module.map { $0 + "." + (isKept ? label : isBias ? "diff_b" : "diff") }
+  }
 }
 
 extension AdapterFormat {

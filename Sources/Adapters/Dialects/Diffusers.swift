@@ -38,11 +38,4 @@ struct DiffusersDialect: Dialect {
     case .other: ""
     }
   }
-
-  func tensorNames(of module: String) -> Target.TensorNames { DottedNames.tensorNames(of: module) }
-
-  func vectorName(label: String, own: String?, module: String?, isBias: Bool) -> String? {
-    // Outputs carry no alpha, so that the scale of such a bias is 1.
-    label == "lora_B.bias" ? own : nil
-  }
 }

@@ -55,16 +55,4 @@ enum DottedNames {
     }
     return (component, path)
   }
-
-  // MARK: Writing
-
-  static func tensorNames(of module: String) -> Target.TensorNames {
-    .init(up: module + ".lora_B.weight", down: module + ".lora_A.weight")
-  }
-
-  /// What LyCORIS calls a tensor that is added to a bias or a norm.
-  static func vectorName(label: String, module: String, isBias: Bool) -> String {
-    let isKept = ["diff", "diff_b", "w_norm", "b_norm"].contains(label)
-    return module + "." + (isKept ? label : isBias ? "diff_b" : "diff")
-  }
 }

@@ -51,8 +51,4 @@ struct KohyaDialect: Dialect {
   func tensorNames(of module: String) -> Target.TensorNames {
     .init(up: module + ".lora_up.weight", down: module + ".lora_down.weight", alpha: module + ".alpha")
   }
-
-  func vectorName(label: String, own: String?, module: String?, isBias: Bool) -> String? {
-    module.map { DottedNames.vectorName(label: label, module: $0, isBias: isBias) }
-  }
 }

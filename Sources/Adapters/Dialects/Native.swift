@@ -17,10 +17,4 @@ struct NativeDialect: Dialect {
       ? DiffusersDialect.prefix(of: key.component, isUNet: setting.isUNet) : "diffusion_model."
     return dotted.map { prefix + $0 }
   }
-
-  func tensorNames(of module: String) -> Target.TensorNames { DottedNames.tensorNames(of: module) }
-
-  func vectorName(label: String, own: String?, module: String?, isBias: Bool) -> String? {
-    module.map { DottedNames.vectorName(label: label, module: $0, isBias: isBias) }
-  }
 }

@@ -26,10 +26,4 @@ package struct PEFTDialect: Dialect {
   package func module(of key: TargetKey, dotted: String?, in setting: SpellingSetting) -> String? {
     dotted.map { Self.prefix + $0 }
   }
-
-  package func tensorNames(of module: String) -> Target.TensorNames { DottedNames.tensorNames(of: module) }
-
-  package func vectorName(label: String, own: String?, module: String?, isBias: Bool) -> String? {
-    label == "lora_B.bias" ? own : nil
-  }
 }

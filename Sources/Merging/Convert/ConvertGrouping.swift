@@ -1,6 +1,6 @@
 import Adapters
-import Checkpoints
 import Models
+import Spectra
 import Tensors
 
 /// Brings the targets of a source together as the output has them: one by one, split, or fused.
@@ -120,7 +120,7 @@ struct ConvertGrouping {
   // MARK: Several
 
   private mutating func fused(
-    _ name: String, _ members: [Member], _ share: ConvertNaming.Share
+    _ name: String, _ members: [Member], _ share: ModulePlaces.Share
   ) throws(MergingError) -> ConvertTarget? {
     let first = members[0].source
     var rows: [Int: Int] = [:], places: [Int: Member] = [:]
@@ -137,7 +137,7 @@ struct ConvertGrouping {
       rows[part] = member.place.sourceRows.count
       places[part] = member
     }
-    guard let sizes = naming.sizes(share, rows: rows, inputs: first.inputs) else {
+    guard let sizes = ModulePlaces.sizes(share, rows: rows, inputs: first.inputs, in: naming.family) else {
       let missing = share.names.indices.filter { places[$0] == nil }.map { share.names[$0] }
       let reason = "the rows of \(missing.joined(separator: ", ")) are not known, which \(name) has too"
       guard recipe.allowsUnmatched else {

@@ -1,6 +1,6 @@
 import Adapters
-import Checkpoints
 import Models
+import Spectra
 
 /// Finds for each target of an adapter what the output's dialect calls it, and which rows of which module it is there.
 struct ConvertNaming {
@@ -12,16 +12,8 @@ struct ConvertNaming {
     let names: Target.TensorNames
     let sourceRows: Range<Int>
     /// Where the rows stand in a module that several targets share; `nil` for a module of its own.
-    let share: Share?
+    let share: ModulePlaces.Share?
     let swapsHalves: Bool
-  }
-
-  /// One of several parts of a fused projection.
-  struct Share {
-    let part: Int
-    let shares: [ModuleNames.Counterpart.Share]
-    /// The parts' names, for messages.
-    let names: [String]
   }
 
   let family: Family
@@ -75,7 +67,7 @@ struct ConvertNaming {
     if usesOriginalNames {
       let share =
         counterpart.dialect == .diffusers && counterpart.diffusers.count > 1
-        ? Share(part: counterpart.part, shares: counterpart.shares, names: counterpart.diffusers) : nil
+        ? ModulePlaces.Share(part: counterpart.part, of: counterpart) : nil
       if isPart { return firstRows(of: target, counterpart, key) }
       return place(
         key, module: counterpart.original, rows: 0..<target.rows, share: share,
@@ -120,7 +112,7 @@ struct ConvertNaming {
   }
 
   private func place(
-    _ key: TargetKey, module: String, rows: Range<Int>, share: Share?, swaps: Bool
+    _ key: TargetKey, module: String, rows: Range<Int>, share: ModulePlaces.Share?, swaps: Bool
   ) -> Outcome {
     let flat = module.underscored
     let key = TargetKey(key.component, key.component.isTextEncoder ? key.path : flat)
@@ -140,7 +132,7 @@ struct ConvertNaming {
     // The first rows alone are queries, keys and values.
     let count = isPart ? min(3, counterpart.diffusers.count) : counterpart.diffusers.count
     guard
-      let sizes = Self.sizes(Array(counterpart.shares.prefix(count)), rows: target.rows, inputs: target.inputs)
+      let sizes = ModulePlaces.sizes(Array(counterpart.shares.prefix(count)), rows: target.rows, inputs: target.inputs)
     else { return .none(reason: "\(target.rows) rows cannot be divided into \(count) projections") }
     var places: [Place] = [], start = 0
     for (module, size) in zip(counterpart.diffusers, sizes) {
@@ -161,7 +153,7 @@ struct ConvertNaming {
     let size = target.rows / 3
     var places: [Place] = []
     for part in 0..<3 {
-      let share = Share(part: part, shares: counterpart.shares, names: counterpart.diffusers)
+      let share = ModulePlaces.Share(part: part, of: counterpart)
       guard
         case .places(let own) = place(
           key, module: counterpart.original, rows: part * size..<(part + 1) * size, share: share, swaps: false)
@@ -169,27 +161,5 @@ struct ConvertNaming {
       places += own
     }
     return .places(places)
-  }
-
-  /// Rows of each part of a projection; `nil` where they do not come out even.
-  private static func sizes(_ shares: [ModuleNames.Counterpart.Share], rows: Int, inputs: Int) -> [Int]? {
-    let fixed = shares.count { $0 == .inputs }, free = shares.count - fixed, left = rows - fixed * inputs
-    guard left >= 0, free == 0 ? left == 0 : left % free == 0 && left > 0 else { return nil }
-    return shares.map { $0 == .inputs ? inputs : left / free }
-  }
-
-  /// Rows of all parts of a fused projection, of which some are at hand.
-  ///
-  /// - Parameter rows: of the parts that are there, by their number.
-  /// - Returns: `nil` where nothing says how many rows a missing part has.
-  func sizes(_ share: Share, rows: [Int: Int], inputs: Int) -> [Int]? {
-    let free = share.shares.indices.compactMap { share.shares[$0] == .rest ? rows[$0] : nil }.first
-    var sizes: [Int] = []
-    for (part, kind) in share.shares.enumerated() {
-      guard let size = rows[part] ?? (kind == .inputs ? inputs : free ?? family.perceptronWidth.map { $0 * inputs })
-      else { return nil }
-      sizes.append(size)
-    }
-    return sizes
   }
 }

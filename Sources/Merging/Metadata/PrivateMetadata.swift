@@ -1,4 +1,3 @@
-import Checkpoints
 import JSON
 
 /// What a file's metadata tells about whoever trained it, rather than about the training.
