@@ -16,8 +16,7 @@ struct Room {
 let rooms: [Room] = [
   // Ground floor
   Room(name: "Tensors", dependencies: ["CArithmetic"]),
-  Room(
-    name: "Files", dependencies: ["Tensors", "CFiles", "CXxHash", .product(name: "Crypto", package: "swift-crypto")]),
+  Room(name: "Files", dependencies: ["Tensors", "CFiles", "CXxHash", "COpenSSL"]),
   Room(name: "JSON", dependencies: ["Files"]),
   Room(name: "LinearAlgebra", dependencies: ["Tensors", "CArithmetic", "COpenBLAS"]),
   // Hall
@@ -93,13 +92,13 @@ let package = Package(
     + [.executable(name: "lathe", targets: ["lathe"])],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
     .package(url: "https://github.com/swiftcsv/SwiftCSV", from: "0.10.0"),
   ],
   targets: [
     .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev", "liblapacke-dev"])]),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CZip", pkgConfig: "libzip", providers: [.apt(["libzip-dev"])]),
     .systemLibrary(name: "CXxHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),

@@ -15,7 +15,7 @@ require_swift() {
 }
 
 install_libraries() {
-  install_packages libopenblas-dev liblapacke-dev libzip-dev libzstd-dev libxxhash-dev libpng-dev libdnnl-dev pkg-config
+  install_packages libopenblas-dev liblapacke-dev libzip-dev libzstd-dev libxxhash-dev libssl-dev libpng-dev libdnnl-dev pkg-config
 }
 
 # install_packages PACKAGE...: Debian's, those that are missing.
