@@ -46,7 +46,8 @@ public struct UndoFile: Sendable {
   /// The header of a base file with its length field.
   func head(ofFile file: Int) throws -> [UInt8] {
     guard let bytes = contents["head.\(file)"]?.bytes,
-      let head = Zstandard.decompressed(bytes, limit: 100_000_008),
+      // Headers are texts, which are never as small as a thousandth of themselves: all together are bounded by this file.
+      let head = Zstandard.decompressed(bytes, limit: min(100_000_008, max(1 << 20, 1000 * bytes.count))),
       ContentHash.sha256(Bytes(copying: head)) == record.files[file].headSHA256
     else { throw BakingError(.undo(reason: "found no header of \(record.files[file].path) in it"), path: path) }
     return head

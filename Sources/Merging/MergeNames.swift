@@ -113,13 +113,3 @@ struct MergeNames {
     return (TargetKey(naming.component(of: key), key.path, key.parameter), module)
   }
 }
-
-extension OutputNaming {
-  /// The network in which the format keeps a target's module: diffusers' pipelines number text encoders by their own order,
-  /// other dialects by what they are.
-  fileprivate func component(of key: TargetKey) -> Component {
-    guard key.component.isTextEncoder, key.path.hasPrefix("encoder_block_") else { return key.component }
-    guard format.dialect.countsLikePipelines else { return .textEncoder3 }
-    return family.t5InDiffusers
-  }
-}

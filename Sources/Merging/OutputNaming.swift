@@ -43,6 +43,13 @@ struct OutputNaming {
     dialect.module(of: key, dotted: dottedPath, in: setting).map { ($0, dialect.tensorNames(of: $0)) }
   }
 
+  /// The network in which the format keeps a target's module: diffusers' pipelines number text encoders by their own order,
+  /// other dialects by what they are.
+  func component(of key: TargetKey) -> Component {
+    guard key.component.isTextEncoder, key.path.hasPrefix("encoder_block_") else { return key.component }
+    return dialect.countsLikePipelines ? family.t5InDiffusers : .textEncoder3
+  }
+
   /// A vector's tensor name.
   ///
   /// - Parameters:

@@ -98,7 +98,7 @@ package struct RecipeSource<Document: Decodable> {
 
 /// What a file that somebody writes by hand never has.
 private enum RecipeLimits {
-  static let bytes = 4 << 20
+  static let bytes = 256 << 10
   static let nodes = 100_000
   static let adapters = 500
   static let blocks = 300
@@ -118,15 +118,21 @@ private enum Outline {
 
   /// Whether names stand behind a `?`, as only those must that are no texts.
   static func hasExplicitNames(_ yaml: String) -> Bool {
-    let bytes = Array(yaml.utf8), spaces = Array(" \t\r\n".utf8)
-    return bytes.indices.contains { place in
-      guard bytes[place] == UInt8(ascii: "?") else { return false }
-      guard place + 1 == bytes.count || spaces.contains(bytes[place + 1]) else { return false }
-      // What stands before it: the beginning of a line or of an entry, or nothing but spaces after those.
-      guard let before = bytes[..<place].last(where: { $0 != UInt8(ascii: " ") }) else { return true }
-      return "\n\r-{[,".utf8.contains(before)
+    let scalars = Array(yaml.unicodeScalars)
+    return scalars.indices.contains { place in
+      guard scalars[place] == "?", place + 1 == scalars.count || scalars[place + 1].isBlankInYAML else { return false }
+      // What stands before it: the beginning of a line or of an entry, or nothing but blanks after those.
+      guard let before = scalars[..<place].last(where: { $0 != " " && $0 != "\t" && $0 != "\u{feff}" }) else {
+        return true
+      }
+      return before.isBlankInYAML || "-{[,".unicodeScalars.contains(before)
     }
   }
+}
+
+extension Unicode.Scalar {
+  /// Whether YAML takes it for a space, or for the end of a line.
+  fileprivate var isBlankInYAML: Bool { " \t\r\n\u{85}\u{2028}\u{2029}".unicodeScalars.contains(self) }
 }
 
 extension Node {

@@ -55,6 +55,18 @@ import Testing
       Set(run.targets.map(\.name)) == Set(["q", "k", "v"].map { "transformer.transformer_blocks.0.attn.to_\($0)" }))
   }
 
+  @Test("T5 has the number that the family's pipeline gives it in diffusers' names, and is the third encoder in kohya's")
+  func numberOfT5() throws {
+    let folder = try TemporaryFolder(), module = "encoder.block.0.layer.0.SelfAttention.q"
+    let path = try adapter(
+      [("diffusion_model.double_blocks.0.img_mlp.0", 12288, 3072), ("text_encoders.t5xxl.transformer." + module, 64, 64)],
+      folder)
+    let diffusers = try convert(path, .diffusers, folder)
+    #expect(diffusers.targets.map(\.name).contains("text_encoder_2." + module))
+    let kohya = try convert(folder.file("diffusers.safetensors"), .kohya, folder)
+    #expect(kohya.targets.map(\.name).contains("lora_te3_encoder_block_0_layer_0_SelfAttention_q"))
+  }
+
   @Test("A family that is told against names and shapes is a warning")
   func contradiction() throws {
     let folder = try TemporaryFolder()

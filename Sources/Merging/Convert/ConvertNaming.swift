@@ -115,7 +115,7 @@ struct ConvertNaming {
     _ key: TargetKey, module: String, rows: Range<Int>, share: ModulePlaces.Share?, swaps: Bool
   ) -> Outcome {
     let flat = module.underscored
-    let key = TargetKey(key.component, key.component.isTextEncoder ? key.path : flat)
+    let key = TargetKey(output.component(of: key), key.component.isTextEncoder ? key.path : flat)
     guard let (name, names) = output.names(for: key, dottedPath: module) else {
       return .none(reason: "the \(key.component.title) has no name in it")
     }
