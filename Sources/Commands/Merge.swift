@@ -101,7 +101,7 @@ struct Merge: LatheCommand {
     if let dtype = writer.dtype { result.dtype = dtype.dtype }
     if let format { result.format = format.format }
     if rules.keepAllTargets { result.keepsAllTargets = true }
-    if fair { result.isFair = true }
+    if fair { result.method = FairShares() }
     if allowUnknown { result.allowsUnknown = true }
     if let base = base.base { result.base = base }
     result.allowsUnmatched = allowUnmatched

@@ -25,23 +25,16 @@ extension DecomposedPlan {
     _ allocation: RankAllocation, to output: String, overwriting: Bool, threads: Int,
     progress: (@Sendable (Int) -> Void)? = nil
   ) throws -> RefactorResult {
-    let hashes = InBackground { try self.plan.adapters.map(AdapterHashes.contentHash(of:)) }
-    let ranks = allocation.ranks, targets = plan.targets
+    let hashes = InBackground { try self.plan.adapters.map { [try AdapterHashes.contentHash(of: $0)] } }
+    let ranks = allocation.ranks, targets = plan.targets, own = plan.replaceableInputs
     guard ranks.contains(where: { $0 > 0 }) else { throw MergingError(.nothingLeft, path: plan.adapters[0].path) }
-    let metadata = metadata(for: allocation.rule ?? plan.recipe.rule)
-    let written = targets.indices.filter { ranks[$0] > 0 }
-    let rankList = written.map { (name: targets[$0].name, rank: ranks[$0]) }
-    let alphas = written.map { Double(ranks[$0]) * (copy($0, rank: ranks[$0])?.scale ?? 1) }
-    let saysAlphas = zip(alphas, rankList).contains { $0 != Double($1.rank) }
-    let items =
-      written.flatMap { targets[$0].items(rank: ranks[$0]) }
-      + plan.passedThrough.map { .init(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape) }
-    let destination = try OutputPlace(output, plan: plan, ranks: rankList, alphas: saysAlphas ? alphas : nil)
-    try destination.check(overwriting: overwriting, inPlaceOf: plan.replaceableInputs)
-    let files = try OutputFiles(destination, overwriting: overwriting, inPlaceOf: plan.replaceableInputs)
-    let layout = SafetensorsLayout(items, metadata: metadata.entries(ranks: ranks))
-    precondition(layout.fileCount == allocation.bytes, "the file's size must be the one that was allocated")
-    let writer = SafetensorsWriter(layout: layout, file: files.tensors)
+    let destination = try place(output, ranks)
+    try destination.check(overwriting: overwriting, inPlaceOf: own)
+    let writer = AdapterWriter(
+      targets.indices.filter { ranks[$0] > 0 }.flatMap { targets[$0].items(rank: ranks[$0]) },
+      others: plan.passedThrough, metadata: metadata(for: allocation.rule ?? plan.recipe.rule), ranks: ranks,
+      to: try OutputFiles(destination, overwriting: overwriting, inPlaceOf: own))
+    precondition(writer.byteCount == allocation.bytes, "the file's size must be the one that was allocated")
 
     let outcomes = try concurrentMap(
       count: targets.count, threads: threads, order: targets.map { $0.delta.terms.map(\.target) }.longestFirst,
@@ -49,17 +42,12 @@ extension DecomposedPlan {
     ) { index, encoder in
       try writeTarget(index, rank: ranks[index], with: encoder, to: writer, path: output)
     }
-    for (name, tensor) in plan.passedThrough { try tensor.bytes.withUnsafeBytes { try writer.write($0, of: name) } }
-
-    let inputHashes = try hashes.value()
-    try writer.seal { data in
-      let hash = ContentHash.sha256(data)
-      return metadata.entries(
-        ranks: ranks, inputHashes: inputHashes, dataHash: hash,
-        legacyHash: Self.legacyHash(items, metadata: layout.metadata, data: data))
-    }
+    try writer.seal(inputHashes: hashes.value())
     try RoundingLoss.check(outcomes.compactMap(\.loss), path: plan.adapters[0].path)
-    try verify(writer.temporaryPath, scales: outcomes.map(\.scale), allocation, destination)
+    try writer.reread(
+      zip(targets, zip(ranks, outcomes)).compactMap { target, found in
+        found.1.scale.map { target.expectation(rank: found.0, scale: $0) }
+      }, isWhole: true)
     let result = result(
       allocation, output: output, errors: outcomes.map(\.error), inners: outcomes.map(\.inners))
     if case .maxError(let limit) = plan.recipe.rule, !(result.relativeError <= limit) {
@@ -67,8 +55,17 @@ extension DecomposedPlan {
       throw MergingError(
         .unreachableError(limit: limit, smallest: result.relativeError, dtype: roundingError.dtype), path: output)
     }
-    try Publication.publish([files.completed()])
+    try Publication.publish([writer.completed()])
     return result
+  }
+
+  /// Where the output goes, with the ranks and alphas that a configuration tells.
+  private func place(_ output: String, _ ranks: [Int]) throws -> OutputPlace {
+    let written = plan.targets.indices.filter { ranks[$0] > 0 }
+    let list = written.map { (name: plan.targets[$0].name, rank: ranks[$0]) }
+    let alphas = written.map { Double(ranks[$0]) * (copy($0, rank: ranks[$0])?.scale ?? 1) }
+    let saysAlphas = zip(alphas, list).contains { $0 != Double($1.rank) }
+    return try plan.place(output, ranks: list, alphas: saysAlphas ? alphas : nil)
   }
 
   private struct Outcome: Sendable {
@@ -82,87 +79,64 @@ extension DecomposedPlan {
   }
 
   private func writeTarget(
-    _ index: Int, rank: Int, with encoder: FactorEncoder, to writer: SafetensorsWriter, path: String
+    _ index: Int, rank: Int, with encoder: FactorEncoder, to writer: AdapterWriter, path: String
   ) throws -> Outcome {
     let target = plan.targets[index], decomposed = targets[index], spectrum = decomposed.spectrum
     let available = spectrum.singularValues.count { $0 > 0 }
     guard rank > 0 else { return Outcome(error: spectrum.norm, scale: nil, inners: target.delta.terms.map { _ in 0 }) }
     if let copy = copy(index, rank: rank) { return try write(copy, of: target, rank: rank, to: writer) }
-    guard available > 0 else {
-      // A dead target that must stay: zero factors.
-      for item in target.items(rank: rank) where item.name == target.names.up || item.name == target.names.down {
-        try [UInt8](repeating: 0, count: item.byteCount).withUnsafeBytes { try writer.write($0, of: item.name) }
-      }
-      let scale = target.usesAlpha ? sharedAlpha / Double(rank) : 1
-      try writeAlpha(of: target, scale: scale, rank: rank, to: writer)
-      if let magnitude = target.magnitude {
-        let nothing = [Double](repeating: 0, count: target.delta.rows * target.delta.columns)
-        try magnitude.lengths(adding: nothing).bytes.withUnsafeBytes { try writer.write($0, of: magnitude.name) }
-      }
-      return Outcome(error: 0, scale: scale, inners: target.delta.terms.map { _ in 0 })
-    }
-    let isProjection = plan.recipe.isFair && rank < available && target.delta.terms.count > 1
-    let fair = isProjection ? try fairMaps(target, rank: rank, encoder.factors) : nil
-    let (maps, inners) =
-      try fair ?? (
-        decomposed.maps ?? recomputedMaps(target.delta, rank: rank, encoder.factors), decomposed.inners(rank: rank)
-      )
+    guard available > 0 else { return try writeZeros(of: target, rank: rank, to: writer) }
+    let chosen = rank < available ? try choice(for: target, rank: rank, encoder.factors) : nil
+    let maps = try chosen?.maps ?? decomposed.maps ?? recomputedMaps(target.delta, rank: rank, encoder.factors)
     let encoded = try encoder.encode(
-      target, alpha: sharedAlpha, maps: maps.prefix(rank), spectrum: spectrum, isTruncation: fair == nil, path: path)
-    try encoded.up.withUnsafeBytes { try writer.write($0, of: target.names.up) }
-    try encoded.down.withUnsafeBytes { try writer.write($0, of: target.names.down) }
-    try writeAlpha(of: target, scale: encoded.scale, rank: rank, to: writer)
-    if let name = target.magnitude?.name, let lengths = encoded.magnitude {
-      try lengths.bytes.withUnsafeBytes { try writer.write($0, of: name) }
-    }
-    return Outcome(error: encoded.error, scale: encoded.scale, inners: inners, loss: encoded.loss)
+      target, alpha: sharedAlpha, maps: maps.prefix(rank), spectrum: spectrum, isTruncation: chosen == nil, path: path)
+    try writer.write(encoded.up, of: target.names.up)
+    try writer.write(encoded.down, of: target.names.down)
+    try writer.write(scale: encoded.scale, as: target.scaling, rank: rank, of: target.names)
+    if let name = target.magnitude?.name, let lengths = encoded.magnitude { try writer.write(lengths, of: name) }
+    return Outcome(
+      error: encoded.error, scale: encoded.scale, inners: chosen?.inners ?? decomposed.inners(rank: rank),
+      loss: encoded.loss)
   }
 
-  private func write(
-    _ copy: ExactCopy, of target: OutputTarget, rank: Int, to writer: SafetensorsWriter
-  ) throws -> Outcome {
+  /// A dead target that must stay.
+  private func writeZeros(of target: OutputTarget, rank: Int, to writer: AdapterWriter) throws -> Outcome {
+    for item in target.items(rank: rank) where item.name == target.names.up || item.name == target.names.down {
+      try writer.write([UInt8](repeating: 0, count: item.byteCount), of: item.name)
+    }
+    let scale = target.usesAlpha ? sharedAlpha / Double(rank) : 1
+    try writer.write(scale: scale, as: target.scaling, rank: rank, of: target.names)
+    if let magnitude = target.magnitude {
+      let nothing = [Double](repeating: 0, count: target.delta.rows * target.delta.columns)
+      try writer.write(magnitude.lengths(adding: nothing), of: magnitude.name)
+    }
+    return Outcome(error: 0, scale: scale, inners: target.delta.terms.map { _ in 0 })
+  }
+
+  private func write(_ copy: ExactCopy, of target: OutputTarget, rank: Int, to writer: AdapterWriter) throws -> Outcome {
     let source = target.delta.terms[0].target
     for (name, tensor, factor) in [(target.names.up, source.up, copy.up), (target.names.down, source.down, copy.down)] {
-      try ExactCopy.bytes(tensor, times: factor, as: target.dtype).withUnsafeBytes { try writer.write($0, of: name) }
+      try writer.write(ExactCopy.bytes(tensor, times: factor, as: target.dtype), of: name)
     }
-    try writeAlpha(of: target, scale: copy.scale, rank: rank, to: writer)
+    try writer.write(scale: copy.scale, as: target.scaling, rank: rank, of: target.names)
     return Outcome(error: 0, scale: copy.scale, inners: [])
-  }
-
-  private func writeAlpha(of target: OutputTarget, scale: Double, rank: Int, to writer: SafetensorsWriter) throws {
-    guard let name = target.names.alpha else { return }
-    let value = target.usesAlpha ? scale * Double(rank) : scale
-    try Tensor([value], shape: [], dtype: .f32).bytes.withUnsafeBytes { try writer.write($0, of: name) }
   }
 
   private func recomputedMaps(_ delta: DeltaSum, rank: Int, _ workspace: FactorWorkspace) throws -> FactorMaps {
     try delta.core(in: workspace).decomposed(weights: delta.weights).factorMaps(rank: rank)
   }
 
-  /// `nil` where the adapters' common directions cancel in the sum, so that its projection would not fill the rank.
-  private func fairMaps(
-    _ target: OutputTarget, rank: Int, _ workspace: FactorWorkspace
-  ) throws -> (FactorMaps, [Double])? {
+  /// What the recipe's method keeps of several adapters' sum, and ⟨D_t, S'⟩ for each term; `nil` for the sum's leading components.
+  private func choice(
+    for target: OutputTarget, rank: Int, _ workspace: FactorWorkspace
+  ) throws -> (maps: FactorMaps, inners: [Double])? {
     let delta = target.delta
-    let core = try delta.core(in: workspace)
-    let own = delta.terms.indices.map { core.core(weights: delta.weights(ofTerm: $0)) }
-    // An adapter that has the module in parts is heard once.
-    var heard: [Matrix] = [], heardOf: [Int: (place: Int, strength: Double)] = [:]
-    for (index, term) in delta.terms.enumerated() where term.strength != 0 {
-      let source = target.sources[index]
-      if let known = heardOf[source] {
-        let core: Matrix = (term.strength / known.strength) * own[index]
-        heard[known.place] = heard[known.place] + core
-      } else {
-        heardOf[source] = (heard.count, term.strength)
-        heard.append(own[index])
-      }
-    }
-    let spaces = try FairProjection.spaces(for: heard, rank: rank)
-    let decomposition = try core.decomposed(weights: delta.weights, left: spaces.left, right: spaces.right)
-    guard decomposition.numericalRank(rows: delta.rows, columns: delta.columns) >= rank else { return nil }
-    let inners = own.map { own in
-      zip(decomposition.values, decomposition.projections(of: own)).reduce(0) { $0 + $1.0 * $1.1 }
+    guard delta.terms.count > 1, !(plan.recipe.method is LeadingComponents) else { return nil }
+    let sum = SumToCut(delta: delta, sources: target.sources, core: try delta.core(in: workspace))
+    guard let decomposition = try plan.recipe.method.decomposition(of: sum, rank: rank) else { return nil }
+    let inners = delta.terms.indices.map { term in
+      zip(decomposition.values, decomposition.projections(of: sum.core.core(weights: delta.weights(ofTerm: term))))
+        .reduce(0) { $0 + $1.0 * $1.1 }
     }
     return (decomposition.factorMaps(rank: rank), inners)
   }
@@ -180,7 +154,7 @@ extension DecomposedPlan {
     let inners = inners ?? zip(targets, allocation.ranks).map { $0.inners(rank: $1) }
     return RefactorResult(
       output: output, bytes: allocation.bytes, lowerBound: allocation.lowerBound, entries: entries,
-      shares: plan.recipe.operation == .merge ? shares(inners) : [])
+      shares: plan.isAnotherWork ? shares(inners) : [])
   }
 
   private func shares(_ inners: [[Double]]) -> [RefactorResult.Share] {
@@ -197,43 +171,6 @@ extension DecomposedPlan {
         file: plan.recipe.inputs[adapter].path, strength: plan.recipe.inputs[adapter].strength,
         retention: own > 0 ? kept / own : nil)
     }
-  }
-
-  // MARK: Verification and hashes
-
-  /// Reads the finished file as any reader would, and compares what it says with what was meant.
-  private func verify(_ file: String, scales: [Double?], _ allocation: RankAllocation, _ place: OutputPlace) throws {
-    let written = try Adapter(tensorFile: file, configuration: place.configuration)
-    try written.keepingReplacements.withoutMagnitudes.requireWorkable(allowingUnknown: false)
-    func fault(_ target: String, _ what: String, _ expected: String, _ found: String) -> MergingError {
-      MergingError(.verification(target: target, what: what, expected: expected, found: found), path: place.tensorFile)
-    }
-    let found = Dictionary(
-      uniqueKeysWithValues: written.withoutMagnitudes.targets.filter { $0.kind != .vector }.map { ($0.names.up, $0) })
-    let count = allocation.ranks.count { $0 > 0 }
-    guard found.count == count else { throw fault("targets", "count", "\(count)", "\(found.count)") }
-    for (index, target) in plan.targets.enumerated() {
-      guard let scale = scales[index] else { continue }
-      guard let reread = found[target.names.up] else { throw fault(target.name, "name", target.name, "nothing") }
-      guard reread.rank == allocation.ranks[index] else {
-        throw fault(target.name, "rank", "\(allocation.ranks[index])", "\(reread.rank)")
-      }
-      let isEqual = (reread.scale - scale).magnitude <= 1e-12 * scale.magnitude
-      guard isEqual else { throw fault(target.name, "scale", "\(scale)", "\(reread.scale)") }
-      guard (reread.rows, reread.columns) == (target.delta.rows, target.delta.columns) else {
-        throw fault(
-          target.name, "shape", "\(target.delta.rows) × \(target.delta.columns)", "\(reread.rows) × \(reread.columns)")
-      }
-    }
-  }
-
-  /// Kohya's old short hash: of 64 KiB from the file's second mebibyte on, were its metadata only the training's.
-  static func legacyHash(
-    _ items: [SafetensorsLayout.Item], metadata: [(key: String, value: String)], data: Bytes
-  ) -> String {
-    let head = SafetensorsLayout(items, metadata: metadata.filter { $0.key.hasPrefix("ss_") }).head().count
-    let start = min(max(0, 0x100000 - head), data.count), end = min(start + 0x10000, data.count)
-    return String(ContentHash.sha256(data[start..<end]).prefix(8))
   }
 }
 

@@ -40,7 +40,7 @@ public struct DecomposedPlan: Sendable {
   }
 
   private static func copies(_ plan: RefactorPlan, _ spectra: [Spectrum], _ sharedAlpha: Double) -> [ExactCopy?] {
-    guard plan.recipe.operation == .resize else { return spectra.map { _ in nil } }
+    guard plan.copiesWhatIsWhole else { return spectra.map { _ in nil } }
     return zip(plan.targets, spectra).map {
       ExactCopy(
         $0, spectrum: $1, sharedAlpha: sharedAlpha,
@@ -114,8 +114,8 @@ public struct DecomposedPlan: Sendable {
 
   /// The metadata of an output whose ranks `rule` has chosen.
   func metadata(for rule: RankRule) -> OutputMetadata {
-    OutputMetadata(
-      plan: plan, rule: rule, commonRank: Self.commonRank(rule, spectra),
+    plan.metadata(
+      rule: rule, commonRank: Self.commonRank(rule, spectra),
       alpha: plan.targets.contains(where: \.usesAlpha) ? sharedAlpha : nil)
   }
 

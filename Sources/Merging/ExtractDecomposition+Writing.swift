@@ -30,18 +30,17 @@ extension ExtractDecomposition {
     let hashes = InBackground {
       inputs.map { $0.files.map { ContentHash.sha256(streaming: $0.contents.data) } }
     }
-    let kept = places.filter { ranks[$0] > 0 }, keptRanks = places.map { ranks[$0] }
+    let kept = places.filter { ranks[$0] > 0 }
     let items = kept.flatMap { targets[$0].items(rank: ranks[$0], dtype: dtype) } + fullItems
     guard !items.isEmpty, !plan.format.dialect.isFolder || !kept.isEmpty else {
       throw MergingError(.unchanged(reason: "only differences that look like rounding"), path: plan.recipe.tuned)
     }
-    let metadata = metadata
     let destination = try plan.place(output, ranks: kept.map { (targets[$0].name, ranks[$0]) })
     try destination.check(overwriting: overwriting)
-    let files = try OutputFiles(destination, overwriting: overwriting)
-    let layout = SafetensorsLayout(items, metadata: metadata.entries(ranks: keptRanks))
-    precondition(layout.fileCount == allocation.bytes, "the file's size must be the one that was allocated")
-    let writer = SafetensorsWriter(layout: layout, file: files.tensors)
+    let writer = AdapterWriter(
+      items, metadata: metadata, ranks: places.map { ranks[$0] },
+      to: try OutputFiles(destination, overwriting: overwriting))
+    precondition(writer.byteCount == allocation.bytes, "the file's size must be the one that was allocated")
 
     let factors = try scratch!.contents().bytes
     let order = targets.indices.sorted {
@@ -52,21 +51,18 @@ extension ExtractDecomposition {
     ) { index, reader in
       try write(index, rank: ranks[index], from: factors, reader, to: writer, path: output)
     }
-    let inputHashes = try hashes.value()
-    try writer.seal { data in
-      let hash = ContentHash.sha256(data)
-      return metadata.entries(
-        ranks: keptRanks, inputHashes: inputHashes, dataHash: hash,
-        legacyHash: DecomposedPlan.legacyHash(items, metadata: layout.metadata, data: data))
-    }
+    try writer.seal(inputHashes: hashes.value())
     try RoundingLoss.check(outcomes.compactMap(\.loss), path: plan.recipe.tuned)
-    try verify(writer.temporaryPath, scales: outcomes.map(\.scale), ranks, destination)
+    try writer.reread(
+      zip(targets, zip(ranks, outcomes)).compactMap { target, found in
+        found.1.scale.map { target.expectation(rank: found.0, dtype: dtype, scale: $0) }
+      }, isWhole: false)
     let result = result(allocation, output: output, errors: outcomes.map(\.error))
     if case .ranks(.maxError(let limit)) = plan.recipe.rule, !(result.relativeError <= limit) {
       throw MergingError(
         .unreachableError(limit: limit, smallest: result.relativeError, dtype: dtype), path: output)
     }
-    try Publication.publish([files.completed()])
+    try Publication.publish([writer.completed()])
     return result
   }
 
@@ -80,7 +76,7 @@ extension ExtractDecomposition {
   }
 
   private func write(
-    _ index: Int, rank: Int, from factors: Bytes, _ reader: ExtractReader, to writer: SafetensorsWriter, path: String
+    _ index: Int, rank: Int, from factors: Bytes, _ reader: ExtractReader, to writer: AdapterWriter, path: String
   ) throws -> Outcome {
     let change = changes[index]
     if let found = change.factors {
@@ -94,32 +90,29 @@ extension ExtractDecomposition {
 
   /// - Returns: ‖D − D'‖_F.
   private func writeFull(
-    _ target: ExtractTarget, as dtype: DType, _ reader: ExtractReader, to writer: SafetensorsWriter, path: String
+    _ target: ExtractTarget, as dtype: DType, _ reader: ExtractReader, to writer: AdapterWriter, path: String
   ) throws -> Double {
     let values = try reader.delta(of: target, plan).elements.map { Double($0) }
     let tensor = Tensor(values, shape: target.shape, dtype: dtype), stored = tensor.doubles()
     guard stored.allSatisfy(\.isFinite) else {
       throw MergingError(.overflow(target: target.weightName, dtype: dtype), path: path)
     }
-    try tensor.bytes.withUnsafeBytes { try writer.write($0, of: target.names.up) }
+    try writer.write(tensor, of: target.names.up)
     return zip(values, stored).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }.squareRoot()
   }
 
   private func writeFactors(
     _ found: ExtractFactors, _ target: ExtractTarget, rank: Int, from factors: Bytes, _ reader: ExtractReader,
-    to writer: SafetensorsWriter, path: String
+    to writer: AdapterWriter, path: String
   ) throws -> Outcome {
     let up = reader.upRoom(target.rows * rank), down = reader.downRoom(rank * target.columns)
     load(found, target, rank: rank, from: factors, up: up, down: down)
     let stored = try reader.encoder.store(
       up: up, down: down, rank: rank, as: dtype, scaling: target.scaling, alpha: sharedAlpha, name: target.name,
       path: path)
-    try stored.upBytes.withUnsafeBytes { try writer.write($0, of: target.names.up) }
-    try stored.downBytes.withUnsafeBytes { try writer.write($0, of: target.names.down) }
-    if let name = target.names.alpha {
-      let alpha = Tensor([stored.scale * Double(rank)], shape: [], dtype: .f32)
-      try alpha.bytes.withUnsafeBytes { try writer.write($0, of: name) }
-    }
+    try writer.write(stored.upBytes, of: target.names.up)
+    try writer.write(stored.downBytes, of: target.names.down)
+    try writer.write(scale: stored.scale, as: target.scaling, rank: rank, of: target.names)
     let delta = try reader.delta(of: target, plan)
     let square = DenseMatrix(delta.elements, rows: target.rows, columns: target.columns).squaredDistance(
       toProductOf: UnsafeBufferPointer(stored.up), UnsafeBufferPointer(stored.down), rank: rank, scale: stored.scale,
@@ -177,31 +170,5 @@ extension ExtractDecomposition {
     return ExtractResult(
       output: output, bytes: allocation.bytes, entries: entries, full: full, equalCount: equal,
       withinRoundingCount: rounding, skipped: skipped, cappedCount: capped, dtype: dtype)
-  }
-
-  /// Reads the finished file as any reader would, and compares what it says with what was meant.
-  private func verify(_ file: String, scales: [Double?], _ ranks: [Int], _ place: OutputPlace) throws {
-    let written = try Adapter(tensorFile: file, configuration: place.configuration)
-    func fault(_ target: String, _ what: String, _ expected: String, _ found: String) -> MergingError {
-      MergingError(.verification(target: target, what: what, expected: expected, found: found), path: place.tensorFile)
-    }
-    let found = Dictionary(uniqueKeysWithValues: written.targets.map { ($0.names.up, $0) })
-    let others = Set(written.unsupported.flatMap(\.tensors))
-    for (index, target) in plan.targets.enumerated() {
-      guard let scale = scales[index] else { continue }
-      // Beside a bias the reader takes the whole module for a full change.
-      if others.contains(target.names.up) { continue }
-      guard let reread = found[target.names.up] else { throw fault(target.name, "name", target.name, "nothing") }
-      guard reread.rank == ranks[index] else {
-        throw fault(target.name, "rank", "\(ranks[index])", "\(reread.rank)")
-      }
-      guard (reread.scale - scale).magnitude <= 1e-12 * scale.magnitude else {
-        throw fault(target.name, "scale", "\(scale)", "\(reread.scale)")
-      }
-      guard (reread.rows, reread.columns) == (target.rows, target.columns) else {
-        throw fault(
-          target.name, "shape", "\(target.rows) × \(target.columns)", "\(reread.rows) × \(reread.columns)")
-      }
-    }
   }
 }

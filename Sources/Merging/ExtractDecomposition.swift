@@ -129,8 +129,6 @@ public struct ExtractDecomposition: Sendable {
       change.fullFormat.map { target.fullItem(dtype: $0) }
     }
   }
-
-  var metadata: ExtractMetadata { ExtractMetadata(self) }
 }
 
 /// What has become of one weight.

@@ -53,5 +53,11 @@ public struct ExtractTarget: Sendable {
     return items
   }
 
+  /// What a reader must find.
+  func expectation(rank: Int, dtype: DType, scale: Double) -> AdapterWriter.Expectation {
+    let items = items(rank: rank, dtype: dtype)
+    return .init(name: name, tensor: names.up, upShape: items[0].shape, downShape: items[1].shape, scale: scale)
+  }
+
   func fullItem(dtype: DType) -> SafetensorsLayout.Item { .init(name: names.up, dtype: dtype, shape: shape) }
 }

@@ -55,7 +55,7 @@ public struct MergeRecipeFile: Sendable {
       }
       recipe.weighing = weighing
     }
-    recipe.isFair = document.fair ?? false
+    if document.fair == true { recipe.method = FairShares() }
     recipe.keepsAllTargets = document.keep_all_targets ?? false
     self.recipe = recipe
   }

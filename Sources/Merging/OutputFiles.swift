@@ -5,7 +5,7 @@ import Tensors
 struct OutputFiles {
   /// For the tensors.
   let tensors: TemporaryFile
-  private let place: OutputPlace
+  let place: OutputPlace
   /// The folder that is in the making, and where in it this adapter is.
   private let folder: StagedFolder?
   private let part: String

@@ -16,25 +16,6 @@ struct OutputPlace {
   /// What is replaced in a folder that exists; what else is in it stays.
   static let fileNames: Set = [tensorName, configurationName]
 
-  /// - Parameter alphas: as in the other one; of a resize some factors keep their scale.
-  init(_ output: String, plan: RefactorPlan, ranks: [(name: String, rank: Int)], alphas: [Double]? = nil) throws {
-    let source = plan.adapters.lazy.compactMap(\.configuration).first
-    var fields = Self.configuration(like: source, leavingFamily: plan.leavesFamily)
-    // A merge may have targets that no single configuration names.
-    if plan.recipe.operation == .merge || plan.leavesFamily {
-      PEFTWholeWeights(
-        names: plan.passedThrough.map(\.name), targets: ranks.map(\.name),
-        sources: plan.adapters.compactMap(\.configuration)
-      ).set(in: &fields)
-    }
-    // An initialisation that changed the base would change it again, and by other ranks.
-    if plan.adapters.contains(where: { $0.problems.contains { if case .changedBase = $0.kind { true } else { false } } }
-    ) {
-      fields["init_lora_weights"] = .bool(true)
-    }
-    try self.init(output, configuration: plan.writesFolder ? fields : nil, ranks: ranks, alphas: alphas)
-  }
-
   /// - Parameters:
   ///   - fields: of the configuration, but for ranks and alphas; `nil` for an output of one file.
   ///   - ranks: one at least where there is a configuration.

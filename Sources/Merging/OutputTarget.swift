@@ -65,7 +65,12 @@ public struct OutputTarget: Sendable {
     return items
   }
 
-  /// The same for the model of the file's size.
+  /// What a reader must find.
+  func expectation(rank: Int, scale: Double) -> AdapterWriter.Expectation {
+    .init(name: name, tensor: names.up, upShape: upShape(rank: rank), downShape: downShape(rank: rank), scale: scale)
+  }
+
+  /// The tensors for the model of the file's size.
   func parts(index: Int) -> [FileSizeModel.Part] {
     items(rank: 1).map {
       FileSizeModel.Part(target: index, item: $0, growsWithRank: [names.up, names.down].contains($0.name))

@@ -23,24 +23,25 @@ struct OutputVector: Sendable {
   }
 }
 
-extension RefactorPlan {
+extension OutputVector {
   /// The vectors of the output, from groups of the inputs' own.
   ///
-  /// - Throws: `MergingError.noName` where the format has no name for them.
-  static func vectors(
-    _ groups: [TargetPairing.Group], _ adapters: [Adapter], _ recipe: RefactorRecipe, _ naming: MergeNames
+  /// - Parameter keepsNames: whether they are spelled as they were, where that is a name that stands for itself.
+  /// - Throws: `MergingError` where the format has no name for them.
+  static func all(
+    _ groups: [TargetPairing.Group], _ adapters: [Adapter], _ recipe: RefactorRecipe, _ naming: MergeNames,
+    keepsNames: Bool
   ) throws -> [OutputVector] {
-    try groups.map { group in
+    try groups.filter { $0.members[0].target.kind == .vector }.map { group in
       let first = group.members[0].target
       let terms = group.members.map { index, target in
         DeltaSum.Term(target, of: adapters[index].path, strength: recipe.inputs[index].strength(for: target.key))
       }
       _ = try DeltaSum(terms)
-      // A resize spells nothing anew.
-      let isKept = recipe.operation == .resize && first.whole == nil && first.stored.first?.label != "lora_up.bias"
+      let isKept = keepsNames && first.whole == nil && first.stored.first?.label != "lora_up.bias"
       guard let name = isKept ? first.name : try naming.vectorName(for: group) else {
         throw MergingError(
-          recipe.operation == .resize
+          keepsNames
             ? .noNameToKeep(target: first.name, format: naming.format)
             : .noName(target: first.name, format: naming.format),
           path: adapters[group.members[0].adapter].path)

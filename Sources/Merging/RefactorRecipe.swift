@@ -21,8 +21,8 @@ public struct RefactorRecipe: Sendable {
   /// The dialect of a merge; the adapters' common one when `nil`, or else kohya's.
   public var format: AdapterFormat?
   public var keepsAllTargets: Bool
-  /// Truncates so that every adapter keeps its share, not only the strongest (`FairProjection`).
-  public var isFair: Bool
+  /// How a sum is cut.
+  public var method: any MergeMethod
   public var allowsUnknown: Bool
   /// Counts ranks as kohya's resize script did until 2026: one too many.
   public var countsLikeKohya: Bool
@@ -33,7 +33,7 @@ public struct RefactorRecipe: Sendable {
 
   public init(
     _ operation: Operation, inputs: [Input], rule: RankRule, weighing: Weighing = .absolute, dtype: DType? = nil,
-    format: AdapterFormat? = nil, keepsAllTargets: Bool = false, isFair: Bool = false, allowsUnknown: Bool = false,
+    format: AdapterFormat? = nil, keepsAllTargets: Bool = false, method: any MergeMethod = LeadingComponents(), allowsUnknown: Bool = false,
     countsLikeKohya: Bool = false, base: String? = nil
   ) {
     self.operation = operation
@@ -43,7 +43,7 @@ public struct RefactorRecipe: Sendable {
     self.dtype = dtype
     self.format = format
     self.keepsAllTargets = keepsAllTargets
-    self.isFair = isFair
+    self.method = method
     self.allowsUnknown = allowsUnknown
     self.countsLikeKohya = countsLikeKohya
     self.base = base

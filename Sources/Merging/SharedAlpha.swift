@@ -7,20 +7,28 @@ import Tensors
 /// attention target the commonest alpha of the file (seen in 0.35 and 0.42), without a word. So a file gets one alpha,
 /// and what a target's own would have been goes into its factors.
 enum SharedAlpha {
+  /// What it is, but for powers of two.
+  enum Choice {
+    /// That of most targets, whose scales then stay what they were.
+    case likeBefore
+    /// The rank, so that scales are about 1.
+    case rank
+  }
+
   /// - Parameter commonRank: the rank of all targets, where the rule gives them one: then alpha ÷ rank stays what it was.
   static func value(for plan: RefactorPlan, spectra: [Spectrum], commonRank: Int?) -> Double {
     let scaled = zip(plan.targets, spectra).filter(\.0.usesAlpha)
     let sources = scaled.flatMap { $0.0.delta.terms.map(\.target) }
     let base: Double
-    switch plan.recipe.operation {
-    case .resize:
+    switch plan.alphas {
+    case .likeBefore:
       let scale = commonest(sources.map(\.scale)), alpha = commonest(sources.map { $0.alpha ?? 0 })
       let wanted = commonRank.map { Double($0) * (scale ?? 1) }
       // What has the rank already keeps its digits if the alpha is its own, but for a power of two.
       let kept = commonest(sources.filter { $0.rank == commonRank }.map { $0.alpha ?? 0 })
       let isEasy = wanted.map { wanted in kept.map { (wanted / $0).significand == 1 } ?? true } ?? true
       base = (isEasy ? wanted : kept) ?? alpha ?? Double(sources.map(\.rank).max() ?? 1)
-    case .merge:
+    case .rank:
       base = Double(commonRank ?? scaled.map(\.0.delta.componentCount).max() ?? 1)
     }
     let halves = scaled.filter { $0.0.dtype == .f16 }.map { target, spectrum in

@@ -57,7 +57,7 @@ public struct RefactorReport: JSONReport {
       plan.warnings
       + adapters.filter { ($0.retention ?? 1) < Self.starved }.map {
         "\($0.file): only \(Numbers.percent($0.retention!)) of its effect is kept"
-          + (plan.recipe.isFair ? "" : "; hint: --fair shares the loss, a larger size or rank lessens it")
+          + (plan.recipe.method.sharesLoss ? "" : "; hint: --fair shares the loss, a larger size or rank lessens it")
       }
   }
 

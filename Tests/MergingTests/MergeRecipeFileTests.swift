@@ -57,7 +57,7 @@ import Testing
     #expect(recipe.dtype == .f16)
     #expect(recipe.format == .diffusers)
     #expect(recipe.weighing == .perTarget)
-    #expect(recipe.isFair)
+    #expect(recipe.method is FairShares)
     #expect(recipe.keepsAllTargets)
     #expect(!recipe.allowsUnknown)
     #expect(!recipe.countsLikeKohya)
@@ -70,7 +70,7 @@ import Testing
     #expect(recipe.dtype == nil)
     #expect(recipe.format == nil)
     #expect(recipe.weighing == .absolute)
-    #expect(!recipe.isFair)
+    #expect(recipe.method is LeadingComponents)
     #expect(!recipe.keepsAllTargets)
     #expect(recipe.inputs.map(\.strength) == [1])
   }

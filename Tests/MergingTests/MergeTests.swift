@@ -178,12 +178,12 @@ import Testing
     #expect(nothing.spectra.allSatisfy { $0.energy == 0 })
   }
 
-  @Test("The bytes do not depend on the number of threads", arguments: [false, true])
-  func threads(isFair: Bool) throws {
+  @Test("The bytes do not depend on the number of threads", arguments: RetentionTests.methods)
+  func threads(method: any MergeMethod) throws {
     let folder = try TemporaryFolder(), adapters = try three(folder)
     let outputs = try [1, 2, 4].map { threads in
       var recipe = RefactorRecipe.merge(adapters, [0.7, 0.5, -0.3], .rank(2, conv: nil))
-      recipe.isFair = isFair
+      recipe.method = method
       _ = try Refactoring(recipe, to: folder.file("m\(threads).safetensors"), threads: threads)
       return try folder.bytes(of: "m\(threads).safetensors")
     }

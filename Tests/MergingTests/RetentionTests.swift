@@ -28,14 +28,16 @@ import Testing
     return kept / (strength * own)
   }
 
+  static let methods: [any MergeMethod] = [LeadingComponents(), FairShares()]
+
   @Test(
-    "Retention is what dense inner products give", arguments: [false, true],
+    "Retention is what dense inner products give", arguments: methods,
     [[1, 1], [0.5, -2], [1, 0]] as [[Double]])
-  func retention(isFair: Bool, strengths: [Double]) throws {
+  func retention(method: any MergeMethod, strengths: [Double]) throws {
     let folder = try TemporaryFolder(), adapters = try uneven(folder)
     for rank in 1...8 {
       var recipe = RefactorRecipe.merge(adapters, strengths, .rank(rank, conv: nil))
-      recipe.isFair = isFair
+      recipe.method = method
       let run = try Refactoring(recipe, to: folder.file("m\(rank).safetensors"))
       for (index, share) in run.result.shares.enumerated() {
         #expect(share.file == adapters[index].path)
@@ -79,7 +81,7 @@ import Testing
     let folder = try TemporaryFolder(), adapters = try uneven(folder)
     var recipe = RefactorRecipe.merge(adapters, [1, 1], .rank(rank, conv: nil))
     let best = try Refactoring(recipe, to: folder.file("a.safetensors")).result
-    recipe.isFair = true
+    recipe.method = FairShares()
     let fair = try Refactoring(recipe, to: folder.file("b.safetensors")).result
     func smallest(_ result: RefactorResult) -> Double { result.shares.map { $0.retention! }.min()! }
     #expect(smallest(fair) > smallest(best) + 0.02, "rank \(rank): \(smallest(fair)), without \(smallest(best))")
@@ -91,7 +93,7 @@ import Testing
   func projection(rank: Int) throws {
     let folder = try TemporaryFolder(), adapters = try uneven(folder, targets: 1)
     var recipe = RefactorRecipe.merge(adapters, [1, -0.8], .rank(rank, conv: nil))
-    recipe.isFair = true
+    recipe.method = FairShares()
     let run = try Refactoring(recipe, to: folder.file("m.safetensors")), target = run.output.targets[0]
     let m = target.rows, n = target.columns, stored = target.dense
     let whole = sum(adapters.map { $0.targets[0].dense }, [1, -0.8])
@@ -127,7 +129,7 @@ import Testing
   func fullRank() throws {
     let folder = try TemporaryFolder(), adapters = try uneven(folder)
     var recipe = RefactorRecipe.merge(adapters, [1, 0.5])
-    recipe.isFair = true
+    recipe.method = FairShares()
     let run = try Refactoring(recipe, to: folder.file("m.safetensors"))
     #expect(run.result.relativeError <= 2e-7)
   }
@@ -136,7 +138,7 @@ import Testing
   func silent() throws {
     let folder = try TemporaryFolder(), adapters = try uneven(folder, targets: 1)
     var recipe = RefactorRecipe.merge(adapters, [1, 0], .rank(2, conv: nil))
-    recipe.isFair = true
+    recipe.method = FairShares()
     let run = try Refactoring(recipe, to: folder.file("m.safetensors"))
     // The fairest to one adapter is its best approximation.
     let target = run.output.targets[0], delta = adapters[0].targets[0].dense
@@ -168,7 +170,7 @@ import Testing
       try left.write(to: folder.file("a.safetensors")), try right.write(to: folder.file("b.safetensors")),
     ]
     var recipe = RefactorRecipe.merge(adapters, [1, -1], .rank(rank, conv: nil))
-    recipe.isFair = true
+    recipe.method = FairShares()
     let run = try Refactoring(recipe, to: folder.file("m.safetensors"))
     let whole = sum(adapters.map { $0.targets[0].dense }, [1, -1])
     let stored = try #require(run.output.targets.first { $0.name == "lora_unet_a" }).dense

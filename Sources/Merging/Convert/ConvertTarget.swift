@@ -80,6 +80,11 @@ public struct ConvertTarget: Sendable {
 }
 
 extension ConvertTarget {
+  /// What a reader must find; its scale is compared with its delta.
+  var expectation: AdapterWriter.Expectation {
+    .init(name: name, tensor: names.up, upShape: upShape, downShape: downShape, scale: nil)
+  }
+
   /// The tensors as the layout wants them.
   var items: [SafetensorsLayout.Item] {
     var items = [

@@ -1,0 +1,36 @@
+public import LinearAlgebra
+public import Spectra
+
+/// How the sum of several adapters' deltas of one weight is cut to fewer components than it has.
+///
+/// A method is a file in this folder. A sum of which nothing is cut is the same by all of them.
+public protocol MergeMethod: Sendable {
+  /// The field that chooses it in recipes; `nil` for what is done without a word.
+  var nameInRecipes: String? { get }
+
+  /// Whether the loss is shared, so that weak adapters do not bear all of it.
+  var sharesLoss: Bool { get }
+
+  /// The components that are kept.
+  ///
+  /// - Parameter rank: how many, fewer than the sum has.
+  /// - Returns: `nil` for the leading ones of the sum itself, which are its best approximation.
+  func decomposition(of sum: SumToCut, rank: Int) throws -> Decomposition?
+}
+
+/// A weighted sum of several deltas, reduced to its core.
+public struct SumToCut {
+  public let delta: DeltaSum
+  /// For each term of the delta, which adapter it is from: an adapter may have a module in parts.
+  public let sources: [Int]
+  public let core: ProductCore
+}
+
+/// Keeps the sum's strongest directions: no other choice of as many has a smaller error.
+public struct LeadingComponents: MergeMethod {
+  public init() {}
+
+  public var nameInRecipes: String? { nil }
+  public var sharesLoss: Bool { false }
+  public func decomposition(of sum: SumToCut, rank: Int) -> Decomposition? { nil }
+}

@@ -1,0 +1,61 @@
+import Adapters
+import Spectra
+
+extension RefactorPlan {
+  /// One adapter at other ranks: names, dialect and scales stay.
+  ///
+  /// - Precondition: the recipe has one input.
+  init(resizing recipe: RefactorRecipe) throws {
+    precondition(recipe.inputs.count == 1, "a resize has one adapter, not \(recipe.inputs.count)")
+    // What a resize does not touch needs no base.
+    let source = try Adapter(path: recipe.inputs[0].path).keepingReplacements, format = source.format
+    let base = try Self.base(recipe, for: [source])
+    // A DoRA stays one: its low-rank part is cut, and its lengths follow.
+    let parts = try base.checkpoint.map { try source.bound(to: $0).takingMagnitudesApart() }
+    let adapter = parts?.adapter ?? source, adapters = [adapter]
+    try Self.require(adapters, for: recipe)
+    let naming = MergeNames(recipe, adapters, format: format, family: Self.family(of: adapters))
+    let groups = TargetPairing(adapters).groups
+    let isOutdated = format.dialect.isOutdated(adapter.targets.map(\.name))
+    var targets = try Self.targets(groups, adapters, recipe) { group in
+      let target = group.members[0].target
+      // Where names have dots, other algorithms' own are not those of a LoRA.
+      guard !isOutdated, !target.becomesLoRA || format.dialect.alphaRule == .tensor else {
+        return try Self.spelling(of: group, by: naming, adapters)
+      }
+      return Spelling(keptOf: target)
+    }
+    for index in targets.indices { targets[index].magnitude = parts?.magnitudes[targets[index].key] }
+    let vectors = try OutputVector.all(groups, adapters, recipe, naming, keepsNames: true)
+    let lengths = parts?.magnitudes.count ?? 0
+    try self.init(
+      recipe,
+      Parts(
+        adapters: adapters, format: format, targets: targets, vectors: vectors,
+        warnings: Self.warnings(about: adapter)
+          + (isOutdated
+            ? [
+              "\(adapter.path): its names are of the oldest diffusers style, which current diffusers skips; the output has today's names"
+            ] : [])
+          + Self.conversions(of: adapter)
+          + (lengths == 0 ? [] : ["\(lengths) targets of dora stay dora: errors are those of the part that has factors"]),
+        writesFolder: format.dialect.isFolder && adapter.configuration != nil, isBaseUnused: base.isUnused,
+        replaceableInputs: adapter.ownFiles, isAnotherWork: false, alphas: .likeBefore, copiesWhatIsWhole: true))
+  }
+}
+
+extension RefactorPlan.Spelling {
+  /// A target's own.
+  fileprivate init(keptOf target: Target) {
+    var names = target.names
+    names.mid = nil
+    let scaling: OutputTarget.Scaling
+    if let alpha = names.alpha {
+      scaling = alpha.hasSuffix(".scale") ? .scale(target.scale == 0 ? 1 : target.scale) : .alpha
+    } else {
+      // Without a place to keep it, the scale goes into the factors.
+      scaling = .none
+    }
+    self.init(target.name, names, scaling)
+  }
+}
