@@ -1,6 +1,6 @@
 public import JSON
 import Models
-import Tensors
+public import Tensors
 
 extension Adapter {
   /// Reads the adapter at `path`: a safetensors file, a torch pickle, or a PEFT folder.
@@ -14,11 +14,46 @@ extension Adapter {
     self = try reader.read()
   }
 
+  /// Makes an adapter of tensors in memory, which have the names that a file of any dialect would have for them.
+  ///
+  /// - Parameters:
+  ///   - tensors: no two of one name; factors as (outputs, rank) and (rank, inputs), with the kernel's extents behind them for
+  ///     convolutions.
+  ///   - configuration: what PEFT keeps in `adapter_config.json`.
+  ///   - title: what messages call it, in a path's place.
+  /// - Throws: `AdapterError` when nothing in it is an adapter. Faults of single targets are collected in `problems`.
+  public init(
+    tensors: [(name: String, tensor: Tensor)], metadata: [(key: String, value: String)] = [],
+    configuration: JSONValue? = nil, title: String = "an adapter in memory"
+  ) throws {
+    var reader = AdapterReader(
+      AdapterSource(
+        path: title, tensorFile: title, state: StateDict(tensors, metadata: metadata),
+        config: try AdapterSource.config(configuration, path: title)))
+    self = try reader.read()
+  }
+
+  /// Makes an adapter of factors in memory.
+  ///
+  /// - Parameters:
+  ///   - factors: up (outputs, rank), down (rank, inputs) and alpha (the rank where `nil`), with the target's name in kohya's dialect:
+  ///     `lora_unet_mid_block_attentions_0_proj_in`.
+  ///   - title: what messages call it, in a path's place.
+  /// - Throws: as `init(tensors:metadata:configuration:title:)`.
+  public init(
+    factors: [(target: String, up: Tensor, down: Tensor, alpha: Double?)], title: String = "an adapter in memory"
+  ) throws {
+    let tensors = factors.flatMap { target, up, down, alpha in
+      let names = AdapterFormat.kohya.dialect.tensorNames(of: target)
+      let alphas = alpha.flatMap { alpha in names.alpha.map { ($0, Tensor([alpha], shape: [], dtype: .f32)) } }
+      return [(name: names.up, tensor: up), (names.down, down)] + (alphas.map { [$0] } ?? [])
+    }
+    try self.init(tensors: tensors, title: title)
+  }
+
   /// Reads an adapter whose tensors are in `tensorFile` and whose configuration is at hand: one that is being written.
   public init(tensorFile: String, configuration: JSONValue?) throws {
-    let config = try configuration.flatMap { value in
-      try value.object.map { try AdapterSource.config($0, text: value.text, path: tensorFile) }
-    }
+    let config = try AdapterSource.config(configuration, path: tensorFile)
     var reader = AdapterReader(
       AdapterSource(path: tensorFile, tensorFile: tensorFile, state: try StateDict(path: tensorFile), config: config))
     self = try reader.read()

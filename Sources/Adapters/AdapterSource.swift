@@ -47,6 +47,12 @@ struct AdapterSource {
     return try found.map { try config($0.fields, text: $0.text, path: folder) }
   }
 
+  /// A configuration that is at hand.
+  static func config(_ value: JSONValue?, path: String) throws(AdapterError) -> PEFTConfig? {
+    guard let value, let fields = value.object else { return nil }
+    return try config(fields, text: value.text, path: path)
+  }
+
   static func config(
     _ fields: [String: JSONValue], component: String? = nil, text: String, path: String
   ) throws(AdapterError) -> PEFTConfig {

@@ -15,6 +15,15 @@ struct StateDict {
   var data: Bytes?
   var byteCount: Int
 
+  /// Tensors in memory, as a safetensors file would have them.
+  init(_ tensors: [(name: String, tensor: Tensor)], metadata: [(key: String, value: String)]) {
+    (self.tensors, self.metadata) = (tensors, metadata)
+    let layout = SafetensorsLayout(
+      tensors.map { .init(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape) }, metadata: metadata)
+    byteCount = layout.fileCount
+    data = layout.data(of: tensors)
+  }
+
   /// Opens a safetensors file or a torch pickle, told apart by their first bytes.
   init(path: String) throws {
     try self.init(MappedFile(path: path))

@@ -1,6 +1,6 @@
 import Adapters
 public import Checkpoints
-import LinearAlgebra
+public import LinearAlgebra
 import Models
 public import Tensors
 
@@ -79,7 +79,7 @@ public struct WeightComparison: Sendable {
   ///
   /// - Parameter threads: how many weights are worked on at once; the result does not depend on it.
   /// - Throws: `AuditError.otherModel`, and what reading weights throws.
-  public init(before: AuditSide, after: AuditSide, threads: Int, progress: (@Sendable (Int) -> Void)? = nil) throws {
+  public init(before: AuditSide, after: AuditSide, threads: Int, progress: WorkProgress? = nil) throws {
     let base = before.base, names = base.weightNames
     let format = base.usualFormat
     let work = names.map { base.weight(named: $0)!.shape.elementCount }

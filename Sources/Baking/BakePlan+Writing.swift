@@ -4,7 +4,7 @@ import Files
 import Foundation
 import GGUF
 import JSON
-import LinearAlgebra
+public import LinearAlgebra
 import Merging
 import Safetensors
 import Synchronization
@@ -17,7 +17,7 @@ extension BakePlan {
   ///   - threads: how many weights are worked on at once; the result does not depend on it.
   ///   - progress: called with the number of weights done.
   public func rehearsed(
-    output: String, threads: Int, progress: (@Sendable (Int) -> Void)? = nil
+    output: String, threads: Int, progress: WorkProgress? = nil
   ) throws -> BakeResult {
     let survivals = try run(WeightBaker(plan: self, write: nil, undo: nil), threads: threads, progress: progress)
     return result(survivals, output: output, files: [], bytes: byteCount, undo: nil)
@@ -74,7 +74,7 @@ extension BakePlan {
   ///   - progress: called with the number of weights done.
   public func write(
     to output: String, undo: String? = nil, overwriting: Bool, threads: Int,
-    progress: (@Sendable (Int) -> Void)? = nil
+    progress: WorkProgress? = nil
   ) throws -> BakeResult {
     try checkDestination(output, undo: undo, overwriting: overwriting)
     let recorder = undo.map { _ in UndoRecorder(self) }
@@ -135,7 +135,7 @@ extension BakePlan {
 
   private func run(
     _ baker: WeightBaker, threads: Int, order: [Int]? = nil, position: ReadingPosition? = nil,
-    progress: (@Sendable (Int) -> Void)?
+    progress: WorkProgress?
   ) throws -> [Survival?] {
     try concurrentMap(
       count: base.weights.count, threads: threads, order: order, progress: progress, workspace: AdditionWorkspace.init

@@ -2,7 +2,7 @@ import Adapters
 public import Checkpoints
 import Files
 import Foundation
-import LinearAlgebra
+public import LinearAlgebra
 import Safetensors
 import Tensors
 
@@ -57,7 +57,7 @@ public struct Unbake: Sendable {
 
   /// Restores the base, verifies it by hash, and only then gives it its name.
   public func write(
-    to output: String, overwriting: Bool, threads: Int, progress: (@Sendable (Int) -> Void)? = nil
+    to output: String, overwriting: Bool, threads: Int, progress: WorkProgress? = nil
   ) throws -> Result {
     try DiskSpace.require(byteCount, for: output)
     let place = try CheckpointOutput(output, isFolder: baked.isFolder, overwriting: overwriting)

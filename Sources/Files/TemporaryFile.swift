@@ -1,3 +1,4 @@
+import CFiles
 import Platform
 
 /// A file that appears under its name only when it is complete.
@@ -47,6 +48,16 @@ public final class TemporaryFile: @unchecked Sendable {
   ) throws(FileError) {
     try self.init(
       name: name, destination: path, overwrites: false, own: [], permissions: permissions, folder: folder)
+  }
+
+  /// A file without a place in any folder, for a result that stays in memory: it never gets a name.
+  package init(inMemory title: String) throws(FileError) {
+    descriptor = files_without_name(title)
+    guard descriptor >= 0 else { throw FileError(.system(operation: "write", reason: systemReason()), path: title) }
+    (name, destination, overwrites, own) = (title, "", false, [])
+    (permissions, folder) = (nil, nil)
+    path = "/dev/fd/\(descriptor)"
+    registration = Interruption.register(path)
   }
 
   private init(
@@ -133,6 +144,7 @@ public final class TemporaryFile: @unchecked Sendable {
 
   /// Syncs the file to the disk and gives it its name. A file of a folder gets it with the folder.
   public func commit() throws(FileError) {
+    precondition(!destination.isEmpty, "a file in memory gets no name")
     guard folder != nil else { return try Publication.publish([self]) }
     try prepare()
     finish(keepingFile: true)
@@ -155,7 +167,7 @@ public final class TemporaryFile: @unchecked Sendable {
     isOpen = false
     close(descriptor)
     Interruption.uninterrupted {
-      if !keepingFile { unlink(path) }
+      if !keepingFile, !destination.isEmpty { unlink(path) }
       Interruption.forget(registration)
     }
   }

@@ -101,6 +101,23 @@ struct AdapterWriter: Sendable {
       .verification(target: target, what: what, expected: expected, found: found), path: files.place.tensorFile)
   }
 
+  /// The finished adapter, which then is in memory.
+  ///
+  /// - Parameter title: what messages call it.
+  func adapter(titled title: String) throws -> Adapter {
+    let file = try SafetensorsFile(path: writer.temporaryPath)
+    let tensors = file.entries.map { entry in
+      let tensor = file.tensor(entry)
+      return (
+        name: entry.name,
+        tensor: Tensor(
+          dtype: tensor.dtype, shape: tensor.shape, bytes: tensor.bytes.withUnsafeBytes { Bytes(copying: Array($0)) })
+      )
+    }
+    return try Adapter(
+      tensors: tensors, metadata: file.metadata, configuration: files.place.configuration, title: title)
+  }
+
   /// Completes the files.
   ///
   /// - Returns: what is to get its name, for `Publication`.

@@ -1,7 +1,7 @@
-import Adapters
+public import Adapters
 import Files
 import FoundationEssentials
-import LinearAlgebra
+public import LinearAlgebra
 import Safetensors
 import Spectra
 import Tensors
@@ -22,18 +22,47 @@ extension DecomposedPlan {
   ///   - threads: how many targets are worked on at once; the bytes do not depend on it.
   /// - Throws: `FileError` when the output cannot be written, `MergingError` when it does not hold what it should.
   public func write(
-    _ allocation: RankAllocation, to output: String, overwriting: Bool, threads: Int,
-    progress: (@Sendable (Int) -> Void)? = nil
+    _ allocation: RankAllocation, to output: String, overwriting: Bool, threads: Int, progress: WorkProgress? = nil
   ) throws -> RefactorResult {
-    let hashes = InBackground { try self.plan.adapters.map { [try AdapterHashes.contentHash(of: $0)] } }
-    let ranks = allocation.ranks, targets = plan.targets, own = plan.replaceableInputs
-    guard ranks.contains(where: { $0 > 0 }) else { throw MergingError(.nothingLeft, path: plan.adapters[0].path) }
-    let destination = try place(output, ranks)
+    try requireSomething(in: allocation)
+    let own = plan.replaceableInputs, destination = try place(output, allocation.ranks)
     try destination.check(overwriting: overwriting, inPlaceOf: own)
+    let files = try OutputFiles(destination, overwriting: overwriting, inPlaceOf: own)
+    let (writer, result) = try write(allocation, to: files, named: output, threads: threads, progress)
+    try Publication.publish([writer.completed()])
+    return result
+  }
+
+  /// Makes the adapter with the given ranks in memory. Only the names and numbers of a file are the same as those of `write`'s.
+  ///
+  /// - Parameters:
+  ///   - title: what messages call the adapter.
+  ///   - threads: how many targets are worked on at once; the numbers do not depend on it.
+  /// - Throws: `MergingError` when it does not hold what it should.
+  public func adapter(
+    _ allocation: RankAllocation, titled title: String = "an adapter in memory", threads: Int,
+    progress: WorkProgress? = nil
+  ) throws -> (adapter: Adapter, result: RefactorResult) {
+    try requireSomething(in: allocation)
+    let files = try OutputFiles(inMemory: place(title, allocation.ranks))
+    let (writer, result) = try write(allocation, to: files, named: title, threads: threads, progress)
+    return (try writer.adapter(titled: title), result)
+  }
+
+  private func requireSomething(in allocation: RankAllocation) throws(MergingError) {
+    guard allocation.ranks.contains(where: { $0 > 0 }) else {
+      throw MergingError(.nothingLeft, path: plan.adapters[0].path)
+    }
+  }
+
+  private func write(
+    _ allocation: RankAllocation, to files: OutputFiles, named output: String, threads: Int, _ progress: WorkProgress?
+  ) throws -> (AdapterWriter, RefactorResult) {
+    let hashes = InBackground { try self.plan.adapters.map { [try AdapterHashes.contentHash(of: $0)] } }
+    let ranks = allocation.ranks, targets = plan.targets
     let writer = AdapterWriter(
       targets.indices.filter { ranks[$0] > 0 }.flatMap { targets[$0].items(rank: ranks[$0]) },
-      others: plan.passedThrough, metadata: metadata(for: allocation.rule ?? plan.recipe.rule), ranks: ranks,
-      to: try OutputFiles(destination, overwriting: overwriting, inPlaceOf: own))
+      others: plan.passedThrough, metadata: metadata(for: allocation.rule ?? plan.recipe.rule), ranks: ranks, to: files)
     precondition(writer.byteCount == allocation.bytes, "the file's size must be the one that was allocated")
 
     let outcomes = try concurrentMap(
@@ -55,8 +84,7 @@ extension DecomposedPlan {
       throw MergingError(
         .unreachableError(limit: limit, smallest: result.relativeError, dtype: roundingError.dtype), path: output)
     }
-    try Publication.publish([writer.completed()])
-    return result
+    return (writer, result)
   }
 
   /// Where the output goes, with the ranks and alphas that a configuration tells.

@@ -1,5 +1,5 @@
 import Adapters
-import LinearAlgebra
+public import LinearAlgebra
 public import Spectra
 import Tensors
 
@@ -22,7 +22,7 @@ public struct DecomposedPlan: Sendable {
   /// - Parameters:
   ///   - threads: how many targets are worked on at once; the result does not depend on it.
   ///   - progress: called with the number of targets done.
-  public init(_ plan: RefactorPlan, threads: Int, progress: (@Sendable (Int) -> Void)? = nil) throws {
+  public init(_ plan: RefactorPlan, threads: Int, progress: WorkProgress? = nil) throws {
     let targets = plan.targets
     let mapBytes = targets.reduce(0) { $0 + 16 * $1.delta.componentCount * $1.delta.componentCount }
     let keepsMaps = mapBytes <= Self.mapBudget

@@ -1,6 +1,6 @@
 import Adapters
 import Files
-import LinearAlgebra
+public import LinearAlgebra
 import Safetensors
 import Tensors
 
@@ -22,7 +22,7 @@ extension ExtractDecomposition {
   /// - Throws: `FileError` when the output cannot be written, `MergingError` when it does not hold what it should.
   public func write(
     _ allocation: RankAllocation, to output: String, overwriting: Bool, threads: Int,
-    progress: (@Sendable (Int) -> Void)? = nil
+    progress: WorkProgress? = nil
   ) throws -> ExtractResult {
     precondition(scratch != nil, "a decomposition for a prediction has no factors")
     let ranks = allocation.ranks, targets = plan.targets, places = factored

@@ -1,5 +1,5 @@
 import Adapters
-import LinearAlgebra
+public import LinearAlgebra
 import Safetensors
 import Spectra
 public import Tensors
@@ -25,7 +25,7 @@ public struct ExtractDecomposition: Sendable {
   /// - Throws: `MergingError` for numbers that are not finite or when nothing has changed, `CheckpointError`,
   ///   `LinearAlgebraError`, or `FileError` when there is no room for the factors.
   public init(
-    _ plan: ExtractPlan, output: String?, threads: Int, progress: (@Sendable (Int) -> Void)? = nil
+    _ plan: ExtractPlan, output: String?, threads: Int, progress: WorkProgress? = nil
   ) throws {
     self.plan = plan
     let scratch = try output.map { try ExtractScratch(beside: $0) }

@@ -20,6 +20,12 @@ struct OutputFiles {
       ?? TemporaryFile(for: place.tensorFile, overwriting: overwriting, inPlaceOf: own)
   }
 
+  /// In memory, without a name.
+  init(inMemory place: OutputPlace) throws {
+    (self.place, part, folder) = (place, "", nil)
+    tensors = try TemporaryFile(inMemory: "an adapter")
+  }
+
   /// One of several adapters in a folder.
   init(_ place: OutputPlace, in folder: StagedFolder, part: String) throws {
     (self.place, self.folder, self.part) = (place, folder, part + "/")

@@ -4,10 +4,9 @@ import Spectra
 
 extension RefactorPlan {
   /// Several adapters as one.
-  init(merging recipe: RefactorRecipe) throws {
-    let sources = try recipe.inputs.map { try Adapter(path: $0.path) }
+  init(_ recipe: RefactorRecipe, merging sources: [Adapter], base opened: Checkpoint?) throws {
     let format = recipe.format ?? Self.commonFormat(of: sources)
-    let base = try Self.base(recipe, for: sources)
+    let base = try Self.base(recipe, opened: opened, for: sources)
     var whole = WholeWeightMerge(recipe, base: base.checkpoint)
     var adapters = whole.take(from: sources, format: format)
     if let checkpoint = base.checkpoint { adapters = try adapters.map { try $0.bound(to: checkpoint).adapter } }

@@ -1,15 +1,14 @@
 import Adapters
+import Checkpoints
 import Spectra
 
 extension RefactorPlan {
   /// One adapter at other ranks: names, dialect and scales stay.
-  ///
-  /// - Precondition: the recipe has one input.
-  init(resizing recipe: RefactorRecipe) throws {
+  init(_ recipe: RefactorRecipe, resizing adapter: Adapter, base opened: Checkpoint?) throws {
     precondition(recipe.inputs.count == 1, "a resize has one adapter, not \(recipe.inputs.count)")
     // What a resize does not touch needs no base.
-    let source = try Adapter(path: recipe.inputs[0].path).keepingReplacements, format = source.format
-    let base = try Self.base(recipe, for: [source])
+    let source = adapter.keepingReplacements, format = source.format
+    let base = try Self.base(recipe, opened: opened, for: [source])
     // A DoRA stays one: its low-rank part is cut, and its lengths follow.
     let parts = try base.checkpoint.map { try source.bound(to: $0).takingMagnitudesApart() }
     let adapter = parts?.adapter ?? source, adapters = [adapter]

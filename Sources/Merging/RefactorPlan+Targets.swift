@@ -7,13 +7,17 @@ import Tensors
 /// What resizes and merges have in common when they look at their inputs.
 extension RefactorPlan {
   /// The recipe's base, where a target of the adapters needs one.
-  static func base(_ recipe: RefactorRecipe, for adapters: [Adapter]) throws -> (checkpoint: Checkpoint?, isUnused: Bool) {
-    guard let path = recipe.base else { return (nil, false) }
+  ///
+  /// - Parameter opened: the base, where it is open already.
+  static func base(
+    _ recipe: RefactorRecipe, opened: Checkpoint?, for adapters: [Adapter]
+  ) throws -> (checkpoint: Checkpoint?, isUnused: Bool) {
+    guard opened != nil || recipe.base != nil else { return (nil, false) }
     guard adapters.contains(where: { !$0.dependents.isEmpty || !$0.frozen.isEmpty }) else {
-      InputFiles.protect(path)
+      if let path = recipe.base { InputFiles.protect(path) }
       return (nil, true)
     }
-    return (try Checkpoint(path: path), false)
+    return (try opened ?? Checkpoint(path: recipe.base!), false)
   }
 
   /// - Throws: an error for an adapter that cannot be worked on as the recipe asks.

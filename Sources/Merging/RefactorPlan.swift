@@ -1,5 +1,5 @@
 public import Adapters
-import Checkpoints
+public import Checkpoints
 import Files
 import JSON
 public import Models
@@ -42,9 +42,20 @@ public struct RefactorPlan: Sendable {
   ///
   /// - Throws: an error of the file's room, `AdapterError` for an adapter that cannot be worked on, or `MergingError`.
   public init(_ recipe: RefactorRecipe) throws {
+    try self.init(recipe, adapters: recipe.inputs.map { try Adapter(path: $0.path) })
+  }
+
+  /// Matches the targets of adapters that are open, from files or in memory.
+  ///
+  /// - Parameters:
+  ///   - adapters: the recipe's inputs.
+  ///   - base: the recipe's base, for targets whose delta depends on the weight that they change; opened by its path when `nil`.
+  /// - Throws: `AdapterError` for an adapter that cannot be worked on, or `MergingError`.
+  public init(_ recipe: RefactorRecipe, adapters: [Adapter], base: Checkpoint? = nil) throws {
+    precondition(adapters.count == recipe.inputs.count, "\(adapters.count) adapters for \(recipe.inputs.count) inputs")
     switch recipe.operation {
-    case .resize: try self.init(resizing: recipe)
-    case .merge: try self.init(merging: recipe)
+    case .resize: try self.init(recipe, resizing: adapters[0], base: base)
+    case .merge: try self.init(recipe, merging: adapters, base: base)
     }
   }
 

@@ -48,4 +48,14 @@ public struct RefactorRecipe: Sendable {
     self.countsLikeKohya = countsLikeKohya
     self.base = base
   }
+
+  /// One adapter to other ranks.
+  public init(resizing adapter: Adapter, rule: RankRule) {
+    self.init(.resize, inputs: [Input(path: adapter.path)], rule: rule)
+  }
+
+  /// Several adapters to one.
+  public init(merging adapters: [(adapter: Adapter, strength: Double)], rule: RankRule = .exact) {
+    self.init(.merge, inputs: adapters.map { Input(path: $0.adapter.path, strength: $0.strength) }, rule: rule)
+  }
 }

@@ -75,6 +75,22 @@ public struct SafetensorsLayout: Sendable {
     return withUnsafeBytes(of: UInt64(header.count).littleEndian, Array.init) + header
   }
 
+  /// The data section, put together each time it is asked for.
+  ///
+  /// - Precondition: these are the layout's tensors.
+  public func data(of tensors: [(name: String, tensor: Tensor)]) -> Bytes {
+    precondition(tensors.count == places.count, "\(tensors.count) tensors for a layout of \(places.count)")
+    return Bytes(count: dataCount) {
+      Bytes(count: dataCount) { data in
+        for (name, tensor) in tensors {
+          let part = UnsafeMutableRawBufferPointer(rebasing: data[range(of: name)])
+          precondition(part.count == tensor.bytes.count, "\(name) has \(part.count) bytes, not \(tensor.bytes.count)")
+          tensor.bytes.withUnsafeBytes { part.copyMemory(from: $0) }
+        }
+      }
+    }
+  }
+
   /// The size of the file in bytes.
   public var fileCount: Int { head().count + dataCount }
 }

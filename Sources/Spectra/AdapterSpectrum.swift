@@ -1,5 +1,5 @@
 public import Adapters
-import LinearAlgebra
+public import LinearAlgebra
 
 /// The spectra of all targets of an adapter, and their totals.
 public struct AdapterSpectrum: Sendable {
@@ -27,7 +27,7 @@ public struct AdapterSpectrum: Sendable {
   ///   - threads: how many targets are worked on at once; the result does not depend on it.
   ///   - progress: called with the number of targets done.
   /// - Throws: `AdapterError` for a factor that is not finite.
-  public init(of adapter: Adapter, threads: Int, progress: (@Sendable (Int) -> Void)? = nil) throws {
+  public init(of adapter: Adapter, threads: Int, progress: WorkProgress? = nil) throws {
     let targets = adapter.targets
     let spectra = try concurrentMap(
       count: targets.count, threads: threads, order: targets.map { [$0] }.longestFirst, progress: progress,

@@ -1,5 +1,5 @@
 public import Adapters
-import LinearAlgebra
+public import LinearAlgebra
 public import Models
 
 /// How far adapter B is from adapter A, target by target and as a whole.
@@ -43,7 +43,7 @@ public struct Comparison: Sendable {
   /// - Throws: `AdapterError` for factors that are not finite or whose shapes disagree.
   public init(
     _ a: Adapter, _ b: Adapter, strengths: (a: Double, b: Double) = (1, 1), threads: Int,
-    progress: (@Sendable (Int) -> Void)? = nil
+    progress: WorkProgress? = nil
   ) throws {
     let groups = TargetPairing([a, b]).groups
     entries = try concurrentMap(

@@ -1,5 +1,5 @@
 public import Adapters
-import LinearAlgebra
+public import LinearAlgebra
 
 /// How much adapters get in each other's way when used together, for every ordered pair.
 ///
@@ -52,7 +52,7 @@ public struct CrossTalk: Sendable {
 
   /// - Parameter strengths: multiply the deltas beforehand: cross-talk of a stack as it is used.
   /// - Throws: `AdapterError` for factors that are not finite or whose shapes disagree.
-  public init(_ adapters: [Adapter], strengths: [Double], threads: Int, progress: (@Sendable (Int) -> Void)? = nil)
+  public init(_ adapters: [Adapter], strengths: [Double], threads: Int, progress: WorkProgress? = nil)
     throws
   {
     precondition(adapters.count == strengths.count, "one strength for each adapter")

@@ -1,5 +1,5 @@
 public import Adapters
-import LinearAlgebra
+public import LinearAlgebra
 
 /// What reading all weights of an adapter tells: the norm of every delta, and what is wrong with the values.
 public struct WeightSurvey: Sendable {
@@ -11,7 +11,7 @@ public struct WeightSurvey: Sendable {
   /// - Parameters:
   ///   - threads: how many targets are read at once.
   ///   - progress: called with the number of targets done.
-  public init(of adapter: Adapter, threads: Int, progress: (@Sendable (Int) -> Void)? = nil) throws {
+  public init(of adapter: Adapter, threads: Int, progress: WorkProgress? = nil) throws {
     let targets = adapter.targets
     let findings = try concurrentMap(
       count: targets.count, threads: threads, order: targets.map { [$0] }.longestFirst, progress: progress,

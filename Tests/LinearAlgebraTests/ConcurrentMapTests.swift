@@ -89,4 +89,33 @@ import Testing
     let alone = try bits(threads: 1)
     for threads in [2, 3, 8] { #expect(try bits(threads: threads) == alone, "\(threads) threads") }
   }
+
+  @Test("what progress throws ends the work", arguments: [1, 3])
+  func stopped(threads: Int) throws {
+    let begun = Atomic(0)
+    #expect(throws: Refusal(index: 5)) {
+      try concurrentMap(
+        count: 1000, threads: threads, progress: { if $0 == 5 { throw Refusal(index: 5) } }, workspace: {}
+      ) { _, _ in _ = begun.wrappingAdd(1, ordering: .relaxed) }
+    }
+    #expect(begun.load(ordering: .relaxed) <= 5 + threads)
+  }
+
+  @Test("a task that is cancelled begins nothing more", arguments: [1, 3])
+  func cancelled(threads: Int) async throws {
+    let begun = Atomic(0)
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask {
+        withUnsafeCurrentTask { task in
+          #expect(throws: CancellationError.self) {
+            nonisolated(unsafe) let task = task
+            try concurrentMap(count: 1000, threads: threads, workspace: {}) { _, _ in
+              if begun.wrappingAdd(1, ordering: .relaxed).newValue == 5 { task?.cancel() }
+            }
+          }
+        }
+      }
+    }
+    #expect((5...5 + threads).contains(begun.load(ordering: .relaxed)))
+  }
 }

@@ -10,3 +10,6 @@ int files_rename_to_new(const char *from, const char *to);
 
 /// Whether a file system is mounted on this folder, so that it cannot be renamed. 0 where the system does not tell.
 int files_is_mounted(const char *folder);
+
+/// Opens a file that is in no folder and goes away when it is closed. Returns its descriptor, or -1 with `errno`.
+int files_without_name(const char *title);

@@ -1,6 +1,6 @@
 import Adapters
 import Files
-import LinearAlgebra
+public import LinearAlgebra
 import Safetensors
 import Spectra
 import Tensors
@@ -23,7 +23,7 @@ extension ConvertPlan {
   /// - Throws: `FileError` when the output cannot be written, `MergingError` when a value does not fit or the
   ///   file does not hold what it should.
   public func write(
-    to output: String, overwriting: Bool, threads: Int, progress: (@Sendable (Int) -> Void)? = nil
+    to output: String, overwriting: Bool, threads: Int, progress: WorkProgress? = nil
   ) throws -> ConvertResult {
     let places = try ConvertPlaces(output, plan: self)
     try places.check(overwriting: overwriting)
@@ -71,7 +71,7 @@ extension ConvertPlan {
 
   /// The relative error of each of the part's targets.
   private func write(
-    _ part: Part, to writer: AdapterWriter, hashes: [[String]], threads: Int, progress: (@Sendable (Int) -> Void)?
+    _ part: Part, to writer: AdapterWriter, hashes: [[String]], threads: Int, progress: WorkProgress?
   ) throws -> [Double] {
     let own = Array(targets[part.targets])
     let encoder = ConvertEncoder(
@@ -79,7 +79,7 @@ extension ConvertPlan {
     let order = own.map(\.sources).longestFirst
     let start = part.targets.lowerBound
     let folds = try concurrentMap(
-      count: own.count, threads: threads, order: order, progress: { progress?(start + $0) },
+      count: own.count, threads: threads, order: order, progress: { try progress?(start + $0) },
       workspace: FactorWorkspace.init
     ) { index, workspace -> [ConvertEncoder.Fold] in
       let stored = try encoder.stored(own[index], workspace)
