@@ -73,7 +73,7 @@ import Testing
   @Test("An adapter with a configuration keeps it")
   func configured() throws {
     let name = "base_model.model.layers.0.q_proj", configuration = try #require(
-      try JSONValue(parsing: "{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8,\"use_rslora\":true}"))
+      JSONValue(parsing: "{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8,\"use_rslora\":true}"))
     let one = factors(3)[0]
     let adapter = try Adapter(
       tensors: [(name + ".lora_A.weight", one.down), (name + ".lora_B.weight", one.up)], configuration: configuration)
