@@ -11,11 +11,10 @@ public struct AuditSide: Sendable {
   public let base: Checkpoint
   /// What stands in the base's place; `nil` where it is the base itself.
   public let checkpoint: Checkpoint?
-  public let fits: [AdapterFit]
-  public let inputs: [AdapterInput]
+  /// The adapters, on the side's own checkpoint or the base.
+  public let stack: Stack
   /// Networks of the base that the side's own checkpoint lacks; the base's are used.
   let borrowed: Set<Component>
-  private let adapted: AdaptedWeights
 
   /// Opens what is named; reads headers only.
   ///
@@ -27,9 +26,7 @@ public struct AuditSide: Sendable {
     var checkpoint: Checkpoint?, adapters: [(Adapter, AdapterInput)] = []
     for input in inputs {
       switch try Opened(input.path) {
-      case .adapter(let adapter):
-        try adapter.requireWorkable(allowingUnknown: true, allowingDependents: true)
-        adapters.append((adapter, input))
+      case .adapter(let adapter): adapters.append((adapter, input))
       case .checkpoint(let opened):
         guard checkpoint == nil else {
           throw AuditError(.side(reason: "expected one checkpoint on a side, found two"), path: input.path)
@@ -43,22 +40,23 @@ public struct AuditSide: Sendable {
     }
     let own = checkpoint ?? base
     borrowed = Set(Component.allCases.filter { !base.names(of: $0).isEmpty && own.names(of: $0).isEmpty })
-    (self.base, self.checkpoint, self.inputs) = (base, checkpoint, adapters.map(\.1))
-    fits = try adapters.map { try AdapterFit($0.0, on: own) }
-    for fit in fits where fit.fittingCount == 0 {
+    (self.base, self.checkpoint) = (base, checkpoint)
+    stack = try Stack(adapters, on: own, allowing: .unknownTensors)
+    for fit in stack.layers.map(\.fit) where fit.fittingCount == 0 {
       if let sentence = fit.familyMismatch {
         throw AuditError(.wrongFamily(sentence: sentence), path: fit.adapter.path)
       }
       throw AuditError(.noneFits, path: fit.adapter.path)
     }
-    adapted = AdaptedWeights(base: own, adapters: Array(zip(fits, self.inputs)))
   }
 
   private init(_ other: AuditSide, factor: Double) {
-    (base, checkpoint, fits, borrowed) = (other.base, other.checkpoint, other.fits, other.borrowed)
-    inputs = other.inputs.map { $0.scaled(by: factor) }
-    adapted = AdaptedWeights(base: checkpoint ?? base, adapters: Array(zip(fits, inputs)))
+    (base, checkpoint, borrowed) = (other.base, other.checkpoint, other.borrowed)
+    stack = other.stack.scaled(by: factor)
   }
+
+  public var fits: [AdapterFit] { stack.layers.map(\.fit) }
+  public var inputs: [AdapterInput] { stack.layers.map(\.input) }
 
   /// The same with all adapters' strengths multiplied. What a checkpoint holds stays as it is.
   public func scaled(by factor: Double) -> AuditSide { factor == 1 ? self : AuditSide(self, factor: factor) }
@@ -83,10 +81,9 @@ public struct AuditSide: Sendable {
   /// What the user should know about its files.
   var warnings: [String] {
     var warnings = (checkpoint?.warnings ?? []) + leftOut
-    for fit in fits {
-      let problems = AdapterProblem.grouped(fit.adapter.problems.filter { !$0.isFatal }) + fit.notes
-      warnings += problems.map { "\(fit.adapter.path): \($0)" }
-      warnings += fit.adapter.embeddings.map { "\(fit.adapter.path): \($0): an embedding, which is not used" }
+    for layer in stack.layers {
+      warnings += layer.problems + layer.notes
+      warnings += layer.adapter.embeddings.map { "\(layer.adapter.path): \($0): an embedding, which is not used" }
     }
     return warnings + borrowed.sorted().map { "\(label): has no \($0.title); that of the base is used" }
   }
@@ -97,7 +94,7 @@ public struct AuditSide: Sendable {
   /// - Throws: `AuditError.otherModel`, and what reading a weight throws.
   func change(of name: WeightName, shape: Shape, from original: Tensor) throws -> [Float]? {
     let isOwn = checkpoint != nil && !borrowed.contains(name.component)
-    let delta = checkpoint == nil || isOwn ? try adapted.delta(named: name)?.floats() : nil
+    let delta = checkpoint == nil || isOwn ? try stack.weights.delta(named: name)?.floats() : nil
     guard isOwn, let checkpoint else { return delta }
     guard let weight = checkpoint.weight(named: name) else {
       throw AuditError(
@@ -123,7 +120,7 @@ public struct AuditSide: Sendable {
 extension AuditSide: WeightSource {
   public func weight(named name: WeightName, shape: Shape) throws -> Tensor {
     borrowed.contains(name.component)
-      ? try base.weight(named: name, shape: shape) : try adapted.weight(named: name, shape: shape)
+      ? try base.weight(named: name, shape: shape) : try stack.weights.weight(named: name, shape: shape)
   }
 }
 

@@ -78,7 +78,7 @@ extension BakePlan {
   ) throws -> BakeResult {
     try checkDestination(output, undo: undo, overwriting: overwriting)
     let recorder = undo.map { _ in UndoRecorder(self) }
-    let adapterHashes = InBackground { try self.fits.map { try AdapterHashes.contentHash(of: $0.adapter) } }
+    let adapterHashes = InBackground { try self.stack.layers.map { try AdapterHashes.contentHash(of: $0.adapter) } }
     let place = try CheckpointOutput(output, isFolder: base.isFolder, overwriting: overwriting)
     let writers = try base.files.enumerated().map { index, file in
       try place.writer(for: Self.outputPath(of: file.relativePath), layout: layout(ofFile: index))

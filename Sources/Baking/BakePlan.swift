@@ -1,4 +1,4 @@
-import Adapters
+public import Adapters
 public import Checkpoints
 import GGUF
 import Merging
@@ -10,13 +10,11 @@ import Tensors
 /// Only headers and alphas have been read.
 public struct BakePlan: Sendable {
   public let recipe: BakeRecipe
-  public let base: Checkpoint
-  public let fits: [AdapterFit]
+  public let stack: Stack
   /// What the user should know before or instead of the work.
   public let warnings: [String]
   /// What is left out, because the user allowed it.
   public let skipped: [String]
-  let weights: AdaptedWeights
   /// What each of the base's tensors becomes; `nil` for one that the output does without.
   let outputs: [DType?]
   /// How an output of GGUF stores each of the base's tensors; `nil` for one of safetensors. Quantised ones are F32 in
@@ -25,36 +23,38 @@ public struct BakePlan: Sendable {
   /// The changed 8-bit weights that have a scale, by the index of the scale's tensor.
   let scaledWeights: [Int: Int]
 
+  public var base: Checkpoint { stack.base }
+  var weights: AdaptedWeights { stack.weights }
+
   /// Reads the headers and matches all targets.
   ///
   /// - Throws: an error of a file's room, or `BakingError` for what does not fit.
   public init(_ recipe: BakeRecipe) throws {
     let base = try Checkpoint(path: recipe.base)
-    formats = try Self.formats(base, recipe)
-    let adapters = try recipe.inputs.map { try Adapter(path: $0.path) }
-    for adapter in adapters {
-      try adapter.requireWorkable(
-        allowingUnknown: recipe.allowsUnknown, allowingUnsupported: recipe.allowsUnmatched, allowingDependents: true)
-    }
-    for (adapter, input) in zip(adapters, recipe.inputs) { try input.blocks?.check(for: adapter, on: base.family) }
-    let fits = try adapters.map { try AdapterFit($0, on: base) }
-    var skipped: [String] = []
-    for (fit, input) in zip(fits, recipe.inputs) {
-      skipped += try Self.leftOut(fit, input, allowing: recipe.allowsUnmatched)
-    }
-    self.recipe = recipe
-    self.base = base
-    self.fits = fits
-    self.skipped = skipped + adapters.flatMap { adapter in adapter.unknown.map { "\(adapter.path): \($0)" } }
-    weights = AdaptedWeights(base: base, adapters: Array(zip(fits, recipe.inputs)), rule: recipe.rule)
+    _ = try Self.formats(base, recipe)
+    try self.init(recipe, adapters: recipe.inputs.map { try Adapter(path: $0.path) }, on: base)
+  }
+
+  /// Matches adapters and a base that are open.
+  ///
+  /// - Parameters:
+  ///   - adapters: the recipe's inputs.
+  ///   - base: the recipe's base.
+  /// - Throws: what `Stack` throws, or `BakingError` for what does not fit.
+  public init(_ recipe: BakeRecipe, adapters: [Adapter], on base: Checkpoint) throws {
+    precondition(adapters.count == recipe.inputs.count, "\(adapters.count) adapters for \(recipe.inputs.count) inputs")
+    let formats = try Self.formats(base, recipe)
+    let stack = try Stack(
+      Array(zip(adapters, recipe.inputs)), on: base, rule: recipe.rule,
+      allowing: [recipe.allowsUnknown ? .unknownTensors : [], recipe.allowsUnmatched ? .unmatchedTargets : []])
+    (self.recipe, self.stack, self.formats) = (recipe, stack, formats)
+    skipped = try stack.leftOut(allowingMisfits: recipe.allowsUnmatched)
+    let weights = stack.weights
     let outputs: [DType?] = formats?.map(\.dtype) ?? base.weights.indices.map { Self.output($0, base, recipe.dtype) }
     self.outputs = outputs
     scaledWeights = Self.scaledWeights(base, changed: weights.additions.keys, outputs)
     warnings =
-      base.warnings
-      + adapters.flatMap { adapter in
-        AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
-      } + fits.flatMap { fit in fit.notes.map { "\(fit.adapter.path): \($0)" } }
+      base.warnings + stack.layers.flatMap(\.problems) + stack.layers.flatMap(\.notes)
       + Self.averages(base) + Self.widenings(base, recipe)
       + base.duplicates.map { "\($0): left out, it holds the same weights again without the change" }
     for index in weights.additions.keys {
@@ -72,15 +72,7 @@ public struct BakePlan: Sendable {
   public var changedCount: Int { weights.additions.count }
 
   /// How many targets of all adapters are baked.
-  public var targetCount: Int {
-    zip(fits, recipe.inputs).reduce(0) { sum, pair in
-      let (fit, input) = pair
-      return sum
-        + zip(fit.entries, fit.adapter.targets).count {
-          $0.finding == .fits && input.strength(for: $1.key) != 0
-        }
-    }
-  }
+  public var targetCount: Int { stack.targetCount }
 
   /// Bytes of all weight files of the output, without the headers' few kilobytes.
   public var byteCount: Int {
@@ -120,27 +112,6 @@ public struct BakePlan: Sendable {
   private static func averages(_ base: Checkpoint) -> [String] {
     let count = base.weights.count { $0.entry.name.hasPrefix("model_ema.") }
     return count > 0 ? ["\(base.path): model_ema: \(count) tensors of a training average stay without the change"] : []
-  }
-
-  // MARK: What is left out
-
-  /// The targets of an adapter that are not baked.
-  ///
-  /// - Throws: `BakingError` for the first of them unless they are allowed.
-  private static func leftOut(
-    _ fit: AdapterFit, _ input: AdapterInput, allowing isAllowed: Bool
-  ) throws(BakingError) -> [String] {
-    let path = fit.adapter.path
-    // A part of an adapter that is used at strength 0 is left out by the user's own word.
-    let misfits = fit.entries.filter { $0.finding != .fits && input.strength(for: $0.key) != 0 }
-    if !isAllowed, let first = misfits.first {
-      if let sentence = fit.familyMismatch { throw BakingError(.wrongFamily(sentence: sentence), path: path) }
-      throw BakingError(
-        .doesNotFit(target: first.target, finding: first.finding, others: misfits.count - 1), path: path)
-    }
-    // No checkpoint has a place for new words, so leaving them out is no choice of anybody's.
-    return misfits.map { "\(path): \($0.target): \($0.finding)" }
-      + fit.adapter.embeddings.map { "\(path): \($0): an embedding" }
   }
 
   // MARK: Number formats

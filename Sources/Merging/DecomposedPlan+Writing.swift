@@ -141,7 +141,8 @@ extension DecomposedPlan {
     return Outcome(error: 0, scale: scale, inners: target.delta.terms.map { _ in 0 })
   }
 
-  private func write(_ copy: ExactCopy, of target: OutputTarget, rank: Int, to writer: AdapterWriter) throws -> Outcome {
+  private func write(_ copy: ExactCopy, of target: OutputTarget, rank: Int, to writer: AdapterWriter) throws -> Outcome
+  {
     let source = target.delta.terms[0].target
     for (name, tensor, factor) in [(target.names.up, source.up, copy.up), (target.names.down, source.down, copy.down)] {
       try writer.write(ExactCopy.bytes(tensor, times: factor, as: target.dtype), of: name)

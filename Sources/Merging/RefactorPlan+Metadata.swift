@@ -16,7 +16,8 @@ extension RefactorPlan {
     let numbersTargets = format.dialect.numbersTargets
     metadata.inherit(from: adapters) { key, _ in
       (leavesFamily && ["ss_network_module", "ss_network_args"].contains(key))
-        || (numbersTargets && key.hasSuffix(":rank")) || isAnotherWork && ["modelspec.title", "ss_output_name", "name"].contains(key)
+        || (numbersTargets && key.hasSuffix(":rank"))
+        || isAnotherWork && ["modelspec.title", "ss_output_name", "name"].contains(key)
     }
     if adapters.allSatisfy(\.metadata.isEmpty) { metadata.set("format", "pt") }
     metadata.tellNetwork(rank: commonRank, alpha: alpha?.alphaText, isAnother: leavesFamily)

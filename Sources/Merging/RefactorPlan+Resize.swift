@@ -37,7 +37,8 @@ extension RefactorPlan {
               "\(adapter.path): its names are of the oldest diffusers style, which current diffusers skips; the output has today's names"
             ] : [])
           + Self.conversions(of: adapter)
-          + (lengths == 0 ? [] : ["\(lengths) targets of dora stay dora: errors are those of the part that has factors"]),
+          + (lengths == 0
+            ? [] : ["\(lengths) targets of dora stay dora: errors are those of the part that has factors"]),
         writesFolder: format.dialect.isFolder && adapter.configuration != nil, isBaseUnused: base.isUnused,
         replaceableInputs: adapter.ownFiles, isAnotherWork: false, alphas: .likeBefore, copiesWhatIsWhole: true))
   }

@@ -33,7 +33,8 @@ public struct RefactorRecipe: Sendable {
 
   public init(
     _ operation: Operation, inputs: [Input], rule: RankRule, weighing: Weighing = .absolute, dtype: DType? = nil,
-    format: AdapterFormat? = nil, keepsAllTargets: Bool = false, method: any MergeMethod = LeadingComponents(), allowsUnknown: Bool = false,
+    format: AdapterFormat? = nil, keepsAllTargets: Bool = false, method: any MergeMethod = LeadingComponents(),
+    allowsUnknown: Bool = false,
     countsLikeKohya: Bool = false, base: String? = nil
   ) {
     self.operation = operation

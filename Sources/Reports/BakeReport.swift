@@ -72,10 +72,10 @@ public struct BakeReport: JSONReport {
     moved = total.moved
     clamped = total.clampedCount
     peakMemory = plan.peakMemory(threads: threads)
-    adapters = zip(plan.fits, plan.recipe.inputs).map { fit, input in
+    adapters = plan.stack.layers.map { layer in
       AdapterRow(
-        file: input.path, strength: input.strength, textEncoderStrength: input.textEncoderStrength,
-        targets: fit.entries.count, fitting: fit.fittingCount)
+        file: layer.input.path, strength: layer.input.strength, textEncoderStrength: layer.input.textEncoderStrength,
+        targets: layer.fit.entries.count, fitting: layer.fit.fittingCount)
     }
     blocks = result.blocks.map { Self.row($0.name, $0.survival) }
     weights = result.entries.map { Self.row($0.name, $0.survival) }

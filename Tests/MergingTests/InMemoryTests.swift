@@ -41,7 +41,8 @@ import Testing
     #expect(error?.description.hasPrefix("mine: ") == true)
   }
 
-  @Test("A resize and a merge in memory are those of files, to the bit", arguments: [RankRule.rank(2, conv: nil), .exact])
+  @Test(
+    "A resize and a merge in memory are those of files, to the bit", arguments: [RankRule.rank(2, conv: nil), .exact])
   func same(rule: RankRule) throws {
     let folder = try TemporaryFolder()
     let own = try (1...2).map { try Adapter(factors: factors($0)) }
@@ -72,8 +73,9 @@ import Testing
 
   @Test("An adapter with a configuration keeps it")
   func configured() throws {
-    let name = "base_model.model.layers.0.q_proj", configuration = try #require(
-      JSONValue(parsing: "{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8,\"use_rslora\":true}"))
+    let name = "base_model.model.layers.0.q_proj",
+      configuration = try #require(
+        JSONValue(parsing: "{\"peft_type\":\"LORA\",\"r\":4,\"lora_alpha\":8,\"use_rslora\":true}"))
     let one = factors(3)[0]
     let adapter = try Adapter(
       tensors: [(name + ".lora_A.weight", one.down), (name + ".lora_B.weight", one.up)], configuration: configuration)

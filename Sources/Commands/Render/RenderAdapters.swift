@@ -70,12 +70,12 @@ struct RenderAdapters {
     }
     let plan = try BakePlan(
       BakeRecipe(base: base, inputs: all, allowsUnmatched: allowsUnmatched, allowsUnknown: allowsUnknown))
-    (self.base, fits, skipped) = (plan.base, plan.fits, plan.skipped)
+    (self.base, fits, skipped) = (plan.base, plan.stack.layers.map(\.fit), plan.skipped)
     // Files that are used more than once stand in the plan without their blocks.
     for use in given { try use.input.blocks?.check(for: fits[use.file].adapter, on: plan.base.family) }
     warnings =
       plan.base.warnings
-      + plan.fits.flatMap { fit in
+      + plan.stack.layers.map(\.fit).flatMap { fit in
         AdapterProblem.grouped(fit.adapter.problems.filter { !$0.isFatal }).map { "\(fit.adapter.path): \($0)" }
           + fit.notes.map { "\(fit.adapter.path): \($0)" }
       }
