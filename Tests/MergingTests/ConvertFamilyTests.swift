@@ -55,11 +55,14 @@ import Testing
       Set(run.targets.map(\.name)) == Set(["q", "k", "v"].map { "transformer.transformer_blocks.0.attn.to_\($0)" }))
   }
 
-  @Test("T5 has the number that the family's pipeline gives it in diffusers' names, and is the third encoder in kohya's")
+  @Test("T5 has the number of diffusers' pipeline in diffusers' names, and is the third encoder in kohya's")
   func numberOfT5() throws {
     let folder = try TemporaryFolder(), module = "encoder.block.0.layer.0.SelfAttention.q"
     let path = try adapter(
-      [("diffusion_model.double_blocks.0.img_mlp.0", 12288, 3072), ("text_encoders.t5xxl.transformer." + module, 64, 64)],
+      [
+        ("diffusion_model.double_blocks.0.img_mlp.0", 12288, 3072),
+        ("text_encoders.t5xxl.transformer." + module, 64, 64),
+      ],
       folder)
     let diffusers = try convert(path, .diffusers, folder)
     #expect(diffusers.targets.map(\.name).contains("text_encoder_2." + module))
