@@ -160,7 +160,7 @@ import Testing
     }
     #expect(try recipe(text(300)).inputs.count == 1)
     #expect(try reason(text(301)) == "blocks: expected at most 300, found 301")
-    #expect(try reason(text(40_000)) == "blocks: expected at most 300, found 40000")
+    #expect(try reason(text(20_000)) == "blocks: expected at most 300, found 20000")
   }
 
   @Test(
