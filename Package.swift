@@ -11,6 +11,8 @@ struct Room {
   let name: String
   var dependencies: [Target.Dependency] = []
   var resources: [Resource] = []
+  /// What its tests need beside its own dependencies.
+  var testDependencies: [Target.Dependency] = []
 }
 
 let rooms: [Room] = [
@@ -34,19 +36,38 @@ let rooms: [Room] = [
       "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "TorchPickles", "GGUF", "Models", "Checkpoints",
     ]),
   Room(name: "Spectra", dependencies: ["Tensors", "LinearAlgebra", "Models", "Checkpoints", "Adapters"]),
+  Room(name: "Loaders", dependencies: ["Tensors", "Models", "Adapters"]),
+  Room(
+    name: "Factoring",
+    dependencies: [
+      "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra",
+    ]),
+  Room(
+    name: "Recipes",
+    dependencies: ["Tensors", "Files", "Adapters", "Factoring", .product(name: "Yams", package: "Yams")]),
   Room(
     name: "Merging",
     dependencies: [
+      "Tensors", "LinearAlgebra", "Files", "Models", "Checkpoints", "Adapters", "Spectra", "Factoring", "Recipes",
+    ], testDependencies: ["JSON", "Safetensors", "Converting"]),
+  Room(
+    name: "Extracting",
+    dependencies: [
       "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra",
-      .product(name: "Yams", package: "Yams"),
+      "Factoring",
     ]),
+  Room(
+    name: "Converting",
+    dependencies: [
+      "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Models", "Adapters", "Spectra", "Factoring",
+    ]),
+  Room(name: "Metadata", dependencies: ["Tensors", "Files", "JSON", "Safetensors", "Factoring"]),
   Room(
     name: "Baking",
     dependencies: [
       "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "GGUF", "Models", "Checkpoints", "Adapters",
-      "Spectra",
-      "Merging", "CZstd",
-    ]),
+      "Spectra", "Factoring", "Recipes", "CZstd",
+    ], testDependencies: ["Merging"]),
   // Workshop, the engine's wing: no word of adapters in it
   Room(name: "Prompts", dependencies: ["JSON"]),
   Room(name: "Sampling", dependencies: ["JSON"]),
@@ -60,17 +81,15 @@ let rooms: [Room] = [
   Room(
     name: "Audit",
     dependencies: [
-      "Tensors", "LinearAlgebra", "Models", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking", "Images",
-      "Kernels", "Diffusion",
+      "Tensors", "LinearAlgebra", "Models", "Checkpoints", "Adapters", "Spectra", "Factoring", "Merging", "Baking",
+      "Images", "Kernels", "Diffusion",
     ]),
   // Study
   Room(
     name: "Reports",
     dependencies: [
-      "Tensors", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra", "Merging", "Baking",
-      "Images",
-      "Diffusion",
-      "Audit",
+      "Tensors", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra", "Loaders", "Factoring",
+      "Extracting", "Converting", "Metadata", "Baking", "Images", "Diffusion", "Audit",
       .product(name: "Mustache", package: "swift-mustache"),
     ], resources: [.embedInCode("Templates")]),
   // Desk
@@ -78,8 +97,8 @@ let rooms: [Room] = [
     name: "Commands",
     dependencies: [
       "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra",
-      "Merging",
-      "Baking", "Images", "Prompts", "Sampling", "Kernels", "Diffusion", "Audit", "Reports",
+      "Loaders", "Factoring", "Recipes", "Merging", "Extracting", "Converting", "Metadata", "Baking", "Images",
+      "Prompts", "Sampling", "Kernels", "Diffusion", "Audit", "Reports",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "SwiftCSV", package: "SwiftCSV"),
     ]),
@@ -119,13 +138,14 @@ let package = Package(
     + rooms.map {
       .testTarget(
         name: "\($0.name)Tests",
-        dependencies: [.target(name: $0.name)] + $0.dependencies + ["Platform", "TestSupport"],
+        dependencies: [.target(name: $0.name)] + $0.dependencies + $0.testDependencies + ["Platform", "TestSupport"],
         exclude: $0.name == "Commands" ? ["Snapshots"] : [],
         swiftSettings: settings)
     }
     + [
       .target(
-        name: "TestSupport", dependencies: ["Tensors", "Safetensors", "Models", "Platform"], path: "Tests/TestSupport",
+        name: "TestSupport", dependencies: ["Tensors", "Safetensors", "Models", "Adapters", "Platform"],
+        path: "Tests/TestSupport",
         swiftSettings: settings)
     ]
 )

@@ -1,6 +1,6 @@
 import Checkpoints
+import Factoring
 import Images
-import Merging
 
 /// What an audit measured, and what follows from it.
 public struct AuditResult: Sendable {

@@ -1,7 +1,7 @@
 import Adapters
 public import Baking
 public import Checkpoints
-public import Merging
+public import Factoring
 import Models
 public import Tensors
 

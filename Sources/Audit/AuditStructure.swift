@@ -1,5 +1,6 @@
 import Adapters
-public import Merging
+public import Factoring
+import Merging
 public import Spectra
 
 /// What adapters are made of, from their factors alone: spectra, how small they could be, how they disturb each other.

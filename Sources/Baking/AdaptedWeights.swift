@@ -1,7 +1,7 @@
 public import Adapters
 public import Checkpoints
+public import Factoring
 import LinearAlgebra
-public import Merging
 import Spectra
 public import Tensors
 

@@ -1,11 +1,11 @@
 import Adapters
 import Checkpoints
+import Factoring
 import Files
 import Foundation
 import GGUF
 import JSON
 public import LinearAlgebra
-import Merging
 import Safetensors
 import Synchronization
 import Tensors

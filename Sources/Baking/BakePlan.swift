@@ -1,7 +1,7 @@
 public import Adapters
 public import Checkpoints
+import Factoring
 import GGUF
-import Merging
 import Models
 import Tensors
 

@@ -1,5 +1,5 @@
 public import Adapters
-public import Merging
+public import Factoring
 public import Tensors
 
 /// What a bake is to do.

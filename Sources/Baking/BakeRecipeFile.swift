@@ -1,4 +1,5 @@
-import Merging
+import Factoring
+import Recipes
 import Tensors
 
 /// A bake written down in YAML.
@@ -23,7 +24,7 @@ public struct BakeRecipeFile: Sendable {
   }
 
   /// - Parameter base: the checkpoint to bake into.
-  /// - Throws: `FileError.missing`, or `MergingError.recipe` for anything that is not understood.
+  /// - Throws: `FileError.missing`, or `FactoringError.recipe` for anything that is not understood.
   public init(path: String, base: String) throws {
     let source = try RecipeSource<Document>(path: path, fields: ["adapters", "dtype", "rounding", "seed"])
     var recipe = BakeRecipe(base: base, inputs: try source.inputs(source.document.adapters))

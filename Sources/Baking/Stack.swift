@@ -1,6 +1,6 @@
 public import Adapters
 public import Checkpoints
-public import Merging
+public import Factoring
 
 /// Adapters at strengths on a base: what of them fits, what is left out and why, and the weights that come of it.
 ///
@@ -59,7 +59,7 @@ public struct Stack: Sendable {
   /// - Parameters:
   ///   - adapters: in the order in which they are applied, which counts for changes that depend on a weight.
   ///   - allowing: what a single adapter may hold beside what can be used. Targets without a place in the base are no error here.
-  /// - Throws: `AdapterError` for an adapter that cannot be used, `MergingError` for block weights that its family has not,
+  /// - Throws: `AdapterError` for an adapter that cannot be used, `FactoringError` for block weights that its family has not,
   ///   `CheckpointError` for a base weight whose numbers are needed and cannot be read.
   public init(
     _ adapters: [(adapter: Adapter, input: AdapterInput)], on base: Checkpoint, rule: StrengthRule = .linear,

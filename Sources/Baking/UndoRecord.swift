@@ -1,7 +1,7 @@
 import Adapters
+import Factoring
 import Files
 import Foundation
-import Merging
 import Tensors
 
 /// The part of an undo file that is text: which files there were, and what was added where.

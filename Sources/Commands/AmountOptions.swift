@@ -1,5 +1,5 @@
 import ArgumentParser
-import Merging
+import Factoring
 import Tensors
 
 /// The ways to say how much is kept that every command with a choice of ranks has.

@@ -1,7 +1,7 @@
 import Adapters
 import ArgumentParser
 import Baking
-import Merging
+import Factoring
 import Reports
 import Tensors
 

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Merging
+import Factoring
 
 /// `FILE=1,0,0.5,…` or `FILE=IN04:0.5,M00:0`.
 struct BlockWeightArgument {

@@ -1,7 +1,7 @@
 import Adapters
 import ArgumentParser
+import Factoring
 import Kernels
-import Merging
 import Reports
 import Spectra
 

@@ -2,8 +2,8 @@ import Adapters
 import Baking
 import Checkpoints
 import Diffusion
+import Factoring
 import Kernels
-import Merging
 import Reports
 
 /// The part of `compare` that asks the UNet.

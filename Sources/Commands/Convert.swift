@@ -1,7 +1,8 @@
 import Adapters
 public import ArgumentParser
 import Checkpoints
-import Merging
+import Converting
+import Factoring
 public import Models
 import Reports
 
@@ -63,7 +64,7 @@ struct Convert: LatheCommand {
   private func toldFamily() throws -> Family? {
     guard let base else { return family }
     let found = try Checkpoint(path: base).family
-    guard Family.withNames.contains(found) else { throw MergingError(.noFamily(found), path: base) }
+    guard Family.withNames.contains(found) else { throw FactoringError(.noFamily(found), path: base) }
     return found
   }
 

@@ -1,6 +1,7 @@
 import Adapters
 import ArgumentParser
-import Merging
+import Extracting
+import Factoring
 import Reports
 import Tensors
 

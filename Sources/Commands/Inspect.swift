@@ -1,5 +1,6 @@
 import Adapters
 import ArgumentParser
+import Loaders
 import Reports
 import Spectra
 

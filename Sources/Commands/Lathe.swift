@@ -1,6 +1,6 @@
 public import ArgumentParser
+import Factoring
 import Files
-import Merging
 
 /// The root of the command line.
 public struct Lathe: ParsableCommand {

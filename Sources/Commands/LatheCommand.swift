@@ -2,10 +2,10 @@ import ArgumentParser
 import Baking
 import Checkpoints
 import Diffusion
+import Factoring
 import Files
 import Images
 import LinearAlgebra
-import Merging
 import Prompts
 import Sampling
 
@@ -68,7 +68,7 @@ extension Error {
       case .system, .changed, .verification: 74
       default: 65
       }
-    case let error as MergingError:
+    case let error as FactoringError:
       switch error.kind {
       case .tooSmall, .unreachableError, .needsFolder, .noAlpha, .noName, .noNameToKeep, .rankCap, .severalNetworks,
         .blockWeights:

@@ -1,5 +1,6 @@
 import Adapters
 import ArgumentParser
+import Factoring
 import Merging
 import Reports
 import Tensors

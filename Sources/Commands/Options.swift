@@ -1,7 +1,7 @@
 public import Adapters
 public import ArgumentParser
+public import Factoring
 import Files
-public import Merging
 import Reports
 public import Tensors
 

@@ -1,5 +1,6 @@
 import Adapters
-import Merging
+import Factoring
+import Loaders
 import Reports
 
 /// The last part that resize and merge have in common: choose ranks, write or predict, report.

@@ -1,5 +1,6 @@
 import Adapters
 import ArgumentParser
+import Factoring
 import Files
 import Merging
 import Reports

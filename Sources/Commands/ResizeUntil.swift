@@ -2,9 +2,9 @@ import ArgumentParser
 import Audit
 import Checkpoints
 import Diffusion
+import Factoring
 import Files
 import Foundation
-import Merging
 import Reports
 
 /// Options of `resize --until`.

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Merging
+import Factoring
 import Tensors
 
 /// The ways to say how much is kept. Exactly one is given, or none where the command allows it.

@@ -1,4 +1,5 @@
 import Adapters
+import Factoring
 import Models
 import Spectra
 
@@ -48,11 +49,11 @@ struct MergeNames {
   }
 
   /// The targets of all adapters as the output will have them.
-  func groups() throws(MergingError) -> [TargetPairing.Group] {
+  func groups() throws(FactoringError) -> [TargetPairing.Group] {
     let (pairing, fault) = TargetPairing.pairing(adapters, in: keepsNames ? nil : layout)
     if let fault {
       let missing = fault.missing.isEmpty ? "some parts" : fault.missing.joined(separator: ", ")
-      throw MergingError(
+      throw FactoringError(
         .noNameInFamily(
           target: fault.target.name, format: format,
           reason: "the rows of \(missing) are not known, which its projection has too"),
@@ -64,10 +65,10 @@ struct MergeNames {
   /// A target's name and tensor names.
   ///
   /// - Returns: `nil` where the format cannot spell it.
-  /// - Throws: `MergingError.noNameInFamily` where the family has no such module.
+  /// - Throws: `FactoringError.noNameInFamily` where the family has no such module.
   func names(
     for group: TargetPairing.Group
-  ) throws(MergingError) -> (module: String, tensors: Target.TensorNames)? {
+  ) throws(FactoringError) -> (module: String, tensors: Target.TensorNames)? {
     if let own = ownMember(of: group) { return naming.names(for: own.key, like: own) }
     let first = group.members[0].target
     guard family.hasNames else {
@@ -80,7 +81,7 @@ struct MergeNames {
   /// The name of a bias, or of a norm's weight.
   ///
   /// - Returns: `nil` where the format has no such tensors.
-  func vectorName(for group: TargetPairing.Group) throws(MergingError) -> String? {
+  func vectorName(for group: TargetPairing.Group) throws(FactoringError) -> String? {
     if let own = ownMember(of: group) {
       return naming.vectorName(for: own.key, like: own, dottedPath: own.dottedPath, isOwn: true)
     }
@@ -99,12 +100,12 @@ struct MergeNames {
 
   private func spelling(
     of group: TargetPairing.Group, like target: Target
-  ) throws(MergingError) -> (TargetKey, module: String) {
+  ) throws(FactoringError) -> (TargetKey, module: String) {
     if let module = group.module { return (group.key, module) }
     // Stable Diffusion's UNets and text encoders, whose keys are of one spelling.
     let pieces = places.pieces(of: target, in: format.dialect.layout(in: Family.unknown.namesake))
     guard let module = pieces?.first?.module else {
-      throw MergingError(
+      throw FactoringError(
         .noNameInFamily(
           target: target.name, format: format, reason: "no module of this name is known in \(family.name)"),
         path: adapters[group.members[0].adapter].path)

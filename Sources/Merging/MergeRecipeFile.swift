@@ -1,4 +1,6 @@
 import Adapters
+public import Factoring
+import Recipes
 import Tensors
 
 /// A merge written down in YAML.
@@ -36,7 +38,7 @@ public struct MergeRecipeFile: Sendable {
     "keep_all_targets",
   ]
 
-  /// - Throws: `FileError.missing`, or `MergingError.recipe` for anything that is not understood: an unknown field
+  /// - Throws: `FileError.missing`, or `FactoringError.recipe` for anything that is not understood: an unknown field
   ///   is an error, because a misspelled one would otherwise be left out in silence.
   public init(path: String) throws {
     let source = try RecipeSource<Document>(path: path, fields: Self.fields)
@@ -60,7 +62,7 @@ public struct MergeRecipeFile: Sendable {
     self.recipe = recipe
   }
 
-  private static func rule(_ document: Document, _ fault: (String) -> MergingError) throws -> RankRule {
+  private static func rule(_ document: Document, _ fault: (String) -> FactoringError) throws -> RankRule {
     var rules: [RankRule] = []
     guard document.conv_rank == nil || document.rank != nil else {
       throw fault("conv_rank: expected rank beside it, found none")

@@ -1,4 +1,5 @@
 import Adapters
+import Factoring
 import Models
 import Spectra
 import Tensors
@@ -24,10 +25,15 @@ struct OutputVector: Sendable {
 }
 
 extension OutputVector {
+  /// What the user should know of them.
+  static func warnings(about vectors: [OutputVector]) -> [String] {
+    vectors.isEmpty ? [] : ["\(vectors.count) biases and weights of norms are kept whole"]
+  }
+
   /// The vectors of the output, from groups of the inputs' own.
   ///
   /// - Parameter keepsNames: whether they are spelled as they were, where that is a name that stands for itself.
-  /// - Throws: `MergingError` where the format has no name for them.
+  /// - Throws: `FactoringError` where the format has no name for them.
   static func all(
     _ groups: [TargetPairing.Group], _ adapters: [Adapter], _ recipe: RefactorRecipe, _ naming: MergeNames,
     keepsNames: Bool
@@ -40,7 +46,7 @@ extension OutputVector {
       _ = try DeltaSum(terms)
       let isKept = keepsNames && first.whole == nil && first.stored.first?.label != "lora_up.bias"
       guard let name = isKept ? first.name : try naming.vectorName(for: group) else {
-        throw MergingError(
+        throw FactoringError(
           keepsNames
             ? .noNameToKeep(target: first.name, format: naming.format)
             : .noName(target: first.name, format: naming.format),

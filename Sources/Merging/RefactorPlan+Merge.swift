@@ -1,5 +1,6 @@
 import Adapters
 import Checkpoints
+import Factoring
 import Spectra
 
 extension RefactorPlan {
@@ -17,16 +18,18 @@ extension RefactorPlan {
     try Self.checkProjections(groups.filter { $0.module == nil && $0.members[0].target.kind != .vector }, adapters)
     let targets = try Self.targets(groups, adapters, recipe) { try Self.spelling(of: $0, by: naming, adapters) }
     guard !targets.isEmpty || whole.merged.isEmpty else {
-      throw MergingError(.onlyWholeWeights, path: adapters[0].path)
+      throw FactoringError(.onlyWholeWeights, path: adapters[0].path)
     }
     let vectors = try OutputVector.all(groups, adapters, recipe, naming, keepsNames: false)
-    try self.init(
-      recipe,
-      Parts(
-        adapters: adapters, format: format, targets: targets, vectors: vectors, passedThrough: whole.merged,
-        warnings: adapters.flatMap { Self.warnings(about: $0) + Self.conversions(of: $0) } + whole.warnings,
-        skipped: whole.skipped, writesFolder: format.dialect.isFolder, isBaseUnused: base.isUnused, isAnotherWork: true,
-        alphas: .rank, copiesWhatIsWhole: false))
+    var result = Parts(
+      adapters, format: format, targets: targets, writesFolder: format.dialect.isFolder, isBaseUnused: base.isUnused,
+      isAnotherWork: true, alphas: .rank, copiesWhatIsWhole: false)
+    result.passedThrough = whole.merged + vectors.map { ($0.name, $0.tensor) }
+    result.warnings =
+      adapters.flatMap { Self.warnings(about: $0) + Self.conversions(of: $0) } + whole.warnings
+      + OutputVector.warnings(about: vectors)
+    result.skipped = whole.skipped
+    try self.init(recipe, result)
   }
 
   private static func commonFormat(of adapters: [Adapter]) -> AdapterFormat {
@@ -36,7 +39,7 @@ extension RefactorPlan {
 
   /// Refuses a mix of names for one projection (`qkv` in one adapter, `to_q` in another) where no map says how they belong
   /// together: they change the same weight and would stand beside each other as if they did not.
-  private static func checkProjections(_ groups: [TargetPairing.Group], _ adapters: [Adapter]) throws(MergingError) {
+  private static func checkProjections(_ groups: [TargetPairing.Group], _ adapters: [Adapter]) throws(FactoringError) {
     guard adapters.count > 1 else { return }
     let fusedWords = ["_qkv", "_linear1"], splitWords = ["_to_q", "_to_k", "_to_v", "_add_q_proj", "_proj_mlp"]
     let fused = groups.first { group in fusedWords.contains { group.key.path.hasSuffix($0) } }
@@ -47,7 +50,7 @@ extension RefactorPlan {
     guard let fused, let split, let one = fused.members.first, let other = split.members.first,
       one.adapter != other.adapter
     else { return }
-    throw MergingError(
+    throw FactoringError(
       .fusedAndSplit(fused: one.target.name, split: other.target.name), path: adapters[one.adapter].path)
   }
 }

@@ -1,5 +1,6 @@
 import Adapters
 import Checkpoints
+import Factoring
 import Spectra
 
 extension RefactorPlan {
@@ -26,21 +27,24 @@ extension RefactorPlan {
     }
     for index in targets.indices { targets[index].magnitude = parts?.magnitudes[targets[index].key] }
     let vectors = try OutputVector.all(groups, adapters, recipe, naming, keepsNames: true)
-    let lengths = parts?.magnitudes.count ?? 0
-    try self.init(
-      recipe,
-      Parts(
-        adapters: adapters, format: format, targets: targets, vectors: vectors,
-        warnings: Self.warnings(about: adapter)
-          + (isOutdated
-            ? [
-              "\(adapter.path): its names are of the oldest diffusers style, which current diffusers skips; the output has today's names"
-            ] : [])
-          + Self.conversions(of: adapter)
-          + (lengths == 0
-            ? [] : ["\(lengths) targets of dora stay dora: errors are those of the part that has factors"]),
-        writesFolder: format.dialect.isFolder && adapter.configuration != nil, isBaseUnused: base.isUnused,
-        replaceableInputs: adapter.ownFiles, isAnotherWork: false, alphas: .likeBefore, copiesWhatIsWhole: true))
+    var result = Parts(
+      adapters, format: format, targets: targets,
+      writesFolder: format.dialect.isFolder && adapter.configuration != nil, isBaseUnused: base.isUnused,
+      isAnotherWork: false, alphas: .likeBefore, copiesWhatIsWhole: true)
+    result.passedThrough = vectors.map { ($0.name, $0.tensor) }
+    result.replaceableInputs = adapter.ownFiles
+    result.warnings = Self.warnings(about: adapter)
+    if isOutdated {
+      result.warnings.append(
+        "\(adapter.path): its names are of the oldest diffusers style, which current diffusers skips; the output has today's names"
+      )
+    }
+    result.warnings += Self.conversions(of: adapter)
+    if let count = parts?.magnitudes.count, count > 0 {
+      result.warnings.append("\(count) targets of dora stay dora: errors are those of the part that has factors")
+    }
+    result.warnings += OutputVector.warnings(about: vectors)
+    try self.init(recipe, result)
   }
 }
 

@@ -1,5 +1,6 @@
 import Adapters
 import Checkpoints
+import Factoring
 import Files
 import Spectra
 import Tensors
@@ -25,7 +26,7 @@ extension RefactorPlan {
     for adapter in adapters { try adapter.requireWorkable(allowingUnknown: recipe.allowsUnknown) }
     if let first = adapters.first(where: { $0.family != .unknown }) {
       for adapter in adapters where adapter.family != .unknown && adapter.family != first.family {
-        throw MergingError(
+        throw FactoringError(
           .differentFamilies(first: first.family, file: first.path, other: adapter.family), path: adapter.path)
       }
     }
@@ -78,7 +79,7 @@ extension RefactorPlan {
   ) throws -> Spelling {
     let first = group.members[0].target
     guard first.algorithm != .embedding, let (name, names) = try naming.names(for: group) else {
-      throw MergingError(
+      throw FactoringError(
         .noName(target: first.name, format: naming.format), path: adapters[group.members[0].adapter].path)
     }
     return Spelling(name, names, names.alpha == nil ? .none : .alpha)

@@ -1,5 +1,6 @@
 import Adapters
 import Checkpoints
+import Factoring
 import Models
 import Spectra
 import Tensors
@@ -80,7 +81,7 @@ struct WholeWeightMerge {
         if let other = kept[weight.name] {
           if other.hasSameBytes(as: weight.tensor) { continue }
           guard recipe.allowsUnmatched else {
-            throw MergingError(.conflictingTensor(name: weight.name), path: adapter.path)
+            throw FactoringError(.conflictingTensor(name: weight.name), path: adapter.path)
           }
           skipped.append("\(adapter.path): \(weight.name): not the weight that the other adapters have")
           continue
@@ -101,8 +102,8 @@ struct WholeWeightMerge {
     let name =
       "\(PEFTDialect.prefix)\(first.module)\(isBias && modules.contains(first.module) ? ".base_layer" : "")"
       + (isBias ? ".bias" : ".weight")
-    func fail(_ kind: MergingError.Kind) throws {
-      guard recipe.allowsUnmatched else { throw MergingError(kind, path: adapters[holders[0].adapter].path) }
+    func fail(_ kind: FactoringError.Kind) throws {
+      guard recipe.allowsUnmatched else { throw FactoringError(kind, path: adapters[holders[0].adapter].path) }
       skipped.append("\(adapters[holders[0].adapter].path): \(first.name): a whole weight that cannot be merged")
     }
     let shape = first.tensor.shape

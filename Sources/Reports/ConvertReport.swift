@@ -1,4 +1,5 @@
-public import Merging
+public import Converting
+import Factoring
 import Tensors
 
 /// What a conversion wrote, or would write.

@@ -1,4 +1,4 @@
-public import Merging
+public import Factoring
 import Tensors
 
 /// What every size would cost in error.

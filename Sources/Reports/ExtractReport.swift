@@ -1,4 +1,5 @@
-public import Merging
+public import Extracting
+import Factoring
 import Models
 import Tensors
 

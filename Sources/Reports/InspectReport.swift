@@ -1,4 +1,5 @@
 public import Adapters
+public import Loaders
 import Models
 public import Spectra
 import Tensors

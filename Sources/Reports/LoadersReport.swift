@@ -1,4 +1,5 @@
 import Adapters
+import Loaders
 
 /// What each loader would multiply the factors of a file by.
 struct LoadersReport: Encodable, Sendable {

@@ -1,4 +1,5 @@
-public import Merging
+import Factoring
+public import Metadata
 public import Safetensors
 import Tensors
 

@@ -1,4 +1,4 @@
-public import Merging
+public import Factoring
 import Tensors
 
 /// What a resize or merge wrote, or would write.

@@ -1,4 +1,5 @@
 import Diffusion
+import Factoring
 import Kernels
 import Merging
 import TestSupport

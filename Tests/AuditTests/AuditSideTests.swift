@@ -1,5 +1,5 @@
 import Checkpoints
-import Merging
+import Factoring
 import Safetensors
 import Tensors
 import TestSupport

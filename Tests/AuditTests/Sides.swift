@@ -1,6 +1,7 @@
 import Adapters
 import Baking
 import Checkpoints
+import Factoring
 import Merging
 import Tensors
 import TestSupport

@@ -1,6 +1,6 @@
 import Adapters
 import Checkpoints
-import Merging
+import Factoring
 import Tensors
 import TestSupport
 import Testing

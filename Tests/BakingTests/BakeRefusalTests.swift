@@ -1,5 +1,5 @@
 import Adapters
-import Merging
+import Factoring
 import Tensors
 import TestSupport
 import Testing

@@ -1,5 +1,5 @@
+import Factoring
 import FoundationEssentials
-import Merging
 import Safetensors
 import Tensors
 import TestSupport

@@ -1,6 +1,6 @@
 import Adapters
+import Factoring
 import FoundationEssentials
-import Merging
 import Models
 import Safetensors
 import Tensors

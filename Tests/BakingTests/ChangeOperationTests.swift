@@ -1,5 +1,6 @@
 import Adapters
 import Checkpoints
+import Factoring
 import Merging
 import Safetensors
 import Spectra

@@ -1,4 +1,5 @@
 import Adapters
+import Factoring
 import Merging
 import Safetensors
 import Tensors

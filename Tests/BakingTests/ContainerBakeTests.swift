@@ -1,6 +1,6 @@
+import Factoring
 import Files
 import GGUF
-import Merging
 import Safetensors
 import Tensors
 import TestSupport

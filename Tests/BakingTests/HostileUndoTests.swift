@@ -1,6 +1,6 @@
+import Factoring
 import Files
 import FoundationEssentials
-import Merging
 import Safetensors
 import Tensors
 import TestSupport

@@ -1,4 +1,4 @@
-import Merging
+import Factoring
 import Tensors
 import TestSupport
 import Testing

@@ -1,5 +1,5 @@
+import Factoring
 import Foundation
-import Merging
 import TestSupport
 import Testing
 

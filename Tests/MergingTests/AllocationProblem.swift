@@ -3,6 +3,7 @@ import Spectra
 import Tensors
 import TestSupport
 
+@testable import Factoring
 @testable import Merging
 
 /// Random spectra of targets of random sizes, and the file they would be stored in.

@@ -5,6 +5,7 @@ import Tensors
 import TestSupport
 import Testing
 
+@testable import Factoring
 @testable import Merging
 
 /// Proves that adapters in every dialect come out in the same dialect with the same deltas, whose dense values

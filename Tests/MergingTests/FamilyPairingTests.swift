@@ -1,11 +1,13 @@
 import Adapters
 import Checkpoints
+import Converting
 import FoundationEssentials
 import Models
 import Spectra
 import TestSupport
 import Testing
 
+@testable import Factoring
 @testable import Merging
 
 /// Proves that one adapter is one adapter in whatever dialect it is written: for every family whose names have a map, it is
@@ -82,7 +84,9 @@ import Testing
     try [source]
       + [AdapterFormat.kohya, .diffusers, .native, .peft].filter { $0 != source.format }.map { format in
         let path = folder.file("\(name)-\(format.rawValue)\(format == .peft ? "" : ".safetensors")")
-        return try Converting(ConvertRecipe(source.path, format), to: path).output
+        _ = try ConvertPlan(ConvertRecipe(path: source.path, format: format)).write(
+          to: path, overwriting: false, threads: 2)
+        return try Adapter(path: path)
       }
   }
 

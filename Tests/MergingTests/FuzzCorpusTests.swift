@@ -1,3 +1,4 @@
+import Factoring
 import Merging
 import TestSupport
 import Testing

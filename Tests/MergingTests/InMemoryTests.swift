@@ -4,6 +4,7 @@ import Tensors
 import TestSupport
 import Testing
 
+@testable import Factoring
 @testable import Merging
 
 /// Proves that adapters can be made, cut and merged without a file, and that what comes out is what a file would hold.

@@ -4,6 +4,7 @@ import Spectra
 import TestSupport
 import Testing
 
+@testable import Factoring
 @testable import Merging
 
 /// Proves that a method of merging is a value that anybody can make.

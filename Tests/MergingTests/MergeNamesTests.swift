@@ -5,6 +5,7 @@ import Models
 import TestSupport
 import Testing
 
+@testable import Factoring
 @testable import Merging
 
 /// Proves that adapters which spell the same base weights differently are merged on the same targets, and that the

@@ -4,6 +4,7 @@ import Tensors
 import TestSupport
 import Testing
 
+@testable import Factoring
 @testable import Merging
 
 /// Proves that a merge written in YAML is read completely or refused with the field's name: nothing that is misspelled
@@ -17,7 +18,7 @@ import Testing
   /// The reason for a refusal, without file and room.
   private func reason(_ text: String) throws -> String {
     let folder = try TemporaryFolder(), path = try folder.write(Array(text.utf8), to: "recipe.yaml")
-    let error = #expect(throws: MergingError.self) { try MergeRecipeFile(path: path) }
+    let error = #expect(throws: FactoringError.self) { try MergeRecipeFile(path: path) }
     let message = error?.description ?? "", start = "\(path): recipe: "
     #expect(message.hasPrefix(start))
     #expect(!message.contains("\n"))

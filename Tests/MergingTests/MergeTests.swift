@@ -4,6 +4,7 @@ import Tensors
 import TestSupport
 import Testing
 
+@testable import Factoring
 @testable import Merging
 
 /// Proves that a merge is the weighted sum of its adapters' deltas, formed densely here: with any strengths, ranks,

@@ -3,6 +3,7 @@ import FoundationEssentials
 import TestSupport
 import Testing
 
+@testable import Factoring
 @testable import Merging
 
 /// Proves that an output appears whole or not at all, that nothing is overwritten unasked, and that a PEFT folder comes

@@ -4,6 +4,7 @@ import Tensors
 import TestSupport
 import Testing
 
+@testable import Factoring
 @testable import Merging
 
 /// Proves the division of a budget against every possible choice of ranks on tiny problems, headers included: the

@@ -2,6 +2,7 @@ import Adapters
 import TestSupport
 import Testing
 
+@testable import Factoring
 @testable import Merging
 
 /// Proves, on real adapters in three spellings, that merged and resized deltas are those that numpy's dense linear

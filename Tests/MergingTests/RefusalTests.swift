@@ -5,6 +5,7 @@ import Tensors
 import TestSupport
 import Testing
 
+@testable import Factoring
 @testable import Merging
 
 /// Proves what is refused, in which words, and that a refusal leaves the disk exactly as it was: no output, no

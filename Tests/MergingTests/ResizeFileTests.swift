@@ -8,6 +8,7 @@ import Tensors
 import TestSupport
 import Testing
 
+@testable import Factoring
 @testable import Merging
 
 /// Proves what stands around the factors of a resized adapter: metadata that keeps the training's and is right about

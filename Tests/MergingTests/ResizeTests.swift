@@ -5,6 +5,7 @@ import Tensors
 import TestSupport
 import Testing
 
+@testable import Factoring
 @testable import Merging
 
 /// Proves that a resized adapter, read back from the disk, holds the best approximation of every delta (a dense

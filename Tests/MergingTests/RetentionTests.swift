@@ -2,6 +2,7 @@ import Adapters
 import TestSupport
 import Testing
 
+@testable import Factoring
 @testable import Merging
 
 /// Proves that the retention of each adapter is ⟨D_t, S'⟩ ÷ (strength · ‖D_t‖²) over all targets, by dense inner

@@ -4,6 +4,7 @@ import Tensors
 import TestSupport
 import Testing
 
+@testable import Factoring
 @testable import Merging
 
 /// Proves that for the bytes which any of the usual rules spends, the division of the budget has no larger error, but

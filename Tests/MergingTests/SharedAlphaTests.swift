@@ -4,6 +4,7 @@ import JSON
 import TestSupport
 import Testing
 
+@testable import Factoring
 @testable import Merging
 
 /// Proves that a file carries one alpha, whatever its inputs had, that the deltas do not change by that, and that names

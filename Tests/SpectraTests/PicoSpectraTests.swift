@@ -57,8 +57,8 @@ import Testing
       var pico = Pico(seed: seed)
       pico.add(
         "lora_unet_a", rows: testCase.rows, inputs: testCase.inputs, rank: testCase.rank, kernel: testCase.kernel,
-        mid: testCase.mid, alpha: testCase.alpha, upType: testCase.upType, downType: testCase.downType,
-        size: testCase.size)
+        mid: testCase.mid, alpha: testCase.alpha, dtype: testCase.upType, downType: testCase.downType,
+        size: testCase.size, downSize: testCase.size)
       let adapter = try pico.write(to: folder.file("a.safetensors"))
       let target = adapter.targets[0]
       let spectrum = try AdapterSpectrum(of: adapter, threads: 1).entries[0].spectrum

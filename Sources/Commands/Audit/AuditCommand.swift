@@ -2,11 +2,11 @@ import ArgumentParser
 import Audit
 import Checkpoints
 import Diffusion
+import Factoring
 import Files
 import Foundation
 import JSON
 import Kernels
-import Merging
 import Reports
 import Tensors
 

@@ -1,5 +1,5 @@
+import Factoring
 import Foundation
-import Merging
 
 /// What one audit compares.
 struct AuditPair: Equatable {

@@ -2,9 +2,9 @@ import ArgumentParser
 import Audit
 import Checkpoints
 import Diffusion
+import Factoring
 import Foundation
 import Kernels
-import Merging
 import Prompts
 import Sampling
 

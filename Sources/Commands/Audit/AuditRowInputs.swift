@@ -1,5 +1,5 @@
+import Factoring
 import Foundation
-import Merging
 import Platform
 
 /// All that decides what the audit of a row says: an earlier result holds as long as this is the same.

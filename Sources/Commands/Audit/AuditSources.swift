@@ -1,7 +1,7 @@
 import Audit
 import Checkpoints
+import Factoring
 import Files
-import Merging
 import Models
 import Reports
 import Synchronization

@@ -1,7 +1,8 @@
 import Audit
+import Factoring
 import Foundation
 import Kernels
-import Merging
+import Recipes
 
 /// Prompts in a file, with what belongs to each: one a line, or in YAML.
 ///
@@ -61,7 +62,7 @@ struct SceneFile {
   private let size: String?
   private let path: String
 
-  /// - Throws: `RenderError` for lines, `MergingError.recipe` for YAML that is not understood.
+  /// - Throws: `RenderError` for lines, `FactoringError.recipe` for YAML that is not understood.
   init(path: String) throws {
     self.path = path
     guard path.hasSuffix(".yaml") || path.hasSuffix(".yml") else {

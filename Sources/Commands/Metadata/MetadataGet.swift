@@ -1,5 +1,6 @@
 import ArgumentParser
-import Merging
+import Factoring
+import Metadata
 import Reports
 import Safetensors
 
@@ -30,7 +31,7 @@ struct MetadataGet: LatheCommand {
   func execute() throws -> Outcome {
     let file = try SafetensorsFile(path: MetadataEdit.file(at: self.file))
     for key in keys where !file.metadata.contains(where: { $0.key == key }) {
-      throw MergingError(.noMetadata(key: key), path: file.path)
+      throw FactoringError(.noMetadata(key: key), path: file.path)
     }
     let report = MetadataReport(file, keys: keys, hashes: holdsHashes(file) ? MetadataHashes(of: file) : nil)
     common.warn(report.warnings)

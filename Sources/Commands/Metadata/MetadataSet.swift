@@ -1,5 +1,6 @@
 import ArgumentParser
-import Merging
+import Factoring
+import Metadata
 import Reports
 
 struct MetadataSet: LatheCommand {

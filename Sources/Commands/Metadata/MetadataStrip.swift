@@ -1,5 +1,5 @@
 import ArgumentParser
-import Merging
+import Factoring
 
 struct MetadataStrip: LatheCommand {
   static let configuration = CommandConfiguration(

@@ -2,11 +2,11 @@ import Adapters
 import ArgumentParser
 import Checkpoints
 import Diffusion
+import Factoring
 import Files
 import Foundation
 import Images
 import Kernels
-import Merging
 import Models
 import Prompts
 import Reports

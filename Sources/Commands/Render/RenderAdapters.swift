@@ -1,8 +1,8 @@
 import Adapters
 import Baking
 import Checkpoints
+import Factoring
 import Foundation
-import Merging
 import Models
 import Prompts
 import Reports

@@ -1,6 +1,6 @@
 import ArgumentParser
+import Factoring
 import Images
-import Merging
 
 /// All pictures of a render: what each shows, which adapters are in it, where it goes, and its place on the sheet.
 struct RenderPlan {

@@ -1,3 +1,4 @@
+public import Factoring
 public import LinearAlgebra
 import Spectra
 

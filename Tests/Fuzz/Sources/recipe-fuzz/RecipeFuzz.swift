@@ -1,4 +1,5 @@
 import Baking
+import Factoring
 import FuzzInputs
 import Merging
 

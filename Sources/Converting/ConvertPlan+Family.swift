@@ -1,0 +1,52 @@
+import Adapters
+import Factoring
+import Models
+
+extension ConvertPlan {
+  /// The first known family; of several folders that tell nothing each, what they are together.
+  static func family(of sources: [ConvertSource]) -> Family {
+    // A text encoder in a folder of its own looks like a language model.
+    let known = sources.filter { $0.component == nil || $0.adapter.family != .languageModel }
+      .map(\.adapter.family).first { $0 != .unknown }
+    if let known { return known }
+    let clues = sources.flatMap { source in
+      source.adapter.targets.map { FamilyClue(key: source.key(of: $0), inputs: $0.inputs, rows: $0.rows) }
+    }
+    let found = sources.count == 1 ? sources[0].adapter.candidates : Family.candidates(clues)
+    return found.count == 1 || agree(found, on: clues.map(\.key)) ? found.first ?? .unknown : .unknown
+  }
+
+  /// Whether families have the same name in the other dialect for each of the modules: then it does not matter which of them
+  /// it is.
+  private static func agree(_ families: [Family], on keys: [TargetKey]) -> Bool {
+    let names = families.map { ModuleNames(family: $0, component: .denoiser) }
+    return keys.allSatisfy { key in
+      guard !key.component.isTextEncoder else { return true }
+      let counterparts = names.map { names in
+        names.dotted(key.path).map { names.counterpart(of: $0, isLast: false) }
+      }
+      return counterparts.dropFirst().allSatisfy {
+        $0?.isKnown == true && $0?.original == counterparts[0]?.original && $0?.diffusers == counterparts[0]?.diffusers
+      }
+    }
+  }
+
+  /// A warning where the family was told against what the adapter looks like, or where a prefix was chosen without it.
+  static func familyNote(
+    _ recipe: ConvertRecipe, _ sources: [ConvertSource], _ family: Family, _ format: AdapterFormat
+  ) -> String? {
+    let own = Self.family(of: sources)
+    if let told = recipe.family {
+      return own == .unknown || own == told
+        ? nil : "converted as \(told.withArticle) adapter, as told; names and shapes say \(own.name)"
+    }
+    let hasDenoiser = sources.contains { $0.adapter.targets.contains { !$0.key.component.isTextEncoder } }
+    guard own == .unknown, hasDenoiser, format.dialect.namesNetworks,
+      !sources[0].adapter.format.dialect.namesNetworks
+    else {
+      return nil
+    }
+    return "the model's family is not known; the prefix unet. was chosen because the names are those of Stable "
+      + "Diffusion's UNets; hint: --family or --base says it"
+  }
+}

@@ -1,0 +1,19 @@
+import Factoring
+
+/// What a conversion wrote, measured on the file that was read again.
+public struct ConvertResult: Sendable {
+  /// A source target, and one of the output's that has some of its rows.
+  public struct Entry: Sendable {
+    public let name: String
+    public let newName: String
+    /// ‖Δ − Δ'‖ ÷ ‖Δ‖ of the output's target; 0 when no bit of the delta has changed. `nil` before it is written.
+    public let relativeError: Double?
+  }
+
+  public let output: String
+  /// The size of all tensor files together.
+  public let bytes: Int
+  public let entries: [Entry]
+  /// Files of textual inversions.
+  public let splitOut: [String]
+}

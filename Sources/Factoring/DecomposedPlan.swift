@@ -1,0 +1,175 @@
+import Adapters
+public import LinearAlgebra
+public import Spectra
+package import Tensors
+
+/// A plan whose deltas have been decomposed: everything is known that ranks can be chosen by.
+public struct DecomposedPlan: Sendable {
+  public let plan: RefactorPlan
+  /// The spectrum of each target's delta, without values that only rounding made.
+  public let spectra: [Spectrum]
+  package let targets: [DecomposedTarget]
+  /// The alpha of every target that has one.
+  package let sharedAlpha: Double
+  /// For each target what becomes of it where none of its components is cut: a copy, or `nil` where it is made anew.
+  package let copies: [ExactCopy?]
+
+  /// Factor maps beyond this many bytes are computed again when they are needed.
+  package static let mapBudget = 512 << 20
+
+  /// Decomposes all deltas, in double precision.
+  ///
+  /// - Parameters:
+  ///   - threads: how many targets are worked on at once; the result does not depend on it.
+  ///   - progress: called with the number of targets done.
+  public init(_ plan: RefactorPlan, threads: Int, progress: WorkProgress? = nil) throws {
+    let targets = plan.targets
+    let mapBytes = targets.reduce(0) { $0 + 16 * $1.delta.componentCount * $1.delta.componentCount }
+    let keepsMaps = mapBytes <= Self.mapBudget
+    self.plan = plan
+    self.targets = try concurrentMap(
+      count: targets.count, threads: threads, order: targets.map { $0.delta.terms.map(\.target) }.longestFirst,
+      progress: progress, workspace: FactorWorkspace.init
+    ) { index, workspace in
+      try DecomposedTarget(targets[index].delta, keepingMaps: keepsMaps, workspace)
+    }
+    spectra = self.targets.map(\.spectrum)
+    sharedAlpha = SharedAlpha.value(
+      for: plan, spectra: spectra, commonRank: Self.commonRank(plan.recipe.rule, spectra))
+    copies = Self.copies(plan, spectra, sharedAlpha)
+  }
+
+  private static func copies(_ plan: RefactorPlan, _ spectra: [Spectrum], _ sharedAlpha: Double) -> [ExactCopy?] {
+    guard plan.copiesWhatIsWhole else { return spectra.map { _ in nil } }
+    return zip(plan.targets, spectra).map {
+      ExactCopy(
+        $0, spectrum: $1, sharedAlpha: sharedAlpha,
+        hasConfiguration: plan.writesFolder)
+    }
+  }
+
+  /// The copy of a target that keeps all of its components.
+  package func copy(_ index: Int, rank: Int) -> ExactCopy? {
+    copies[index].flatMap { plan.targets[index].delta.componentCount == rank ? $0 : nil }
+  }
+
+  /// The ranks that the recipe's rule gives.
+  ///
+  /// - Parameter rule: another rule than the recipe's.
+  /// - Throws: `FactoringError` when the rule cannot be met.
+  public func allocation(rule: RankRule? = nil) throws -> RankAllocation {
+    let rule = rule ?? plan.recipe.rule
+    var allocation = try allocation(rule, makeAllocator(rule))
+    allocation.rule = rule
+    return allocation
+  }
+
+  private func allocation(_ rule: RankRule, _ allocator: RankAllocator) throws -> RankAllocation {
+    let path = plan.adapters[0].path
+    switch rule {
+    case .size(let limit):
+      guard let allocation = allocator.allocation(fitting: limit.bytes) else {
+        throw FactoringError(.tooSmall(limit: limit, smallest: .init(allocator.smallestSize)), path: path)
+      }
+      return allocation
+    case .maxError(let limit):
+      // Rounding adds its own error, which is independent of what is cut off.
+      let rounding = roundingError
+      guard limit > rounding.error else {
+        // Whatever is not cut is not rounded either.
+        if zip(copies, spectra).allSatisfy({ $0 != nil || $1.energy == 0 }) {
+          return allocator.allocation(ranks: spectra.map { $0.singularValues.count { $0 > 0 } })
+        }
+        throw FactoringError(
+          .unreachableError(limit: limit, smallest: rounding.error, dtype: rounding.dtype), path: path)
+      }
+      return allocator.allocation(relativeError: (limit * limit - rounding.error * rounding.error).squareRoot())
+    case .components(let count): return allocator.allocation(components: count)
+    default:
+      return allocator.allocation(
+        ranks: zip(plan.targets, spectra).map { target, spectrum in
+          rule.rank(for: spectrum, isConvolution: target.isConvolution, countsLikeKohya: plan.recipe.countsLikeKohya)!
+        })
+    }
+  }
+
+  /// How many components `RankRule.components` can choose from.
+  public var componentCount: Int { makeAllocator(plan.recipe.rule).componentCount }
+
+  /// File size against relative error, from the smallest file to the full one.
+  public func curve(points: Int) -> [RankAllocation] { makeAllocator(plan.recipe.rule).curve(points: points) }
+
+  private func makeAllocator(_ rule: RankRule) -> RankAllocator {
+    let metadata = metadata(for: rule)
+    let parts =
+      plan.targets.enumerated().flatMap { $1.parts(index: $0) }
+      + plan.passedThrough.map {
+        FileSizeModel.Part(
+          target: nil, item: .init(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape), growsWithRank: false)
+      }
+    return RankAllocator(
+      spectra: spectra, weighing: plan.recipe.weighing, keepsAll: keepsAll, kept: landmarks,
+      model: FileSizeModel(
+        parts: parts, metadata: metadata.entries(ranks: plan.targets.map { _ in 0 }), growth: metadata.growth))
+  }
+
+  /// The metadata of an output whose ranks `rule` has chosen.
+  package func metadata(for rule: RankRule) -> OutputMetadata {
+    plan.metadata(
+      rule: rule, commonRank: Self.commonRank(rule, spectra),
+      alpha: plan.targets.contains(where: \.usesAlpha) ? sharedAlpha : nil)
+  }
+
+  /// The strongest `out_proj` of each text encoder. Diffusers looks for these to learn what the text encoder's other targets
+  /// are called, and passes over all of them where it finds none.
+  private var landmarks: Set<Int> {
+    let places = plan.targets.indices.filter { index in
+      let key = plan.targets[index].key
+      return key.component.isTextEncoder && key.path.hasSuffix("self_attn_out_proj") && spectra[index].energy > 0
+    }
+    return Set(
+      Dictionary(grouping: places) { plan.targets[$0].key.component }.values.map { own in
+        own.max { (spectra[$0].energy, $1) < (spectra[$1].energy, $0) }!
+      })
+  }
+
+  /// Formats that number their targets cannot leave one out.
+  private var keepsAll: Bool {
+    plan.recipe.keepsAllTargets || plan.format.dialect.numbersTargets || plan.targets.contains { $0.magnitude != nil }
+  }
+
+  /// The rank to write down for the whole file: known beforehand only where every target gets the same.
+  private static func commonRank(_ rule: RankRule, _ spectra: [Spectrum]) -> Int? {
+    guard case .rank(let rank, let conv) = rule, conv == nil || conv == rank else { return nil }
+    return spectra.allSatisfy { $0.singularValues.count { $0 > 0 } >= rank } ? rank : nil
+  }
+
+  /// What rounding the factors can add to the relative error: √2 times the format's typical relative rounding error,
+  /// with a margin.
+  package var roundingError: (error: Double, dtype: DType) {
+    let widest = plan.targets.map(\.dtype).max { ($0.unitRoundoff ?? 0) < ($1.unitRoundoff ?? 0) } ?? .f32
+    return ((widest.unitRoundoff ?? 0) * 0.7, widest)
+  }
+}
+
+/// The decomposition of one target's delta.
+package struct DecomposedTarget: Sendable {
+  package let spectrum: Spectrum
+  /// For all of the spectrum's components; `nil` when they would take too much memory.
+  package let maps: FactorMaps?
+  /// Of each term's own delta at strength 1: its squared norm, and its inner product with each singular pair of the sum.
+  package let terms: [(energy: Double, projections: [Double])]
+
+  package init(_ delta: DeltaSum, keepingMaps: Bool, _ workspace: FactorWorkspace) throws {
+    let core = try delta.core(in: workspace)
+    let decomposition = try core.decomposed(weights: delta.weights)
+    let rank = decomposition.numericalRank(rows: delta.rows, columns: delta.columns)
+    let count = min(delta.componentCount, delta.rows, delta.columns)
+    spectrum = Spectrum(Array(decomposition.values.prefix(rank)) + Array(repeating: 0, count: count - rank))
+    maps = keepingMaps ? decomposition.factorMaps(rank: rank) : nil
+    terms = delta.terms.indices.map { index in
+      let own = core.core(weights: delta.weights(ofTerm: index))
+      return (own.inner(own), decomposition.projections(of: own))
+    }
+  }
+}

@@ -1,0 +1,59 @@
+import Adapters
+import JSON
+
+extension RefactorPlan {
+  /// The metadata of the output.
+  ///
+  /// - Parameters:
+  ///   - rule: what the ranks were chosen by.
+  ///   - commonRank: the rank of all targets, where the rule says so beforehand.
+  ///   - alpha: of all targets, where the format has one.
+  package func metadata(rule: RankRule, commonRank: Int?, alpha: Double?) -> OutputMetadata {
+    let recipe = recipe, names = adapters.map { fileName($0.path) }
+    var metadata = OutputMetadata(format.dialect) { hashes in
+      recipe.fields(files: names, rule: rule, hashes)
+    }
+    let numbersTargets = format.dialect.numbersTargets
+    metadata.inherit(from: adapters) { key, _ in
+      (leavesFamily && ["ss_network_module", "ss_network_args"].contains(key))
+        || (numbersTargets && key.hasSuffix(":rank"))
+        || isAnotherWork && ["modelspec.title", "ss_output_name", "name"].contains(key)
+    }
+    if adapters.allSatisfy(\.metadata.isEmpty) { metadata.set("format", "pt") }
+    metadata.tellNetwork(rank: commonRank, alpha: alpha?.alphaText, isAnother: leavesFamily)
+    metadata.tellHashes()
+    if isAnotherWork, metadata.isInInputs("modelspec.sai_model_spec") {
+      metadata.set("modelspec.merged_from", names.joined(separator: ", "))
+    }
+    metadata.tellNumberedRanks(of: targets.map(\.name))
+    if commonRank == nil { metadata.tellRanks(by: RankPatterns(targets)) }
+    return metadata
+  }
+}
+
+extension RefactorRecipe {
+  /// What metadata says of it.
+  ///
+  /// - Parameters:
+  ///   - files: the inputs' names.
+  ///   - rule: what the ranks were chosen by.
+  fileprivate func fields(files: [String], rule: RankRule, _ hashes: RecipeHashes) -> [String: JSONValue] {
+    let entries = zip(files, inputs).enumerated().map { index, input in
+      JSONValue.object([
+        "file": .string(input.0),
+        "content_sha256": hashes.ofInput(index),
+        "strength": .number(input.1.strength),
+        "text_encoder_strength": .number(input.1.textEncoderStrength),
+      ])
+    }
+    var fields: [String: JSONValue] = [
+      "operation": .string(operation.rawValue), "inputs": .array(entries), "rule": .string(rule.description),
+      "weigh": .string(weighing.rawValue),
+    ]
+    if let dtype { fields["dtype"] = .string(dtype.rawValue) }
+    if let name = method.nameInRecipes { fields[name] = .bool(true) }
+    if keepsAllTargets { fields["keep_all_targets"] = .bool(true) }
+    if countsLikeKohya { fields["compat"] = .string("kohya") }
+    return fields
+  }
+}

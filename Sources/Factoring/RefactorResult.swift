@@ -1,0 +1,49 @@
+/// What was written, measured on the stored factors.
+public struct RefactorResult: Sendable {
+  public struct Entry: Sendable {
+    public let name: String
+    public let rankBefore: Int
+    public let rankAfter: Int
+    /// ‖Δ‖_F of the target's delta (of the weighted sum, in a merge).
+    public let norm: Double
+    /// ‖Δ − Δ'‖_F, with Δ' from the stored factors.
+    public let error: Double
+
+    package init(name: String, rankBefore: Int, rankAfter: Int, norm: Double, error: Double) {
+      (self.name, self.rankBefore, self.rankAfter, self.norm, self.error) = (name, rankBefore, rankAfter, norm, error)
+    }
+
+    /// 0 for a zero delta.
+    public var relativeError: Double { norm > 0 ? error / norm : 0 }
+  }
+
+  /// What a merge keeps of one adapter.
+  public struct Share: Sendable {
+    public let file: String
+    public let strength: Double
+    /// ⟨D_t, S'⟩ ÷ (strength · ‖D_t‖²) over all targets, S' being the truncated sum: 1 when all of the adapter's effect
+    /// is there. Includes what other adapters happen to add along it. `nil` for an adapter without effect.
+    public let retention: Double?
+  }
+
+  public let output: String
+  /// The size of the tensor file.
+  public let bytes: Int
+  /// As `RankAllocation.lowerBound`.
+  public let lowerBound: Double?
+  /// In the plan's order; targets that were left out have rank 0.
+  public let entries: [Entry]
+  public let shares: [Share]
+
+  /// √(Σ‖Δ − Δ'‖² ÷ Σ‖Δ‖²) over all targets; 0 when there is nothing to lose.
+  public var relativeError: Double {
+    let norm = entries.reduce(0) { $0 + $1.norm * $1.norm }
+    return norm > 0 ? (entries.reduce(0) { $0 + $1.error * $1.error } / norm).squareRoot() : 0
+  }
+
+  /// The share of the deltas' energy that is kept: 1 − relativeError².
+  public var energy: Double { max(0, 1 - relativeError * relativeError) }
+
+  /// Targets that are not in the output.
+  public var leftOut: [Entry] { entries.filter { $0.rankAfter == 0 } }
+}
