@@ -72,24 +72,25 @@ let rooms: [Room] = [
   Room(name: "Prompts", dependencies: ["JSON"]),
   Room(name: "Sampling", dependencies: ["JSON"]),
   Room(name: "Kernels", dependencies: ["Tensors", "CKernels", "COneDNN"]),
+  Room(name: "Networks", dependencies: ["Tensors", "JSON", "Models", "Checkpoints", "Prompts", "Kernels"]),
   Room(
-    name: "Diffusion",
+    name: "Rendering",
     dependencies: [
-      "Tensors", "Files", "JSON", "Models", "Checkpoints", "Images", "Prompts", "Sampling", "Kernels",
+      "Tensors", "Files", "JSON", "Models", "Checkpoints", "Images", "Prompts", "Sampling", "Kernels", "Networks",
     ]),
   // Workshop, where the wings meet
   Room(
     name: "Audit",
     dependencies: [
       "Tensors", "LinearAlgebra", "Models", "Checkpoints", "Adapters", "Spectra", "Factoring", "Merging", "Baking",
-      "Images", "Kernels", "Diffusion",
+      "Images", "Kernels", "Rendering",
     ]),
   // Study
   Room(
     name: "Reports",
     dependencies: [
       "Tensors", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra", "Loaders", "Factoring",
-      "Extracting", "Converting", "Metadata", "Baking", "Images", "Diffusion", "Audit",
+      "Extracting", "Converting", "Metadata", "Baking", "Images", "Rendering", "Audit",
       .product(name: "Mustache", package: "swift-mustache"),
     ], resources: [.embedInCode("Templates")]),
   // Desk
@@ -98,7 +99,7 @@ let rooms: [Room] = [
     dependencies: [
       "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra",
       "Loaders", "Factoring", "Recipes", "Merging", "Extracting", "Converting", "Metadata", "Baking", "Images",
-      "Prompts", "Sampling", "Kernels", "Diffusion", "Audit", "Reports",
+      "Prompts", "Sampling", "Kernels", "Networks", "Rendering", "Audit", "Reports",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "SwiftCSV", package: "SwiftCSV"),
     ]),

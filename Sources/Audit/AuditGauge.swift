@@ -1,5 +1,5 @@
-import Diffusion
 import Images
+import Rendering
 
 /// One measure of an audit, asked about many candidates for the same original: the original's part is done once.
 public struct AuditGauge: Sendable {

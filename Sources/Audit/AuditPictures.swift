@@ -1,7 +1,7 @@
 import Checkpoints
-public import Diffusion
 public import Images
 public import Kernels
+public import Rendering
 import Tensors
 
 /// How pictures are made for an audit.

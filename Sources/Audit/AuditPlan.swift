@@ -1,6 +1,6 @@
 public import Checkpoints
-public import Diffusion
 import Kernels
+public import Rendering
 
 /// Whether what came after is still what was before: everything that is measured, resolved against the real files.
 public struct AuditPlan: Sendable {

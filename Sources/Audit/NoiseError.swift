@@ -1,5 +1,5 @@
-public import Diffusion
 import Kernels
+public import Rendering
 
 /// How far two sides are from each other in what the UNet predicts, for several prompts and times.
 public struct NoiseError: Sendable {

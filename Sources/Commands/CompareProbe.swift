@@ -1,9 +1,9 @@
 import Adapters
 import Baking
 import Checkpoints
-import Diffusion
 import Factoring
 import Kernels
+import Rendering
 import Reports
 
 /// The part of `compare` that asks the UNet.
@@ -16,7 +16,7 @@ struct CompareProbe {
     let checkpoints = try [a, b].map { try Checkpoint(path: $0) }
     let models = try checkpoints.map { try PictureModel($0) }
     guard models[0].unet == models[1].unet else {
-      throw DiffusionError(
+      throw RenderingError(
         .unsupported(
           what: "the UNet's measures", expected: "those of \(a)", found: "others",
           hint: "only checkpoints of one family can be compared"), file: b)
@@ -38,7 +38,7 @@ struct CompareProbe {
     let fits = try adapters.map { try AdapterFit($0, on: base) }
     for (fit, input) in zip(fits, inputs) {
       guard fit.fittingCount > 0 else {
-        throw DiffusionError(
+        throw RenderingError(
           .missing("targets in \(path)", hint: fit.familyMismatch ?? "lathe check says what is missing"),
           file: input.path)
       }

@@ -1,12 +1,12 @@
 import ArgumentParser
 import Baking
 import Checkpoints
-import Diffusion
 import Factoring
 import Files
 import Images
 import LinearAlgebra
 import Prompts
+import Rendering
 import Sampling
 
 /// What a command did, apart from its report.
@@ -102,7 +102,7 @@ extension Error {
       }
     case let error as LinearAlgebraError:
       if case .addressSpace = error.kind { 74 } else { 65 }
-    case let error as DiffusionError:
+    case let error as RenderingError:
       if case .addressSpace = error.kind { 74 } else { 65 }
     case let error as RenderError: error.exitCode
     case let error as AuditBatchError: error.exitCode

@@ -1,10 +1,10 @@
 import ArgumentParser
 import Audit
 import Checkpoints
-import Diffusion
 import Factoring
 import Files
 import Foundation
+import Rendering
 import Reports
 
 /// Options of `resize --until`.

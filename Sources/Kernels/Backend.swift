@@ -125,6 +125,8 @@ public struct MapSize: Hashable, Sendable {
 
   public var area: Int { height * width }
   public var doubled: MapSize { MapSize(height: 2 * height, width: 2 * width) }
+  /// What a convolution with a stride of 2 makes of it.
+  public var halved: MapSize { MapSize(height: (height + 1) / 2, width: (width + 1) / 2) }
 }
 
 /// How a convolution walks over its input.

@@ -1,4 +1,4 @@
-public import Diffusion
+public import Rendering
 
 /// How far two sets of weights are from each other in what the UNet predicts.
 public struct NoiseProbeReport: Encodable, Sendable {

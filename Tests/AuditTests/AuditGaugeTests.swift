@@ -1,7 +1,7 @@
-import Diffusion
 import Factoring
 import Kernels
 import Merging
+import Rendering
 import TestSupport
 import Testing
 

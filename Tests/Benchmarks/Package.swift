@@ -22,7 +22,7 @@ let package = Package(
       dependencies: [
         .product(name: "Tensors", package: "Lathe"), .product(name: "Safetensors", package: "Lathe"),
         .product(name: "Checkpoints", package: "Lathe"), .product(name: "Kernels", package: "Lathe"),
-        .product(name: "Diffusion", package: "Lathe"),
+        .product(name: "Models", package: "Lathe"), .product(name: "Networks", package: "Lathe"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
   ]

@@ -1,8 +1,8 @@
 import Checkpoints
-import Diffusion
 import Foundation
 import Images
 import Kernels
+import Rendering
 import Sampling
 import TestSupport
 import Testing

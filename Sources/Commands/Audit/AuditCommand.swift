@@ -1,12 +1,12 @@
 import ArgumentParser
 import Audit
 import Checkpoints
-import Diffusion
 import Factoring
 import Files
 import Foundation
 import JSON
 import Kernels
+import Rendering
 import Reports
 import Tensors
 

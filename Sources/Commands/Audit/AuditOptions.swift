@@ -1,11 +1,11 @@
 import ArgumentParser
 import Audit
 import Checkpoints
-import Diffusion
 import Factoring
 import Foundation
 import Kernels
 import Prompts
+import Rendering
 import Sampling
 
 /// What an audit renders, and how. Its pictures are compared, so that many small ones say more than a few large ones.
@@ -71,7 +71,7 @@ struct AuditSceneOptions: ParsableArguments {
     request.generator = rng
     let other = try vae.map { try OtherAutoencoder(path: $0) }
     guard other != nil || model.autoencoder != nil || !hasPrompts else {
-      throw DiffusionError(.missing("a VAE", hint: "give one with --vae"), file: model.path)
+      throw RenderingError(.missing("a VAE", hint: "give one with --vae"), file: model.path)
     }
     // Weights are compared by further threads.
     try MemoryEstimate(

@@ -1,5 +1,5 @@
 import Audit
-import Diffusion
+import Rendering
 import Synchronization
 
 /// Tells on the terminal how far an audit is.

@@ -1,5 +1,5 @@
 import Checkpoints
-import Diffusion
+import Rendering
 
 /// What `--vae` names: a full autoencoder, or a TAESD by its tensors.
 struct OtherAutoencoder {

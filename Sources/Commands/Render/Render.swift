@@ -1,14 +1,15 @@
 import Adapters
 import ArgumentParser
 import Checkpoints
-import Diffusion
 import Factoring
 import Files
 import Foundation
 import Images
 import Kernels
 import Models
+import Networks
 import Prompts
+import Rendering
 import Reports
 import Sampling
 import Tensors
@@ -165,7 +166,7 @@ struct Render: LatheCommand {
     var model: PictureModel
     do {
       model = try PictureModel(checkpoint)
-    } catch let error as DiffusionError {
+    } catch let error as RenderingError {
       // The commonest slip: the base forgotten, an adapter in its place.
       if case .missing = error.kind, let adapter = try? Adapter(path: base), !adapter.targets.isEmpty {
         throw RenderError(.adapterAsBase, path: base)
@@ -232,7 +233,7 @@ struct Render: LatheCommand {
   private func checkAutoencoder(_ model: PictureModel, _ other: OtherAutoencoder?) throws {
     let own = model.autoencoder?.reduction
     guard own != nil || other != nil && (sampling.start == nil || other?.checkpoint != nil) else {
-      throw DiffusionError(.missing("a VAE", hint: "give one with --vae"), file: base)
+      throw RenderingError(.missing("a VAE", hint: "give one with --vae"), file: base)
     }
     let isTiny = other != nil && other?.checkpoint == nil
     let configuration = try other?.checkpoint.map { try AutoencoderConfiguration(of: $0) }

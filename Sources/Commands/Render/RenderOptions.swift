@@ -1,9 +1,9 @@
 public import ArgumentParser
-import Diffusion
 import Files
 import Foundation
 public import Kernels
 public import Prompts
+import Rendering
 public import Sampling
 
 extension PromptStyle: ExpressibleByArgument {}

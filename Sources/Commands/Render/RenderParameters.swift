@@ -1,8 +1,8 @@
 import Adapters
-import Diffusion
 import Factoring
 import Files
 import Images
+import Rendering
 import Sampling
 
 /// What the pictures' text chunks and the sheet's caption say of how they were made.

@@ -1,5 +1,5 @@
 import Checkpoints
-import Diffusion
+import Rendering
 
 /// Tells on the terminal what a render is doing: what is loaded, and how long the steps will take.
 final class RenderProgress {

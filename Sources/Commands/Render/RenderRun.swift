@@ -1,11 +1,11 @@
 import Adapters
 import Checkpoints
-import Diffusion
 import Factoring
 import Files
 import Foundation
 import Images
 import Kernels
+import Rendering
 import Reports
 
 /// Renders and writes the pictures of a plan.

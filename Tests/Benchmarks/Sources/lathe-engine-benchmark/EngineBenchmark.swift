@@ -1,6 +1,5 @@
 import ArgumentParser
 import Checkpoints
-import Diffusion
 import Foundation
 import Kernels
 import Safetensors

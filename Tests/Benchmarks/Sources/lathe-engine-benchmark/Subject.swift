@@ -1,7 +1,8 @@
 import Checkpoints
-import Diffusion
 import Foundation
 import Kernels
+import Models
+import Networks
 import Safetensors
 import Tensors
 
@@ -13,7 +14,7 @@ final class Subject {
   private let checkOutput: () throws -> String?
 
   init(folder: String, task: EngineBenchmark.Task, precision: Precision, size: Int, threads: Int) throws {
-    let checkpoint = try Checkpoint(path: folder), model = try PictureModel(checkpoint)
+    let checkpoint = try Checkpoint(path: folder), measures = try UNetConfiguration(of: checkpoint)
     let latentSize = MapSize(height: size, width: size), start = ContinuousClock.now
     let backend = KernelThread.run {
       // Texts and pictures are always computed in f32.
@@ -23,9 +24,9 @@ final class Subject {
     switch task {
     case .unet:
       let network = try KernelThread.run {
-        try UNet(model.unet, weights: checkpoint, backend: backend, expecting: latentSize)
+        try UNet(measures, weights: checkpoint, backend: backend, expecting: latentSize)
       }
-      let conditions = Self.conditions(model, count: 2), channels = model.unet.contextChannels
+      let conditions = Self.conditions(measures, count: 2), channels = measures.contextChannels
       body = {
         let time = network.prepare(times: [[500, 500]], conditions: conditions)[0]
         let text = network.prepare(text: Self.wave(2, 1, 77, channels, backend.pool))
@@ -34,14 +35,16 @@ final class Subject {
       checkOutput = { try Self.compareUNet(network, folder: folder, pool: backend.pool) }
     case .vae:
       let decoder = try KernelThread.run {
-        try AutoencoderDecoder(model.autoencoder!, weights: checkpoint, backend: backend, expecting: latentSize)
+        try AutoencoderDecoder(
+          AutoencoderConfiguration(of: checkpoint), weights: checkpoint, backend: backend, expecting: latentSize)
       }
       body = { decoder(Self.wave(1, size, size, 4, backend.pool)) }
       checkOutput = { try Self.compareDecoder(decoder, folder: folder, pool: backend.pool) }
     case .text:
       let encoders = try KernelThread.run {
-        try zip(model.textEncoders, [Component.textEncoder1, .textEncoder2]).map {
-          try CLIPTextEncoder($0, weights: checkpoint, $1, backend: backend)
+        try [Component.textEncoder1, .textEncoder2].filter { !checkpoint.weights(of: $0).isEmpty }.map {
+          try CLIPTextEncoder(
+            CLIPConfiguration(of: checkpoint, $0), weights: checkpoint, $0, backend: backend)
         }
       }
       let ids = [[Int32](repeating: 320, count: 77), [Int32](repeating: 1125, count: 77)]
@@ -83,9 +86,9 @@ final class Subject {
       pool: pool)
   }
 
-  private static func conditions(_ model: PictureModel, count: Int) -> [UNet.Condition] {
+  private static func conditions(_ measures: UNetConfiguration, count: Int) -> [UNet.Condition] {
     var condition = UNet.Condition()
-    if let added = model.unet.addedChannels, let width = model.unet.sizeChannels {
+    if let added = measures.addedChannels, let width = measures.sizeChannels {
       condition.pooledText = Array(repeating: 0.1, count: added - 6 * width)
       condition.sizes = [512, 512, 0, 0, 512, 512]
     }

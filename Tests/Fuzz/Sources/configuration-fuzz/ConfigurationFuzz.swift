@@ -1,7 +1,8 @@
 import Checkpoints
-import Diffusion
 import Foundation
 import FuzzInputs
+import Networks
+import Rendering
 import Sampling
 
 private let model: StrangeModel = {

@@ -1,0 +1,129 @@
+public import Checkpoints
+public import Kernels
+import Networks
+import Prompts
+import Sampling
+
+/// What a UNet says about the same noisy latents at four times: the cheapest test that feels a change of weights.
+///
+/// One forward pass sees every weight, and its output has nothing of the chaos that many steps make of small changes.
+public struct NoiseProbe: Sendable {
+  /// From nearly pure noise to nearly a picture.
+  public static let times: [Float] = [981, 701, 401, 101]
+
+  private let model: PictureModel
+  public let prompts: [String]
+  public let size: MapSize
+  public let precision: Precision
+  private let threads: Int
+  private let seed: UInt64
+
+  /// - Parameters:
+  ///   - size: height and width in pixels, multiples of 8.
+  ///   - seed: of the latents.
+  public init(
+    _ model: PictureModel, prompts: [String], size: MapSize, precision: Precision = .f32, threads: Int, seed: UInt64 = 0
+  ) {
+    precondition(!prompts.isEmpty, "a probe needs a prompt")
+    self.model = model
+    self.prompts = prompts
+    self.size = size
+    self.precision = precision
+    self.threads = threads
+    self.seed = seed
+  }
+
+  /// The predictions with some weights, without guidance: for each prompt one list for each of `times`.
+  ///
+  /// - Throws: `PromptError`, `CheckpointError`, `RenderingError` for predictions that are not finite.
+  public func predictions(with weights: some WeightSource) throws -> [[[Float]]] {
+    try KernelThread.run {
+      let backends = Backends(precision: precision, threads: threads)
+      let texts = try texts(weights, backends)
+      let latent = MapSize(height: size.height / model.reduction, width: size.width / model.reduction)
+      let network = try UNet(model.unet, weights: weights, backend: backends.main, expecting: latent)
+      let latents = try latents(latent)
+      return try texts.map { try predictions(network, $0, latents, latent, pool: backends.pool) }
+    }
+  }
+
+  private func texts(_ weights: some WeightSource, _ backends: Backends) throws -> [TextConditioner.Features] {
+    defer { backends.pool.trim() }
+    let conditioner = try TextConditioner(model, weights: weights, backend: backends.exact)
+    return try prompts.map {
+      try conditioner.features(
+        of: .init(prompt: $0, negative: nil, style: .a1111, layersSkipped: 0, isGuided: false)
+      ).prompt
+    }
+  }
+
+  private func predictions(
+    _ network: UNet, _ text: TextConditioner.Features, _ latents: [Float], _ latent: MapSize, pool: MemoryPool
+  ) throws -> [[Float]] {
+    let batch = Self.times.count
+    var condition = UNet.Condition()
+    condition.pooledText = text.summary
+    condition.sizes = UNet.Condition.sizes(of: size)
+    let features = FeatureMap(
+      (0..<batch).flatMap { _ in text.values }, batch: batch, height: 1, width: text.tokens,
+      channels: model.unet.contextChannels, pool: pool)
+    let input = FeatureMap(
+      planar: latents, batch: batch, channels: 4, height: latent.height, width: latent.width, pool: pool)
+    let values = network(
+      input, time: network.prepare(times: [Self.times], conditions: Array(repeating: condition, count: batch))[0],
+      text: network.prepare(text: features)
+    ).planarValues
+    try RenderingError.refuseNotFinite(values, "the UNet's prediction", file: model.path)
+    let count = values.count / batch
+    return (0..<batch).map { Array(values[$0 * count..<($0 + 1) * count]) }
+  }
+
+  /// Something coarse, as pictures are, under as much noise as there is at each time.
+  private func latents(_ size: MapSize) throws -> [Float] {
+    var noise = TorchNoise(seed: seed)
+    let count = 4 * size.height * size.width, grain = 8
+    let coarseWidth = (size.width + grain - 1) / grain, coarseHeight = (size.height + grain - 1) / grain
+    let coarse = noise.normals(count: 4 * coarseHeight * coarseWidth), fine = noise.normals(count: count)
+    let clean = (0..<count).map { i in
+      let channel = i / (size.height * size.width), y = i / size.width % size.height, x = i % size.width
+      return coarse[(channel * coarseHeight + y / grain) * coarseWidth + x / grain]
+    }
+    // A run over every time that there is, so that each can be found in it.
+    var settings = model.scheduler
+    (settings.spacing, settings.stepsOffset) = (.linspace, 0)
+    let run = try Sampler(.ddim, settings: settings, steps: settings.timestepCount)
+    return Self.times.flatMap { time in
+      let index = run.timesteps.firstIndex { $0 <= time } ?? 0
+      return run.noised(clean, with: fine, at: index)
+    }
+  }
+}
+
+/// How far predictions of the noise are from each other.
+public struct NoiseComparison: Sendable, Equatable {
+  /// For each of `NoiseProbe.times`.
+  public let relativeErrors: [Double]
+  /// Over all times.
+  public let relativeError: Double
+
+  /// ‖a - b‖ ÷ ‖a - origin‖, in the sense of Frobenius.
+  ///
+  /// - Parameter origin: predictions of the base alone, for the share of an adapter's effect that changed; `nil` for zero,
+  ///   for the share of the prediction itself.
+  public init(_ a: [[Float]], _ b: [[Float]], origin: [[Float]]? = nil) {
+    precondition(a.count == b.count && origin.map { $0.count == a.count } ?? true, "predictions at different times")
+    let parts = a.indices.map { index -> (error: Double, size: Double) in
+      var error = 0.0, size = 0.0
+      for i in a[index].indices {
+        let difference = Double(a[index][i]) - Double(b[index][i])
+        let effect = Double(a[index][i]) - (origin.map { Double($0[index][i]) } ?? 0)
+        error += difference * difference
+        size += effect * effect
+      }
+      return (error, size)
+    }
+    func ratio(_ error: Double, _ size: Double) -> Double { error == 0 ? 0 : (error / size).squareRoot() }
+    relativeErrors = parts.map { ratio($0.error, $0.size) }
+    relativeError = ratio(parts.reduce(0) { $0 + $1.error }, parts.reduce(0) { $0 + $1.size })
+  }
+}

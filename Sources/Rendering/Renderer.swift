@@ -1,0 +1,266 @@
+public import Checkpoints
+public import Images
+public import Kernels
+public import Models
+import Networks
+import Prompts
+import Sampling
+
+/// Renders pictures with one set of weights.
+///
+/// The networks come and go one after the other, so that only one is in memory at a time: texts first, then all steps of
+/// all pictures, then the decoder.
+public struct Renderer {
+  /// What is being done, for those who wait.
+  public enum Progress: Sendable {
+    case loading(Component)
+    case readingPrompts
+    /// Steps done, of all pictures.
+    case step(Int, of: Int)
+    case decoding(Int, of: Int)
+  }
+
+  /// What came of it.
+  public struct Result: Sendable {
+    /// In the order of the requests.
+    public var images: [RGBImage] = []
+    /// Of the steps after the first, which also prepares the kernels; of all if there is only one.
+    public var secondsPerStep = 0.0
+    public var peakPoolBytes = 0
+    /// Latents at the end, for comparisons: channels × height × width.
+    public var latents: [[Float]] = []
+  }
+
+  /// Looks at what is there after a step: the request, the step, and the latents, channels × height × width.
+  public typealias Observer = (_ request: Int, _ step: Int, _ latents: [Float]) throws -> Void
+
+  private let model: PictureModel
+  private let weights: any WeightSource
+  private let decoder: Decoder
+  private let texts: SharedTexts
+  private let backends: Backends
+
+  /// What turns latents into pictures.
+  public enum Decoder: Sendable {
+    /// The model's own autoencoder.
+    case own
+    /// That of another checkpoint.
+    case other(Checkpoint)
+    /// A small one, from its file.
+    case tiny(path: String)
+  }
+
+  /// - Parameters:
+  ///   - weights: of the model, perhaps with something added.
+  ///   - texts: what others have read with the same text encoders, and where new texts are kept.
+  ///   - precision: of the UNet; texts and pictures are always computed in f32.
+  public init(
+    _ model: PictureModel, weights: some WeightSource, decoder: Decoder = .own, texts: SharedTexts = SharedTexts(),
+    precision: Precision, threads: Int
+  ) {
+    self.model = model
+    self.weights = weights
+    self.decoder = decoder
+    self.texts = texts
+    backends = Backends(precision: precision, threads: threads)
+  }
+
+  /// Renders the pictures one after the other; each is the same alone and among others.
+  ///
+  /// `progress` and `observer` are called on `KernelThread`, so they must not belong to an actor.
+  ///
+  /// - Throws: `RenderingError`, `SamplingError`, `PromptError`, `ImageError`, `CheckpointError`, and what `progress` and
+  ///   `observer` throw.
+  public func render(
+    _ requests: [RenderRequest], progress: (Progress) throws -> Void = { _ in }, observer: Observer? = nil
+  ) throws -> Result {
+    precondition(!requests.isEmpty, "nothing to render")
+    return try KernelThread.run {
+      var result = Result()
+      let runs = try prepare(requests, progress)
+      try denoise(runs, &result, progress, observer)
+      backends.pool.trim()
+      try decode(requests, &result, progress)
+      result.peakPoolBytes = backends.pool.peakBytes
+      return result
+    }
+  }
+
+  // MARK: Texts and first latents
+
+  /// Everything a picture's steps need but the UNet.
+  private struct Run {
+    let request: RenderRequest
+    let prompt: TextConditioner.Features
+    let negative: TextConditioner.Features?
+    var sampler: Sampler
+    var noise: any NoiseSource
+    var latent: [Float]
+    let firstStep: Int
+    let latentSize: MapSize
+  }
+
+  private func prepare(
+    _ requests: [RenderRequest], _ progress: (Progress) throws -> Void
+  ) throws -> [Run] {
+    let reduction = model.reduction
+    for request in requests {
+      for (what, extent) in [("height", request.size.height), ("width", request.size.width)] {
+        guard extent > 0, extent % reduction == 0 else {
+          throw RenderingError(
+            .unsupported(what: what, expected: "a multiple of \(reduction) pixels", found: "\(extent)", hint: nil))
+        }
+      }
+    }
+    let samplers = try requests.map {
+      try Sampler($0.sampler, settings: model.scheduler, steps: $0.steps, eta: $0.eta)
+    }
+    let firstSteps = try zip(requests, samplers).map { request, sampler in
+      try request.start.map { try sampler.firstIndex(strength: $0.strength) } ?? 0
+    }
+    let texts = try readTexts(requests, progress)
+    backends.pool.trim()
+    var encoder: AutoencoderEncoder?
+    return try requests.indices.map { index in
+      let request = requests[index], sampler = samplers[index], firstStep = firstSteps[index]
+      let size = MapSize(height: request.size.height / reduction, width: request.size.width / reduction)
+      let count = 4 * size.height * size.width
+      var noise: any NoiseSource =
+        request.generator == .torch ? TorchNoise(seed: request.seed) : PhiloxNoise(seed: request.seed)
+      let latent: [Float]
+      if let start = request.start {
+        precondition(
+          start.image.width == request.size.width && start.image.height == request.size.height,
+          "the first picture has another size")
+        if encoder == nil {
+          try progress(.loading(.vae))
+          encoder = try makeEncoder(request.size)
+        }
+        let clean = encode(start, with: encoder!, noise: &noise)
+        latent = sampler.noised(clean, with: noise.normals(count: count), at: firstStep)
+      } else {
+        latent = noise.normals(count: count).map { $0 * sampler.initialNoiseScale }
+      }
+      return Run(
+        request: request, prompt: texts[index].prompt, negative: texts[index].negative,
+        sampler: sampler, noise: noise, latent: latent, firstStep: firstStep, latentSize: size)
+    }
+  }
+
+  /// What the prompts of requests say. The text encoders are there only for as long as something has to be read.
+  private func readTexts(
+    _ requests: [RenderRequest], _ progress: (Progress) throws -> Void
+  ) throws -> [SharedTexts.Features] {
+    let all = requests.map { request in
+      TextConditioner.Texts(
+        prompt: request.prompt, negative: request.negativePrompt, style: request.style,
+        layersSkipped: request.textLayersSkipped,
+        isGuided: request.guidance.needsUnconditional && model.unet.guidanceChannels == nil)
+    }
+    // Pictures that differ only in their seeds share their texts.
+    if all.contains(where: { texts.features[$0] == nil }) {
+      try progress(.loading(.textEncoder1))
+      let conditioner = try TextConditioner(model, weights: weights, backend: backends.exact)
+      try progress(.readingPrompts)
+      for own in all where texts.features[own] == nil { texts.features[own] = try conditioner.features(of: own) }
+    }
+    return all.map { texts.features[$0]! }
+  }
+
+  private func makeEncoder(_ size: MapSize) throws -> AutoencoderEncoder {
+    let (configuration, weights) = try autoencoder()
+    return try AutoencoderEncoder(configuration, weights: weights, backend: backends.exact, expecting: size)
+  }
+
+  private func encode(
+    _ start: RenderRequest.Start, with encoder: AutoencoderEncoder, noise: inout any NoiseSource
+  ) -> [Float] {
+    let picture = FeatureMap(
+      start.image.values(in: .interleaved), batch: 1, height: start.image.height, width: start.image.width, channels: 3,
+      pool: backends.pool)
+    let count = 4 * picture.pixels / (encoder.configuration.reduction * encoder.configuration.reduction)
+    return encoder.latents(of: picture, noise: start.draws ? noise.normals(count: count) : nil).planarValues
+  }
+
+  // MARK: Steps
+
+  private func denoise(
+    _ runs: [Run], _ result: inout Result, _ progress: (Progress) throws -> Void, _ observer: Observer?
+  ) throws {
+    // The encoder of a first picture is gone by now.
+    backends.pool.trim()
+    try progress(.loading(.denoiser))
+    let largest = runs.map(\.latentSize).max { $0.area < $1.area }!
+    let network = try UNet(model.unet, weights: weights, backend: backends.main, expecting: largest)
+    backends.pool.trim()
+    let total = runs.reduce(0) { $0 + $1.sampler.timesteps.count - $1.firstStep }
+    var done = 0, times: [Duration] = []
+    for (index, run) in runs.enumerated() {
+      var run = run
+      let steps = run.firstStep..<run.sampler.timesteps.count
+      let conditioned = ConditionedUNet(
+        network, run.prompt, negative: run.negative, request: run.request,
+        times: steps.map { run.sampler.timesteps[$0] }, pool: backends.pool)
+      for step in steps {
+        let start = ContinuousClock.now, scale = run.sampler.inputScale(at: step)
+        let input = scale == 1 ? run.latent : run.latent.map { $0 * scale }
+        let output = conditioned.output(for: input, size: run.latentSize, step: step - run.firstStep)
+        try RenderingError.refuseNotFinite(output, "step \(step + 1): the UNet's prediction", file: model.path)
+        run.sampler.step(output: output, sample: &run.latent, index: step, noise: &run.noise)
+        times.append(ContinuousClock.now - start)
+        done += 1
+        try progress(.step(done, of: total))
+        try observer?(index, step, run.latent)
+      }
+      result.latents.append(run.latent)
+    }
+    let steady = times.count > 1 ? times[1...] : times[...]
+    result.secondsPerStep = (steady.reduce(.zero, +) / max(steady.count, 1)) / .seconds(1)
+  }
+
+  // MARK: Pictures
+
+  private func decode(
+    _ requests: [RenderRequest], _ result: inout Result, _ progress: (Progress) throws -> Void
+  ) throws {
+    try progress(.loading(.vae))
+    let decoder = try makeDecoder(requests.map(\.size).max { $0.area < $1.area }!)
+    backends.pool.trim()
+    for (index, request) in requests.enumerated() {
+      try progress(.decoding(index + 1, of: requests.count))
+      result.images.append(try decoder.picture(of: result.latents[index], size: request.size))
+    }
+  }
+
+  private func makeDecoder(_ size: MapSize) throws -> PictureDecoder {
+    if case .tiny(let path) = decoder {
+      return try PictureDecoder(tiny: path, backend: backends.exact, expecting: size)
+    }
+    let (configuration, weights) = try autoencoder()
+    return try PictureDecoder(configuration, weights: weights, backend: backends.exact, expecting: size)
+  }
+
+  private func autoencoder() throws -> (AutoencoderConfiguration, any WeightSource) {
+    let (configuration, weights, file) = try chosenAutoencoder()
+    guard configuration.latentChannels == model.unet.inputChannels else {
+      throw RenderingError(
+        .unsupported(
+          what: "the autoencoder's latents", expected: "\(model.unet.inputChannels) channels as the UNet has them",
+          found: "\(configuration.latentChannels)", hint: nil), file: file)
+    }
+    return (configuration, weights)
+  }
+
+  private func chosenAutoencoder() throws -> (AutoencoderConfiguration, any WeightSource, file: String) {
+    if case .other(let checkpoint) = decoder {
+      var configuration = try AutoencoderConfiguration(of: checkpoint)
+      // What latents mean is a matter of the UNet that makes them.
+      if let own = model.autoencoder { configuration.scale = own.scale }
+      return (configuration, checkpoint, checkpoint.path)
+    }
+    guard let configuration = model.autoencoder else {
+      throw RenderingError(.missing("a VAE", hint: "give one with --vae"), file: model.path)
+    }
+    return (configuration, weights, model.path)
+  }
+}
