@@ -99,7 +99,7 @@ let rooms: [Room] = [
     dependencies: [
       "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra",
       "Loaders", "Factoring", "Recipes", "Merging", "Extracting", "Converting", "Metadata", "Baking", "Images",
-      "Prompts", "Sampling", "Kernels", "Networks", "Rendering", "Audit", "Reports",
+      "Prompts", "Sampling", "Kernels", "Rendering", "Audit", "Reports",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "SwiftCSV", package: "SwiftCSV"),
     ]),

@@ -7,16 +7,17 @@ import Tensors
 /// How pictures are made for an audit.
 public struct AuditRendering: Sendable {
   public var model: PictureModel
-  public var decoder: Renderer.Decoder
+  public var autoencoder: AutoencoderSource
   /// Of all pictures; prompt, seed and size are each scene's own.
   public var request: RenderRequest
   public var precision: Precision
   public var threads: Int
 
   public init(
-    model: PictureModel, decoder: Renderer.Decoder = .own, request: RenderRequest, precision: Precision, threads: Int
+    model: PictureModel, autoencoder: AutoencoderSource = .own, request: RenderRequest, precision: Precision,
+    threads: Int
   ) {
-    (self.model, self.decoder, self.request) = (model, decoder, request)
+    (self.model, self.autoencoder, self.request) = (model, autoencoder, request)
     (self.precision, self.threads) = (precision, threads)
   }
 
@@ -40,7 +41,7 @@ public struct AuditRendering: Sendable {
     for strength in Set(shots.map(\.strength)).sorted() {
       let places = shots.indices.filter { shots[$0].strength == strength }
       let renderer = Renderer(
-        model, weights: weights(strength), decoder: decoder, precision: precision, threads: threads)
+        model, weights: weights(strength), autoencoder: autoencoder, precision: precision, threads: threads)
       let result = try renderer.render(places.map { request(shots[$0].scene) }) { try progress(strength, $0) }
       for (place, image) in zip(places, result.images) { images[place] = image }
       seconds += result.secondsPerStep * Double(places.count)

@@ -17,7 +17,7 @@ public struct AuditPlan: Sendable {
   public let after: AuditSide
   /// What is rendered; none for an audit without pictures.
   public let scenes: [AuditScene]
-  /// `nil` where the UNet is not asked.
+  /// `nil` where the denoiser is not asked.
   public let rendering: AuditRendering?
   public let limits: AuditLimits
   public let threads: Int
@@ -96,7 +96,7 @@ public struct AuditPlan: Sendable {
     return weights
   }
 
-  // MARK: What the UNet says
+  // MARK: What the denoiser says
 
   private func probe(_ rendering: AuditRendering, _ progress: (Progress) -> Void) throws -> NoiseError {
     func predictions(

@@ -1,7 +1,7 @@
 import Kernels
 public import Rendering
 
-/// How far two sides are from each other in what the UNet predicts, for several prompts and times.
+/// How far two sides are from each other in what the denoiser predicts, for several prompts and times.
 public struct NoiseError: Sendable {
   public struct Row: Sendable {
     public let prompt: String
@@ -43,7 +43,7 @@ extension [NoiseError.Row] {
 }
 
 extension AuditRendering {
-  /// The question to the UNet: the first four prompts of the scenes; without any something general, which trigger words
+  /// The question to the denoiser: the first four prompts of the scenes; without any something general, which trigger words
   /// would do better.
   func probe(_ scenes: [AuditScene]) -> NoiseProbe {
     var prompts: [String] = []

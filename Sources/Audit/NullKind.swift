@@ -5,7 +5,7 @@ public import Kernels
 public enum NullKind: String, Sendable, CaseIterable {
   /// All weights rounded to the base's 16 bits, as a client loads them.
   case roundedWeights = "weights of 16 bits"
-  /// The UNet's products computed in bf16.
+  /// The denoiser's products computed in bf16.
   case bfloatArithmetic = "arithmetic in bf16"
 
   /// Those that differ from what is done anyway, on this processor.

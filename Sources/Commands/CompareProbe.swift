@@ -15,10 +15,10 @@ struct CompareProbe {
   func report(_ a: String, _ b: String) throws -> NoiseProbeReport {
     let checkpoints = try [a, b].map { try Checkpoint(path: $0) }
     let models = try checkpoints.map { try PictureModel($0) }
-    guard models[0].unet == models[1].unet else {
+    guard models[0].hasDenoiser(like: models[1]) else {
       throw RenderingError(
         .unsupported(
-          what: "the UNet's measures", expected: "those of \(a)", found: "others",
+          what: "the \(models[1].denoiserName)'s measures", expected: "those of \(a)", found: "others",
           hint: "only checkpoints of one family can be compared"), file: b)
     }
     // Each is told its texts and times in its own way; the latents are A's.

@@ -103,10 +103,10 @@ struct AdapterArgument {
     switch numbers.count {
     case 1: input = numbers[0].map { .init(path: path, strength: $0) } ?? .init(path: argument)
     case 2:
-      guard let unet = numbers[0], let text = numbers[1] else {
+      guard let denoiser = numbers[0], let text = numbers[1] else {
         throw ValidationError("strength: expected a number, or two with a comma, behind the @")
       }
-      input = .init(path: path, strength: unet, textEncoderStrength: text)
+      input = .init(path: path, strength: denoiser, textEncoderStrength: text)
     default: throw ValidationError("strength: expected one number or two, found \(numbers.count)")
     }
     for strength in [input.strength, input.textEncoderStrength] {

@@ -12,6 +12,7 @@ public final class TinyDecoder {
 
   /// How many pixels a latent pixel stands for, along each side.
   public static let reduction = 8
+  public static let latentChannels = 4
   static let channels = 64
   /// Blocks before each doubling of the size.
   private static let blocksPerLevel = 3
@@ -66,7 +67,7 @@ public final class TinyDecoder {
         expecting: size, enlarging: enlarging)
     }
     let channels = Self.channels
-    var steps = [Step.convolution(try convolution("\(first)", 4, channels, size), isLast: false)]
+    var steps = [Step.convolution(try convolution("\(first)", Self.latentChannels, channels, size), isLast: false)]
     var place = first + 2, size = size
     func addBlocks(_ count: Int) throws {
       for _ in 0..<count {

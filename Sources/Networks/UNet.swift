@@ -15,12 +15,6 @@ public final class UNet {
     public var guidance: Float = 1
 
     public init() {}
-
-    /// The `sizes` of a picture that was neither scaled nor cropped.
-    public static func sizes(of picture: MapSize) -> [Float] {
-      let height = Float(picture.height), width = Float(picture.width)
-      return [height, width, 0, 0, height, width]
-    }
   }
 
   /// What the text gives to each attention: the same for all steps.

@@ -9,7 +9,7 @@ public struct PromptTags: Equatable, Sendable {
     /// The name as it is written: the stem of a file.
     public let name: String
     public let textEncoderStrength: Double
-    public let unetStrength: Double
+    public let denoiserStrength: Double
   }
 
   /// The prompt with every tag cut out and nothing put in its place.
@@ -85,7 +85,7 @@ public struct PromptTags: Equatable, Sendable {
     }
     var positional: [Double] = []
     var textEncoder: Double?
-    var unet: Double?
+    var denoiser: Double?
     for item in items.dropFirst() {
       let parts = item.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       let number = parts.last.flatMap { decimalNumber($0) }
@@ -98,7 +98,7 @@ public struct PromptTags: Equatable, Sendable {
       }
       switch argument {
       case "te": textEncoder = number
-      case "unet": unet = number
+      case "unet": denoiser = number
       default: positional.append(number)
       }
     }
@@ -107,6 +107,6 @@ public struct PromptTags: Equatable, Sendable {
     }
     let strength = textEncoder ?? positional.first ?? 1
     return Tag(
-      name: name, textEncoderStrength: strength, unetStrength: unet ?? positional.dropFirst().first ?? strength)
+      name: name, textEncoderStrength: strength, denoiserStrength: denoiser ?? positional.dropFirst().first ?? strength)
   }
 }

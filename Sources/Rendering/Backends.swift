@@ -2,7 +2,7 @@ import Kernels
 
 /// Kernels of two precisions over the same memory; those of the plainest kind where the processor has no better.
 struct Backends {
-  /// Of the UNet.
+  /// Of the denoiser.
   let main: any Backend
   /// Always f32.
   let exact: any Backend

@@ -17,7 +17,9 @@ public final class LatentPreview {
   /// - Throws: `FileError`, `SafetensorsError`, `RenderingError`.
   public init(path: String, expecting size: MapSize, threads: Int) throws {
     let backend = Backends(precision: .f32, threads: threads).exact
-    decoder = try KernelThread.run { try PictureDecoder(tiny: path, backend: backend, expecting: size) }
+    decoder = try RenderingError.ofNetworks {
+      try KernelThread.run { try PictureDecoder(tiny: path, backend: backend, expecting: size) }
+    }
     self.backend = backend
   }
 

@@ -29,13 +29,10 @@ public struct MemoryEstimate: Sendable, Equatable {
     _ model: PictureModel, _ checkpoint: Checkpoint, encoder: Checkpoint? = nil, decoder: Checkpoint?, size: MapSize,
     isGuided: Bool, precision: Precision, threads: Int
   ) {
-    for component in PictureModel.encoders.prefix(model.textEncoders.count) {
-      texts += CLIPTextEncoder.memory(checkpoint, component)
-    }
-    let reduction = model.reduction
-    let latent = MapSize(height: size.height / reduction, width: size.width / reduction)
-    steps = UNet.memory(
-      model.unet, checkpoint, latent: latent, batch: isGuided ? 2 : 1, precision: precision, threads: threads)
+    let latent = model.latents.size(of: size)
+    texts = model.architecture.textMemory(checkpoint)
+    steps = model.architecture.denoiserMemory(
+      checkpoint, latent: latent, batch: isGuided ? 2 : 1, precision: precision, threads: threads)
     if let encoder { encoding = AutoencoderEncoder.memory(encoder, picture: size, threads: threads) }
     decoding =
       decoder.map { AutoencoderDecoder.memory($0, latent: latent, threads: threads) }

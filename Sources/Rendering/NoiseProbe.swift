@@ -1,10 +1,8 @@
 public import Checkpoints
 public import Kernels
-import Networks
-import Prompts
 import Sampling
 
-/// What a UNet says about the same noisy latents at four times: the cheapest test that feels a change of weights.
+/// What a denoiser says about the same noisy latents at four times: the cheapest test that feels a change of weights.
 ///
 /// One forward pass sees every weight, and its output has nothing of the chaos that many steps make of small changes.
 public struct NoiseProbe: Sendable {
@@ -40,40 +38,31 @@ public struct NoiseProbe: Sendable {
     try KernelThread.run {
       let backends = Backends(precision: precision, threads: threads)
       let texts = try texts(weights, backends)
-      let latent = MapSize(height: size.height / model.reduction, width: size.width / model.reduction)
-      let network = try UNet(model.unet, weights: weights, backend: backends.main, expecting: latent)
+      let latent = model.latents.size(of: size)
+      let denoiser = try model.makeDenoiser(weights: weights, backend: backends.main, expecting: latent)
       let latents = try latents(latent)
-      return try texts.map { try predictions(network, $0, latents, latent, pool: backends.pool) }
+      return try texts.map { try predictions(denoiser, $0, latents, latent, pool: backends.pool) }
     }
   }
 
-  private func texts(_ weights: some WeightSource, _ backends: Backends) throws -> [TextConditioner.Features] {
+  private func texts(_ weights: some WeightSource, _ backends: Backends) throws -> [TextFeatures] {
     defer { backends.pool.trim() }
-    let conditioner = try TextConditioner(model, weights: weights, backend: backends.exact)
-    return try prompts.map {
-      try conditioner.features(
-        of: .init(prompt: $0, negative: nil, style: .a1111, layersSkipped: 0, isGuided: false)
-      ).prompt
-    }
+    let reader = try model.makeTextModel(weights: weights, backend: backends.exact)
+    return try prompts.map { try reader.features(of: TextRequest(prompt: $0)).prompt }
   }
 
+  /// All times as the samples of one step.
   private func predictions(
-    _ network: UNet, _ text: TextConditioner.Features, _ latents: [Float], _ latent: MapSize, pool: MemoryPool
+    _ denoiser: any Denoiser, _ text: TextFeatures, _ latents: [Float], _ latent: MapSize, pool: MemoryPool
   ) throws -> [[Float]] {
     let batch = Self.times.count
-    var condition = UNet.Condition()
-    condition.pooledText = text.summary
-    condition.sizes = UNet.Condition.sizes(of: size)
-    let features = FeatureMap(
-      (0..<batch).flatMap { _ in text.values }, batch: batch, height: 1, width: text.tokens,
-      channels: model.unet.contextChannels, pool: pool)
+    let condition = DenoiserCondition(text: text, sizes: DenoiserCondition.sizes(of: size))
     let input = FeatureMap(
-      planar: latents, batch: batch, channels: 4, height: latent.height, width: latent.width, pool: pool)
-    let values = network(
-      input, time: network.prepare(times: [Self.times], conditions: Array(repeating: condition, count: batch))[0],
-      text: network.prepare(text: features)
-    ).planarValues
-    try RenderingError.refuseNotFinite(values, "the UNet's prediction", file: model.path)
+      planar: latents, batch: batch, channels: model.latents.channels, height: latent.height, width: latent.width,
+      pool: pool)
+    let prepared = try denoiser.prepared(for: Array(repeating: condition, count: batch), steps: [Self.times])
+    let values = try prepared.prediction(of: input, step: 0).planarValues
+    try RenderingError.refuseNotFinite(values, "the \(model.denoiserName)'s prediction", file: model.path)
     let count = values.count / batch
     return (0..<batch).map { Array(values[$0 * count..<($0 + 1) * count]) }
   }
@@ -81,9 +70,9 @@ public struct NoiseProbe: Sendable {
   /// Something coarse, as pictures are, under as much noise as there is at each time.
   private func latents(_ size: MapSize) throws -> [Float] {
     var noise = TorchNoise(seed: seed)
-    let count = 4 * size.height * size.width, grain = 8
+    let channels = model.latents.channels, count = channels * size.area, grain = 8
     let coarseWidth = (size.width + grain - 1) / grain, coarseHeight = (size.height + grain - 1) / grain
-    let coarse = noise.normals(count: 4 * coarseHeight * coarseWidth), fine = noise.normals(count: count)
+    let coarse = noise.normals(count: channels * coarseHeight * coarseWidth), fine = noise.normals(count: count)
     let clean = (0..<count).map { i in
       let channel = i / (size.height * size.width), y = i / size.width % size.height, x = i % size.width
       return coarse[(channel * coarseHeight + y / grain) * coarseWidth + x / grain]

@@ -2,8 +2,6 @@ public import Checkpoints
 public import Images
 public import Kernels
 public import Models
-import Networks
-import Prompts
 import Sampling
 
 /// Renders pictures with one set of weights.
@@ -36,31 +34,22 @@ public struct Renderer {
 
   private let model: PictureModel
   private let weights: any WeightSource
-  private let decoder: Decoder
+  private let autoencoder: AutoencoderSource
   private let texts: SharedTexts
   private let backends: Backends
-
-  /// What turns latents into pictures.
-  public enum Decoder: Sendable {
-    /// The model's own autoencoder.
-    case own
-    /// That of another checkpoint.
-    case other(Checkpoint)
-    /// A small one, from its file.
-    case tiny(path: String)
-  }
 
   /// - Parameters:
   ///   - weights: of the model, perhaps with something added.
   ///   - texts: what others have read with the same text encoders, and where new texts are kept.
-  ///   - precision: of the UNet; texts and pictures are always computed in f32.
+  ///   - precision: of the denoiser; texts and pictures are always computed in f32.
   public init(
-    _ model: PictureModel, weights: some WeightSource, decoder: Decoder = .own, texts: SharedTexts = SharedTexts(),
+    _ model: PictureModel, weights: some WeightSource, autoencoder: AutoencoderSource = .own,
+    texts: SharedTexts = SharedTexts(),
     precision: Precision, threads: Int
   ) {
     self.model = model
     self.weights = weights
-    self.decoder = decoder
+    self.autoencoder = autoencoder
     self.texts = texts
     backends = Backends(precision: precision, threads: threads)
   }
@@ -88,11 +77,10 @@ public struct Renderer {
 
   // MARK: Texts and first latents
 
-  /// Everything a picture's steps need but the UNet.
+  /// Everything a picture's steps need but the denoiser.
   private struct Run {
     let request: RenderRequest
-    let prompt: TextConditioner.Features
-    let negative: TextConditioner.Features?
+    let texts: PromptFeatures
     var sampler: Sampler
     var noise: any NoiseSource
     var latent: [Float]
@@ -103,12 +91,12 @@ public struct Renderer {
   private func prepare(
     _ requests: [RenderRequest], _ progress: (Progress) throws -> Void
   ) throws -> [Run] {
-    let reduction = model.reduction
+    let step = model.latents.pixelStep
     for request in requests {
       for (what, extent) in [("height", request.size.height), ("width", request.size.width)] {
-        guard extent > 0, extent % reduction == 0 else {
+        guard extent > 0, extent % step == 0 else {
           throw RenderingError(
-            .unsupported(what: what, expected: "a multiple of \(reduction) pixels", found: "\(extent)", hint: nil))
+            .unsupported(what: what, expected: "a multiple of \(step) pixels", found: "\(extent)", hint: nil))
         }
       }
     }
@@ -120,11 +108,10 @@ public struct Renderer {
     }
     let texts = try readTexts(requests, progress)
     backends.pool.trim()
-    var encoder: AutoencoderEncoder?
+    var encoder: PictureEncoder?
     return try requests.indices.map { index in
       let request = requests[index], sampler = samplers[index], firstStep = firstSteps[index]
-      let size = MapSize(height: request.size.height / reduction, width: request.size.width / reduction)
-      let count = 4 * size.height * size.width
+      let count = model.latents.count(of: request.size)
       var noise: any NoiseSource =
         request.generator == .torch ? TorchNoise(seed: request.seed) : PhiloxNoise(seed: request.seed)
       let latent: [Float]
@@ -134,52 +121,38 @@ public struct Renderer {
           "the first picture has another size")
         if encoder == nil {
           try progress(.loading(.vae))
-          encoder = try makeEncoder(request.size)
+          encoder = try model.makeEncoder(
+            autoencoder, weights: weights, backend: backends.exact, expecting: request.size)
         }
-        let clean = encode(start, with: encoder!, noise: &noise)
+        let clean = encoder!.latents(of: start.image, noise: start.draws ? noise.normals(count: count) : nil)
         latent = sampler.noised(clean, with: noise.normals(count: count), at: firstStep)
       } else {
         latent = noise.normals(count: count).map { $0 * sampler.initialNoiseScale }
       }
       return Run(
-        request: request, prompt: texts[index].prompt, negative: texts[index].negative,
-        sampler: sampler, noise: noise, latent: latent, firstStep: firstStep, latentSize: size)
+        request: request, texts: texts[index], sampler: sampler, noise: noise, latent: latent, firstStep: firstStep,
+        latentSize: model.latents.size(of: request.size))
     }
   }
 
   /// What the prompts of requests say. The text encoders are there only for as long as something has to be read.
   private func readTexts(
     _ requests: [RenderRequest], _ progress: (Progress) throws -> Void
-  ) throws -> [SharedTexts.Features] {
+  ) throws -> [PromptFeatures] {
     let all = requests.map { request in
-      TextConditioner.Texts(
+      TextRequest(
         prompt: request.prompt, negative: request.negativePrompt, style: request.style,
         layersSkipped: request.textLayersSkipped,
-        isGuided: request.guidance.needsUnconditional && model.unet.guidanceChannels == nil)
+        isGuided: request.guidance.needsUnconditional && !model.isGuidanceDistilled)
     }
     // Pictures that differ only in their seeds share their texts.
     if all.contains(where: { texts.features[$0] == nil }) {
       try progress(.loading(.textEncoder1))
-      let conditioner = try TextConditioner(model, weights: weights, backend: backends.exact)
+      let reader = try model.makeTextModel(weights: weights, backend: backends.exact)
       try progress(.readingPrompts)
-      for own in all where texts.features[own] == nil { texts.features[own] = try conditioner.features(of: own) }
+      for own in all where texts.features[own] == nil { texts.features[own] = try reader.features(of: own) }
     }
     return all.map { texts.features[$0]! }
-  }
-
-  private func makeEncoder(_ size: MapSize) throws -> AutoencoderEncoder {
-    let (configuration, weights) = try autoencoder()
-    return try AutoencoderEncoder(configuration, weights: weights, backend: backends.exact, expecting: size)
-  }
-
-  private func encode(
-    _ start: RenderRequest.Start, with encoder: AutoencoderEncoder, noise: inout any NoiseSource
-  ) -> [Float] {
-    let picture = FeatureMap(
-      start.image.values(in: .interleaved), batch: 1, height: start.image.height, width: start.image.width, channels: 3,
-      pool: backends.pool)
-    let count = 4 * picture.pixels / (encoder.configuration.reduction * encoder.configuration.reduction)
-    return encoder.latents(of: picture, noise: start.draws ? noise.normals(count: count) : nil).planarValues
   }
 
   // MARK: Steps
@@ -191,21 +164,22 @@ public struct Renderer {
     backends.pool.trim()
     try progress(.loading(.denoiser))
     let largest = runs.map(\.latentSize).max { $0.area < $1.area }!
-    let network = try UNet(model.unet, weights: weights, backend: backends.main, expecting: largest)
+    let denoiser = try model.makeDenoiser(weights: weights, backend: backends.main, expecting: largest)
     backends.pool.trim()
     let total = runs.reduce(0) { $0 + $1.sampler.timesteps.count - $1.firstStep }
     var done = 0, times: [Duration] = []
     for (index, run) in runs.enumerated() {
       var run = run
       let steps = run.firstStep..<run.sampler.timesteps.count
-      let conditioned = ConditionedUNet(
-        network, run.prompt, negative: run.negative, request: run.request,
-        times: steps.map { run.sampler.timesteps[$0] }, pool: backends.pool)
+      let guided = try GuidedDenoiser(
+        denoiser, run.texts, request: run.request, times: steps.map { run.sampler.timesteps[$0] },
+        channels: model.latents.channels, pool: backends.pool)
       for step in steps {
         let start = ContinuousClock.now, scale = run.sampler.inputScale(at: step)
         let input = scale == 1 ? run.latent : run.latent.map { $0 * scale }
-        let output = conditioned.output(for: input, size: run.latentSize, step: step - run.firstStep)
-        try RenderingError.refuseNotFinite(output, "step \(step + 1): the UNet's prediction", file: model.path)
+        let output = try guided.output(for: input, size: run.latentSize, step: step - run.firstStep)
+        try RenderingError.refuseNotFinite(
+          output, "step \(step + 1): the \(model.denoiserName)'s prediction", file: model.path)
         run.sampler.step(output: output, sample: &run.latent, index: step, noise: &run.noise)
         times.append(ContinuousClock.now - start)
         done += 1
@@ -224,43 +198,13 @@ public struct Renderer {
     _ requests: [RenderRequest], _ result: inout Result, _ progress: (Progress) throws -> Void
   ) throws {
     try progress(.loading(.vae))
-    let decoder = try makeDecoder(requests.map(\.size).max { $0.area < $1.area }!)
+    let largest = requests.map(\.size).max { $0.area < $1.area }!
+    let decoder = try model.makeDecoder(
+      autoencoder, weights: weights, backend: backends.exact, expecting: largest)
     backends.pool.trim()
     for (index, request) in requests.enumerated() {
       try progress(.decoding(index + 1, of: requests.count))
       result.images.append(try decoder.picture(of: result.latents[index], size: request.size))
     }
-  }
-
-  private func makeDecoder(_ size: MapSize) throws -> PictureDecoder {
-    if case .tiny(let path) = decoder {
-      return try PictureDecoder(tiny: path, backend: backends.exact, expecting: size)
-    }
-    let (configuration, weights) = try autoencoder()
-    return try PictureDecoder(configuration, weights: weights, backend: backends.exact, expecting: size)
-  }
-
-  private func autoencoder() throws -> (AutoencoderConfiguration, any WeightSource) {
-    let (configuration, weights, file) = try chosenAutoencoder()
-    guard configuration.latentChannels == model.unet.inputChannels else {
-      throw RenderingError(
-        .unsupported(
-          what: "the autoencoder's latents", expected: "\(model.unet.inputChannels) channels as the UNet has them",
-          found: "\(configuration.latentChannels)", hint: nil), file: file)
-    }
-    return (configuration, weights)
-  }
-
-  private func chosenAutoencoder() throws -> (AutoencoderConfiguration, any WeightSource, file: String) {
-    if case .other(let checkpoint) = decoder {
-      var configuration = try AutoencoderConfiguration(of: checkpoint)
-      // What latents mean is a matter of the UNet that makes them.
-      if let own = model.autoencoder { configuration.scale = own.scale }
-      return (configuration, checkpoint, checkpoint.path)
-    }
-    guard let configuration = model.autoencoder else {
-      throw RenderingError(.missing("a VAE", hint: "give one with --vae"), file: model.path)
-    }
-    return (configuration, weights, model.path)
   }
 }

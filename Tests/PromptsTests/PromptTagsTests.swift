@@ -26,7 +26,7 @@ import Testing
     for style in [PromptStyle.a1111, .comfy] {
       let tags = try PromptTags(of: "a \(tag)b", style: style)
       #expect(tags.text == "a b")
-      #expect(tags.tags == [Tag(name: name, textEncoderStrength: textEncoder, unetStrength: unet)])
+      #expect(tags.tags == [Tag(name: name, textEncoderStrength: textEncoder, denoiserStrength: unet)])
     }
   }
 
@@ -34,7 +34,7 @@ import Testing
     let tags = try PromptTags(of: "<lora:a:1>cat<lora:b:2>, <lyco:a:3> dog<lora:c>", style: .a1111)
     #expect(tags.text == "cat,  dog")
     #expect(tags.tags.map(\.name) == ["a", "b", "a", "c"])
-    #expect(tags.tags.map(\.unetStrength) == [1, 2, 3, 1])
+    #expect(tags.tags.map(\.denoiserStrength) == [1, 2, 3, 1])
   }
 
   @Test(arguments: [

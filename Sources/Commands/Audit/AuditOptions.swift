@@ -69,7 +69,7 @@ struct AuditSceneOptions: ParsableArguments {
     request.steps = steps ?? sampler.usualSteps(otherwise: 12)
     request.guidance = Guidance(scale: Float(cfg ?? model.usualGuidance(with: sampler)))
     request.generator = rng
-    let other = try vae.map { try OtherAutoencoder(path: $0) }
+    let other = try vae.map { try AutoencoderSource(path: $0) }
     guard other != nil || model.autoencoder != nil || !hasPrompts else {
       throw RenderingError(.missing("a VAE", hint: "give one with --vae"), file: model.path)
     }
@@ -79,7 +79,7 @@ struct AuditSceneOptions: ParsableArguments {
       isGuided: request.guidance.needsUnconditional, precision: precision, threads: threads
     ).requireAddresses(threads: 2 * threads, file: model.path)
     return AuditRendering(
-      model: model, decoder: other?.decoder ?? .own, request: request, precision: precision, threads: threads)
+      model: model, autoencoder: other ?? .own, request: request, precision: precision, threads: threads)
   }
 
   /// What is rendered.
@@ -103,11 +103,12 @@ struct AuditSceneOptions: ParsableArguments {
       }
       // What the command line says holds for all that say nothing themselves.
       let size = file?.size(of: entry) ?? wanted.size ?? usual
-      guard size.width % model.reduction == 0, size.height % model.reduction == 0,
+      let step = model.latents.pixelStep
+      guard size.width % step == 0, size.height % step == 0,
         max(size.width, size.height) <= 1 << 14
       else {
         throw ValidationError(
-          "\(wanted.option): expected multiples of \(model.reduction) up to 16384, found \(size.text)")
+          "\(wanted.option): expected multiples of \(step) up to 16384, found \(size.text)")
       }
       guard min(size.width, size.height) >= 16 else {
         throw ValidationError("\(wanted.option): expected at least 16 pixels a side to compare, found \(size.text)")

@@ -8,10 +8,13 @@ final class AuditProgress: Sendable {
   private let steps: Mutex<RenderProgress>
   private let stage = Mutex("")
   private let isShown: Bool
+  /// What people call what predicts.
+  private let denoiser: String
 
   init(_ plan: AuditPlan, isQuiet: Bool) {
     weights = ProgressLine("comparing weights", total: plan.weightCount, isQuiet: isQuiet)
-    steps = Mutex(RenderProgress(total: plan.stepCount, isQuiet: isQuiet))
+    denoiser = plan.rendering?.model.denoiserName ?? ""
+    steps = Mutex(RenderProgress(total: plan.stepCount, denoiser: denoiser, isQuiet: isQuiet))
     isShown = !isQuiet && Console.showsProgress
   }
 
@@ -20,7 +23,7 @@ final class AuditProgress: Sendable {
     case .weights(let done, of: _): weights.update(done)
     case .costs: tell("measuring what loading costs")
     case .spectra: tell("computing spectra")
-    case .probing(let name): tell("asking the UNet: \(name)")
+    case .probing(let name): tell("asking the \(denoiser): \(name)")
     case .pictures(let series, let progress):
       tell("pictures: \(Self.name(series))")
       steps.withLock { $0.update(progress) }

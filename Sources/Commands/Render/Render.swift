@@ -7,7 +7,6 @@ import Foundation
 import Images
 import Kernels
 import Models
-import Networks
 import Prompts
 import Rendering
 import Reports
@@ -96,7 +95,7 @@ struct Render: LatheCommand {
     try checkTexts(tags.map(\.text))
     let adapters = try matchedAdapters(tags.map(\.tags))
     let (model, request) = try modelAndRequest(adapters.base)
-    let other = try sampling.vae.map { try OtherAutoencoder(path: $0) }
+    let other = try sampling.vae.map { try AutoencoderSource(path: $0) }
     try checkAutoencoder(model, other)
     let plan = try RenderPlan(
       prompts: zip(originals, zip(tags, adapters.tagged)).map {
@@ -134,7 +133,7 @@ struct Render: LatheCommand {
           + "\(request.size.width)x\(request.size.height) in \(request.steps) step\(request.steps == 1 ? "" : "s"), \(sampling.precision.rawValue), with "
           + "about \(ByteCount(estimate.peak)) of memory")
       cost = try RenderRun(
-        plan: plan, adapters: adapters, model: model, decoder: other?.decoder ?? .own, request: request,
+        plan: plan, adapters: adapters, model: model, autoencoder: other ?? .own, request: request,
         precision: sampling.precision, overwrites: force,
         preview: preview.map { ($0, previewPath!, sheets.previewEvery ?? 4) }, parameters: parameters, common: common
       ).run()
@@ -190,26 +189,26 @@ struct Render: LatheCommand {
     request.steps = sampling.stepCount
     request.eta = sampling.eta
     request.guidance = Guidance(scale: Float(sampling.scale(for: model)), rescale: Float(sampling.cfgRescale))
-    let layers = model.textEncoders.map(\.layers).min()!
-    guard prompts.clipSkip <= layers else {
-      throw ValidationError("--clip-skip: expected at most \(layers) for this model, found \(prompts.clipSkip)")
+    guard prompts.clipSkip <= model.textLayers else {
+      throw ValidationError(
+        "--clip-skip: expected at most \(model.textLayers) for this model, found \(prompts.clipSkip)")
     }
-    try placeStart(&request, reduction: model.reduction)
+    try placeStart(&request, step: model.latents.pixelStep)
     return (model, request)
   }
 
   /// Size, and the picture to start from.
-  private func placeStart(_ request: inout RenderRequest, reduction: Int) throws {
+  private func placeStart(_ request: inout RenderRequest, step: Int) throws {
     let image = try sampling.start.map { path in
       InputFiles.note(path)
       return try PNGPicture(path: path).image
     }
-    func rounded(_ extent: Int) -> Int { max(1, (extent + reduction / 2) / reduction) * reduction }
+    func rounded(_ extent: Int) -> Int { max(1, (extent + step / 2) / step) * step }
     let size =
       sampling.size ?? image.map { PictureSize(width: rounded($0.width), height: rounded($0.height)) }
       ?? PictureSize(width: request.size.width, height: request.size.height)
-    guard size.width % reduction == 0, size.height % reduction == 0 else {
-      throw ValidationError("--size: expected multiples of \(reduction), found \(size.text)")
+    guard size.width % step == 0, size.height % step == 0 else {
+      throw ValidationError("--size: expected multiples of \(step), found \(size.text)")
     }
     // Together with the factors, so that neither product can overflow.
     guard size.width <= 1 << 14, size.height <= 1 << 14 else {
@@ -230,26 +229,21 @@ struct Render: LatheCommand {
     }
   }
 
-  private func checkAutoencoder(_ model: PictureModel, _ other: OtherAutoencoder?) throws {
-    let own = model.autoencoder?.reduction
-    guard own != nil || other != nil && (sampling.start == nil || other?.checkpoint != nil) else {
+  private func checkAutoencoder(_ model: PictureModel, _ other: AutoencoderSource?) throws {
+    guard model.autoencoder != nil || other != nil && (sampling.start == nil || other?.checkpoint != nil) else {
       throw RenderingError(.missing("a VAE", hint: "give one with --vae"), file: base)
     }
-    let isTiny = other != nil && other?.checkpoint == nil
-    let configuration = try other?.checkpoint.map { try AutoencoderConfiguration(of: $0) }
-    for (path, found) in [
-      (base, isTiny || configuration != nil ? nil : model.autoencoder), (sampling.vae ?? base, configuration),
-    ] {
-      guard let found, found.latentChannels != 4 else { continue }
-      throw RenderError(.latentChannels(found: found.latentChannels), path: path)
+    let latents = try other?.latents(), expected = model.latents
+    for (path, found) in [(base, other == nil ? model.autoencoder : nil), (sampling.vae ?? base, latents)] {
+      guard let found, found.channels != expected.channels else { continue }
+      throw RenderError(
+        .latentChannels(expected: expected.channels, denoiser: model.denoiserName, found: found.channels), path: path)
     }
     var reductions: [(path: String, found: Int)] = []
-    if let path = sampling.vae {
-      reductions.append((path, configuration?.reduction ?? LatentPreview.reduction))
-    }
+    if let path = sampling.vae, let latents { reductions.append((path, latents.reduction)) }
     if let path = sheets.preview { reductions.append((path, LatentPreview.reduction)) }
-    for (path, found) in reductions where found != model.reduction {
-      throw RenderError(.reduction(expected: model.reduction, found: found), path: path)
+    for (path, found) in reductions where found != expected.reduction {
+      throw RenderError(.reduction(expected: expected.reduction, found: found), path: path)
     }
   }
 
@@ -275,15 +269,14 @@ struct Render: LatheCommand {
   }
 
   private func modelWarnings(_ model: PictureModel) -> [String] {
-    // The only thing that is ever assumed is what the UNet predicts.
+    // The only thing that is ever assumed is what the denoiser predicts.
     sampling.prediction == nil ? model.warnings.map { "\(model.path): \($0)" } : []
   }
 
   private func truncations(_ model: PictureModel, _ texts: [String]) -> [String] {
     guard prompts.promptStyle == .plain else { return [] }
     return (texts + [prompts.negative ?? ""]).compactMap { text in
-      let chunks = try? PromptChunks(of: text, style: .plain, tokenizer: model.tokenizer, padding: 0)
-      guard let count = chunks?.truncatedTokens, count > 0 else { return nil }
+      guard let count = try? model.truncatedTokens(of: text, style: .plain), count > 0 else { return nil }
       return "prompt: the last \(count) tokens of \"\(text.prefix(40))…\" do not fit and are cut off; hint: "
         + "--prompt-style a1111 takes prompts of any length"
     }

@@ -54,7 +54,7 @@ struct RenderAdapters {
       try tags.map {
         use(
           AdapterInput(
-            path: try Self.path(of: $0.name, in: places), strength: $0.unetStrength,
+            path: try Self.path(of: $0.name, in: places), strength: $0.denoiserStrength,
             textEncoderStrength: $0.textEncoderStrength))
       }
     }

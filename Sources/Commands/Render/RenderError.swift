@@ -10,7 +10,7 @@ struct RenderError: Error, CustomStringConvertible {
     case noAdapter(tag: String, folders: [String])
     case adapterAsBase
     case reduction(expected: Int, found: Int)
-    case latentChannels(found: Int)
+    case latentChannels(expected: Int, denoiser: String, found: Int)
   }
 
   let kind: Kind
@@ -35,9 +35,9 @@ struct RenderError: Error, CustomStringConvertible {
       "\(path): expected a base checkpoint, found an adapter; hint: lathe render BASE ADAPTER@0.8 --prompt TEXT -o OUT.png"
     case .reduction(let expected, let found):
       "\(path): autoencoder: expected \(expected) pixels for each latent one as the model has it, found \(found)"
-    case .latentChannels(let found):
-      "\(path): autoencoder: expected latents of 4 channels as the UNet makes them, found \(found); hint: autoencoders of "
-        + "Stable Diffusion 3, Flux and their like have 16"
+    case .latentChannels(let expected, let denoiser, let found):
+      "\(path): autoencoder: expected latents of \(expected) channels as the \(denoiser) makes them, found \(found); hint: "
+        + "autoencoders of Stable Diffusion 3, Flux and their like have 16"
     }
   }
 

@@ -4,6 +4,8 @@ import Rendering
 /// Tells on the terminal what a render is doing: what is loaded, and how long the steps will take.
 final class RenderProgress {
   private let isShown: Bool
+  /// What people call it: `UNet`.
+  private let denoiser: String
   /// Steps of all groups.
   private let total: Int
   private var before = 0
@@ -14,7 +16,8 @@ final class RenderProgress {
   private var hasSecond = false
   private var last = ContinuousClock.now
 
-  init(total: Int, isQuiet: Bool) {
+  init(total: Int, denoiser: String, isQuiet: Bool) {
+    self.denoiser = denoiser
     self.total = total
     isShown = !isQuiet && Console.showsProgress
   }
@@ -22,7 +25,7 @@ final class RenderProgress {
   func update(_ progress: Renderer.Progress) {
     switch progress {
     case .loading(let component):
-      tell("loading the \(component == .denoiser ? "UNet" : component == .vae ? "autoencoder" : "text encoders")")
+      tell("loading the \(component == .denoiser ? denoiser : component == .vae ? "autoencoder" : "text encoders")")
       last = .now
     case .readingPrompts: tell("reading the prompts")
     case .step(let step, of: let own):

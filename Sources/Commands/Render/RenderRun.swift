@@ -13,7 +13,7 @@ struct RenderRun {
   let plan: RenderPlan
   let adapters: RenderAdapters
   let model: PictureModel
-  let decoder: Renderer.Decoder
+  let autoencoder: AutoencoderSource
   /// Of all pictures; prompt and seed are each one's own.
   let request: RenderRequest
   let precision: Precision
@@ -27,7 +27,7 @@ struct RenderRun {
   func run() throws -> RenderReport.Cost {
     let start = ContinuousClock.now, groups = plan.groups
     let steps = try parameters.stepsTaken * groups.reduce(0) { $0 + $1.places.count }
-    let progress = RenderProgress(total: steps, isQuiet: common.quiet)
+    let progress = RenderProgress(total: steps, denoiser: model.denoiserName, isQuiet: common.quiet)
     defer { progress.finish() }
     let unfinished = preview.map { UnfinishedPicture(path: $0.path, overwriting: overwrites) }
     defer { unfinished?.remove() }
@@ -74,7 +74,7 @@ struct RenderRun {
   private func renderer(_ group: RenderPlan.Group, _ texts: SharedTexts) -> Renderer {
     func make(_ weights: some WeightSource) -> Renderer {
       Renderer(
-        model, weights: weights, decoder: decoder, texts: texts, precision: precision, threads: common.threads)
+        model, weights: weights, autoencoder: autoencoder, texts: texts, precision: precision, threads: common.threads)
     }
     return make(adapters.weights(group.uses))
   }

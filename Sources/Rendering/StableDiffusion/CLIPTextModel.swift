@@ -3,47 +3,22 @@ import Kernels
 import Networks
 import Prompts
 
-/// The features of texts, by a model's text encoders.
-struct TextConditioner {
-  /// A text's features, tokens × width, and its summary.
-  struct Features {
-    var values: [Float]
-    let tokens: Int
-    var summary: [Float]
-
-    /// The same extents, all zero.
-    var zeroed: Features {
-      Features(
-        values: Array(repeating: 0, count: values.count), tokens: tokens, summary: summary.map { _ in 0 })
-    }
-  }
-
-  /// A prompt, what it is guided away from, and how both are read.
-  struct Texts: Hashable {
-    let prompt: String
-    let negative: String?
-    let style: PromptStyle
-    /// Layers left out at the encoder's end, 0 for none.
-    let layersSkipped: Int
-    /// Whether the negative is needed at all.
-    let isGuided: Bool
-  }
-
-  private let model: PictureModel
+/// The text encoders of a Stable Diffusion model: one of CLIP's, or two side by side.
+struct CLIPTextModel: TextModel {
+  private let model: StableDiffusion
   private let encoders: [CLIPTextEncoder]
 
-  init(_ model: PictureModel, weights: some WeightSource, backend: any Backend) throws {
+  init(_ model: StableDiffusion, weights: some WeightSource, backend: any Backend) throws {
     self.model = model
-    encoders = try zip(model.textEncoders, PictureModel.encoders).map {
+    encoders = try zip(model.textEncoders, StableDiffusion.encoders).map {
       try CLIPTextEncoder($0, weights: weights, $1, backend: backend)
     }
   }
 
-  /// A prompt and, if it is guided, its negative, with equally many tokens.
-  func features(of texts: Texts) throws -> (prompt: Features, negative: Features?) {
+  func features(of texts: TextRequest) throws -> PromptFeatures {
     let hasZeroes = texts.negative == nil && model.zeroesMissingNegative
     let read = texts.isGuided && !hasZeroes ? [texts.prompt, texts.negative ?? ""] : [texts.prompt]
-    var features = [Features?](repeating: nil, count: read.count)
+    var features = [TextFeatures?](repeating: nil, count: read.count)
     for (index, encoder) in encoders.enumerated() {
       let chunks = try read.map {
         try PromptChunks(of: $0, style: texts.style, tokenizer: model.tokenizer, padding: model.paddingToken(index))
@@ -56,12 +31,13 @@ struct TextConditioner {
       }
     }
     let prompt = features[0]!
-    return (prompt, texts.isGuided ? hasZeroes ? prompt.zeroed : features[1]! : nil)
+    return PromptFeatures(
+      prompt: prompt, negative: texts.isGuided ? hasZeroes ? prompt.zeroed : features[1]! : nil)
   }
 
   private func encode(
     _ chunks: PromptChunks, with encoder: CLIPTextEncoder, style: PromptStyle, layersSkipped: Int
-  ) -> Features {
+  ) -> TextFeatures {
     let width = encoder.configuration.channels, ids = chunks.chunks.map(\.ids)
     let states = encoder.hiddenStates(of: ids)
     var values = chosenState(states, encoder, layersSkipped).values
@@ -77,7 +53,7 @@ struct TextConditioner {
     let summary = encoder.configuration.projection.map { _ in
       encoder.summaries(of: states.last!, ids: ids, end: model.tokenizer.end)[0]
     }
-    return Features(values: values, tokens: chunks.chunks.count * PromptChunk.length, summary: summary ?? [])
+    return TextFeatures(values: values, tokens: chunks.chunks.count * PromptChunk.length, summary: summary ?? [])
   }
 
   private func chosenState(_ states: [FeatureMap], _ encoder: CLIPTextEncoder, _ layersSkipped: Int) -> FeatureMap {
@@ -98,15 +74,14 @@ struct TextConditioner {
   }
 }
 
-extension TextConditioner.Features {
+extension TextFeatures {
   /// The features of two encoders, side by side for each token.
   fileprivate func joined(_ other: Self) -> Self {
-    let width = values.count / tokens, otherWidth = other.values.count / other.tokens
     var rows: [Float] = []
-    rows.reserveCapacity(tokens * (width + otherWidth))
+    rows.reserveCapacity(tokens * (width + other.width))
     for token in 0..<tokens {
       rows += values[token * width..<(token + 1) * width]
-      rows += other.values[token * otherWidth..<(token + 1) * otherWidth]
+      rows += other.values[token * other.width..<(token + 1) * other.width]
     }
     return Self(values: rows, tokens: tokens, summary: summary + other.summary)
   }

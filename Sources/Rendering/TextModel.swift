@@ -1,0 +1,57 @@
+public import Prompts
+
+/// What reads texts for a denoiser: one text encoder, or several.
+public protocol TextModel {
+  /// - Throws: `PromptError` for texts that break the rules of their style.
+  func features(of request: TextRequest) throws -> PromptFeatures
+}
+
+/// A prompt, what it is guided away from, and how both are read.
+public struct TextRequest: Hashable, Sendable {
+  public var prompt: String
+  /// `nil` for none, which for some models is not the same as an empty text.
+  public var negative: String?
+  public var style: PromptStyle
+  /// Layers left out at the encoder's end, 0 for none.
+  public var layersSkipped: Int
+  /// Whether the negative is needed at all.
+  public var isGuided: Bool
+
+  public init(
+    prompt: String, negative: String? = nil, style: PromptStyle = .a1111, layersSkipped: Int = 0, isGuided: Bool = false
+  ) {
+    (self.prompt, self.negative, self.style) = (prompt, negative, style)
+    (self.layersSkipped, self.isGuided) = (layersSkipped, isGuided)
+  }
+}
+
+/// What a text says to a denoiser.
+public struct TextFeatures: Sendable {
+  /// Tokens × width.
+  public var values: [Float]
+  public let tokens: Int
+  /// One vector for the whole text; empty for models that take none.
+  public var summary: [Float]
+
+  public init(values: [Float], tokens: Int, summary: [Float]) {
+    precondition(tokens > 0 && values.count % tokens == 0, "equally many features for each token")
+    (self.values, self.tokens, self.summary) = (values, tokens, summary)
+  }
+
+  /// Features of each token.
+  public var width: Int { values.count / tokens }
+
+  /// The same extents, all zero.
+  var zeroed: TextFeatures {
+    TextFeatures(values: values.map { _ in 0 }, tokens: tokens, summary: summary.map { _ in 0 })
+  }
+}
+
+/// What a prompt and its negative say, with equally many tokens.
+public struct PromptFeatures: Sendable {
+  public let prompt: TextFeatures
+  /// `nil` where nothing is guided.
+  public let negative: TextFeatures?
+
+  public init(prompt: TextFeatures, negative: TextFeatures?) { (self.prompt, self.negative) = (prompt, negative) }
+}
