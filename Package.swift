@@ -80,6 +80,12 @@ let rooms: [Room] = [
     ]),
   // Workshop, where the wings meet
   Room(
+    name: "Sheets",
+    dependencies: [
+      "Files", "Models", "Checkpoints", "Adapters", "Merging", "Baking", "Images", "Prompts", "Sampling", "Kernels",
+      "Rendering",
+    ]),
+  Room(
     name: "Audit",
     dependencies: [
       "Tensors", "LinearAlgebra", "Models", "Checkpoints", "Adapters", "Spectra", "Factoring", "Merging", "Baking",
@@ -99,7 +105,7 @@ let rooms: [Room] = [
     dependencies: [
       "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra",
       "Loaders", "Factoring", "Recipes", "Merging", "Extracting", "Converting", "Metadata", "Baking", "Images",
-      "Prompts", "Sampling", "Kernels", "Rendering", "Audit", "Reports",
+      "Prompts", "Sampling", "Kernels", "Rendering", "Sheets", "Audit", "Reports",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
       .product(name: "SwiftCSV", package: "SwiftCSV"),
     ]),

@@ -11,6 +11,7 @@ import Prompts
 import Rendering
 import Reports
 import Sampling
+import Sheets
 import Tensors
 
 struct Render: LatheCommand {
@@ -97,15 +98,15 @@ struct Render: LatheCommand {
     let (model, request) = try modelAndRequest(adapters.base)
     let other = try sampling.vae.map { try AutoencoderSource(path: $0) }
     try checkAutoencoder(model, other)
-    let plan = try RenderPlan(
+    let plan = try plan(
       prompts: zip(originals, zip(tags, adapters.tagged)).map {
-        RenderPlan.Prompt(original: $0, text: $1.0.text, tags: $1.1)
-      }, seeds: sampling.seeds, given: adapters.given, options: sheets, output: output ?? "(no output).png")
-    let parameters = try RenderParameters(
-      request, model: model, adapters: adapters, vae: sampling.vae, precision: sampling.precision.rawValue,
+        SheetPlan.Prompt(original: $0, text: $1.0.text, tags: $1.1)
+      }, given: adapters.given)
+    let texts = try SheetTexts(
+      request, model: model, adapters: adapters, vae: sampling.vae, precision: sampling.precision,
       hashing: hashes && !dryRun)
-    _ = try parameters.stepsTaken
-    try checkSheet(plan, request.size, caption: parameters.caption(of: plan))
+    _ = try texts.stepsTaken
+    try checkSheet(plan, request.size, caption: texts.caption(of: plan))
     let previewPath = sheets.preview.flatMap { _ in output.map { "\($0.dropLast(4)).preview.png" } }
     if !dryRun { try checkOutputs(plan, preview: previewPath, request.size) }
     let preview = try sheets.preview.map {
@@ -132,14 +133,16 @@ struct Render: LatheCommand {
         "\(plan.pictures.count == 1 ? "a picture" : "\(plan.pictures.count) pictures") of "
           + "\(request.size.width)x\(request.size.height) in \(request.steps) step\(request.steps == 1 ? "" : "s"), \(sampling.precision.rawValue), with "
           + "about \(ByteCount(estimate.peak)) of memory")
-      cost = try RenderRun(
-        plan: plan, adapters: adapters, model: model, autoencoder: other ?? .own, request: request,
-        precision: sampling.precision, overwrites: force,
-        preview: preview.map { ($0, previewPath!, sheets.previewEvery ?? 4) }, parameters: parameters, common: common
-      ).run()
+      cost = try run(
+        SheetRenderer(
+          plan, adapters: adapters, model: model, autoencoder: other ?? .own, texts: texts, threads: common.threads,
+          overwriting: force,
+          preview: preview.map {
+            SheetRenderer.Preview(decoder: $0, path: previewPath!, interval: sheets.previewEvery ?? 4)
+          }), denoiser: model.denoiserName)
     }
     let report = RenderReport(
-      settings(model, request, adapters.base), adapters: adapters.rows,
+      settings(model, request, adapters.base), adapters: rows(adapters),
       images: plan.pictures.map { picture(of: $0, adapters.files.count) }, sheet: plan.sheet,
       skipped: adapters.skipped, cost: cost, estimatedMemory: estimate.peak, warnings: warnings)
     try common.show(report, text: report.text(width: Console.width))
@@ -148,7 +151,7 @@ struct Render: LatheCommand {
 
   // MARK: What is asked for
 
-  private func matchedAdapters(_ tags: [[PromptTags.Tag]]) throws -> RenderAdapters {
+  private func matchedAdapters(_ tags: [[PromptTags.Tag]]) throws -> SheetAdapters {
     var inputs = adapters.map(\.input)
     for weights in blockWeights {
       for index in inputs.indices where inputs[index].path == weights.file { inputs[index].blocks = weights.blocks }
@@ -156,9 +159,22 @@ struct Render: LatheCommand {
     guard !(inputs.isEmpty && tags.allSatisfy(\.isEmpty)) || !(sheets.grid || sheets.sweep != nil) else {
       throw ValidationError("\(sheets.grid ? "--grid" : "--sweep"): expected an adapter, found none")
     }
-    return try RenderAdapters(
-      base: base, inputs: inputs, tags: tags, folders: prompts.adapterFolder, allowsUnmatched: allowUnmatched,
-      allowsUnknown: allowUnknown)
+    do {
+      return try SheetAdapters(
+        base: base, inputs: inputs, tags: tags, folders: prompts.adapterFolder, allowsUnmatched: allowUnmatched,
+        allowsUnknown: allowUnknown)
+    } catch let error as SheetError {
+      guard case .noAdapter(let tag, let folders) = error.kind else { throw error }
+      throw RenderError(.noAdapter(tag: tag, folders: folders), path: tag)
+    }
+  }
+
+  private func plan(prompts: [SheetPlan.Prompt], given: [AdapterUse]) throws -> SheetPlan {
+    do {
+      return try SheetPlan(
+        prompts: prompts, seeds: sampling.seeds, given: given, columns: sheets.columns, sheetOnly: sheets.sheetOnly,
+        output: output ?? "(no output).png")
+    } catch { throw ValidationError("\(error); hint: several calls") }
   }
 
   private func modelAndRequest(_ checkpoint: Checkpoint) throws -> (PictureModel, RenderRequest) {
@@ -247,11 +263,9 @@ struct Render: LatheCommand {
     }
   }
 
-  private func checkSheet(_ plan: RenderPlan, _ size: MapSize, caption: String) throws {
-    guard plan.sheet != nil else { return }
-    let blank = RGBImage(width: size.width, height: size.height, filledWith: .white)
+  private func checkSheet(_ plan: SheetPlan, _ size: MapSize, caption: String) throws {
     do {
-      _ = try plan.contactSheet(Array(repeating: blank, count: plan.pictures.count), caption: caption).pixelSize()
+      _ = try plan.sheetSize(size, caption: caption)
     } catch let error {
       guard case .tooManyPixels(let width, let height) = error.kind else { throw error }
       throw ValidationError(
@@ -260,7 +274,7 @@ struct Render: LatheCommand {
     }
   }
 
-  private func checkOutputs(_ plan: RenderPlan, preview: String?, _ size: MapSize) throws {
+  private func checkOutputs(_ plan: SheetPlan, preview: String?, _ size: MapSize) throws {
     for path in plan.outputs + (preview.map { [$0] } ?? []) {
       try TemporaryFile.checkDestination(path, overwriting: force)
     }
@@ -282,7 +296,28 @@ struct Render: LatheCommand {
     }
   }
 
+  // MARK: Rendering
+
+  private func run(_ renderer: SheetRenderer, denoiser: String) throws -> RenderReport.Cost {
+    let progress = RenderProgress(total: try renderer.stepCount, denoiser: denoiser, isQuiet: common.quiet)
+    defer { progress.finish() }
+    let result = try renderer.run { progress.update($0) }
+    return RenderReport.Cost(
+      secondsPerStep: result.secondsPerStep, seconds: result.seconds, peakMemory: result.peakMemory)
+  }
+
   // MARK: Report
+
+  /// A row for each adapter's file.
+  private func rows(_ adapters: SheetAdapters) -> [RenderReport.Adapter] {
+    adapters.files.indices.map { file in
+      let own = adapters.given.filter { $0.file == file }.map(\.input)
+      return RenderReport.Adapter(
+        file: adapters.files[file], strength: own.isEmpty ? nil : own.reduce(0) { $0 + $1.strength },
+        textEncoderStrength: own.isEmpty ? nil : own.reduce(0) { $0 + $1.textEncoderStrength },
+        targets: adapters.fits[file].entries.count, fitting: adapters.fits[file].fittingCount)
+    }
+  }
 
   private func settings(_ model: PictureModel, _ request: RenderRequest, _ checkpoint: Checkpoint)
     -> RenderReport.Settings
@@ -305,7 +340,7 @@ struct Render: LatheCommand {
     return settings
   }
 
-  private func picture(of picture: RenderPlan.Picture, _ files: Int) -> RenderReport.Picture {
+  private func picture(of picture: SheetPlan.Picture, _ files: Int) -> RenderReport.Picture {
     var strengths = [Double](repeating: 0, count: files), texts = strengths
     for use in picture.uses {
       strengths[use.file] += use.input.strength

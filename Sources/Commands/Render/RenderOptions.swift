@@ -5,6 +5,7 @@ public import Kernels
 public import Prompts
 import Rendering
 public import Sampling
+import Sheets
 
 extension PromptStyle: ExpressibleByArgument {}
 extension SamplerKind: ExpressibleByArgument {}
@@ -148,8 +149,8 @@ struct SamplingOptions: ParsableArguments {
   }
 
   mutating func validate() throws {
-    guard (1...RenderPlan.mostPictures).contains(batch) else {
-      throw ValidationError("--batch: expected 1 to \(RenderPlan.mostPictures), found \(batch)")
+    guard (1...SheetPlan.mostPictures).contains(batch) else {
+      throw ValidationError("--batch: expected 1 to \(SheetPlan.mostPictures), found \(batch)")
     }
     guard !seed.addingReportingOverflow(UInt64(batch - 1)).overflow else {
       throw ValidationError("--seed: expected one that leaves room for \(batch) seeds, found \(seed)")
@@ -194,6 +195,11 @@ struct SheetOptions: ParsableArguments {
 
   @Option(help: ArgumentHelp("With --preview: after each so many steps (default: 4).", valueName: "n"))
   var previewEvery: Int?
+
+  var columns: SheetPlan.Columns {
+    let factors = sweep?.values
+    return grid ? .grid(factors ?? [1]) : factors.map { .sweep($0) } ?? .none
+  }
 
   mutating func validate() throws {
     guard previewEvery == nil || preview != nil else {

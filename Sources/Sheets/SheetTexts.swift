@@ -2,25 +2,30 @@ import Adapters
 import Factoring
 import Files
 import Images
-import Rendering
+public import Kernels
+public import Rendering
 import Sampling
 
 /// What the pictures' text chunks and the sheet's caption say of how they were made.
-struct RenderParameters {
-  let request: RenderRequest
-  let scheduler: SchedulerSettings
+public struct SheetTexts: Sendable {
+  /// Of all pictures; prompt and seed are each one's own.
+  public let request: RenderRequest
+  public let precision: Precision
+  private let scheduler: SchedulerSettings
   /// The base's path, and that of another autoencoder.
-  let base: String
-  let vae: String?
-  let precision: String
+  private let base: String
+  private let vae: String?
   /// Of the base's file and of each adapter, where they are asked for.
   private let baseHash: String?
   private let adapterHashes: [String]
 
-  /// - Parameter hashing: whether the files are read whole for their hashes.
-  init(
-    _ request: RenderRequest, model: PictureModel, adapters: RenderAdapters, vae: String?, precision: String,
-    hashing: Bool
+  /// - Parameters:
+  ///   - vae: the path of another autoencoder.
+  ///   - hashing: whether the files are read whole for their hashes.
+  /// - Throws: `FileError` for files that cannot be read whole.
+  public init(
+    _ request: RenderRequest, model: PictureModel, adapters: SheetAdapters, vae: String? = nil, precision: Precision,
+    hashing: Bool = false
   ) throws {
     self.request = request
     self.vae = vae
@@ -35,14 +40,16 @@ struct RenderParameters {
   }
 
   /// Of one picture; less than asked for where it starts from another.
-  var stepsTaken: Int {
+  ///
+  /// - Throws: `SamplingError` for numbers that do not go together.
+  public var stepsTaken: Int {
     get throws {
       let sampler = try Sampler(request.sampler, settings: scheduler, steps: request.steps, eta: request.eta)
       return try sampler.timesteps.count - (request.start.map { try sampler.firstIndex(strength: $0.strength) } ?? 0)
     }
   }
 
-  func text(of picture: RenderPlan.Picture) -> String {
+  public func text(of picture: SheetPlan.Picture) -> String {
     GenerationParameters(
       prompt: picture.prompt.original, negativePrompt: request.negativePrompt ?? "",
       settings: settings(seed: "\(picture.seed)", picture.uses)
@@ -50,7 +57,7 @@ struct RenderParameters {
   }
 
   /// The sheet's text has what is common to all pictures, and the first one's prompt.
-  func text(ofSheet plan: RenderPlan) -> String {
+  public func text(ofSheet plan: SheetPlan) -> String {
     let prompts = plan.pictures.map(\.prompt.original).unique, seeds = plan.pictures.map { "\($0.seed)" }.unique
     let sets = plan.pictures.map { $0.uses.map(\.label).joined(separator: " + ") }.unique
     var settings = settings(seed: seeds.joined(separator: " "), [])
@@ -77,7 +84,7 @@ struct RenderParameters {
     if let eta = request.eta { settings.append(.init("Eta", eta.shortText)) }
     settings.append(.init("RNG", request.generator == .torch ? "CPU" : "NV"))
     if request.style != .a1111 { settings.append(.init("Prompt style", request.style.rawValue)) }
-    settings.append(.init("Precision", precision))
+    settings.append(.init("Precision", precision.rawValue))
     if !uses.isEmpty {
       settings.append(.init("Adapters", uses.map(\.label).joined(separator: ", ")))
       let hashes = uses.filter { adapterHashes.indices.contains($0.file) && !adapterHashes[$0.file].isEmpty }.map {
@@ -89,12 +96,13 @@ struct RenderParameters {
     return settings
   }
 
-  func caption(of plan: RenderPlan) -> String {
+  /// What stands below the sheet.
+  public func caption(of plan: SheetPlan) -> String {
     let prompts = plan.pictures.map(\.prompt.text).unique, seeds = plan.pictures.map { "\($0.seed)" }.unique
     var parts = [
       base.fileStem, request.sampler.usualName, "\(request.steps) step\(request.steps == 1 ? "" : "s")",
       "cfg \(Double(request.guidance.scale).shortText)", "\(request.size.width)x\(request.size.height)",
-      seeds.count == 1 ? "seed \(seeds[0])" : "seeds \(seeds[0]) to \(seeds[seeds.count - 1])", precision,
+      seeds.count == 1 ? "seed \(seeds[0])" : "seeds \(seeds[0]) to \(seeds[seeds.count - 1])", precision.rawValue,
     ]
     if let start = request.start { parts.append("denoise \(start.strength.shortText)") }
     // Where no column says which adapters there are.

@@ -1,45 +1,34 @@
 import Adapters
-import Baking
-import Checkpoints
+public import Baking
+public import Checkpoints
 import Factoring
 import Foundation
 import Models
-import Prompts
-import Reports
+public import Prompts
 
-/// An adapter's use in a picture.
-struct AdapterUse: Equatable {
-  /// Index into `RenderAdapters.files`.
-  let file: Int
-  var input: AdapterInput
-
-  var hasEffect: Bool { input.strength != 0 || input.textEncoderStrength != 0 }
-
-  func scaled(by factor: Double) -> AdapterUse { AdapterUse(file: file, input: input.scaled(by: factor)) }
-
-  var label: String { input.label }
-}
-
-/// All adapters of a render, matched with the base: those of the command line, and those that tags name.
-struct RenderAdapters {
+/// All adapters of a sheet, matched with the base: those that all pictures have, and those that prompts' tags name.
+public struct SheetAdapters: Sendable {
   /// Each file once, in the order of its first mention.
-  private(set) var files: [String] = []
-  /// Of the command line.
-  private(set) var given: [AdapterUse] = []
+  public private(set) var files: [String] = []
+  /// Those of all pictures.
+  public private(set) var given: [AdapterUse] = []
   /// Of each prompt's tags.
-  private(set) var tagged: [[AdapterUse]] = []
-  let base: Checkpoint
-  let fits: [AdapterFit]
-  let warnings: [String]
-  let skipped: [String]
+  public private(set) var tagged: [[AdapterUse]] = []
+  public let base: Checkpoint
+  /// How each file fits the base.
+  public let fits: [AdapterFit]
+  public let warnings: [String]
+  /// What is left out, as it was allowed.
+  public let skipped: [String]
 
   /// - Parameters:
+  ///   - base: a checkpoint's file or folder.
   ///   - tags: of each prompt.
   ///   - folders: where tags' names are looked for, besides the current one and those of `inputs`.
-  /// - Throws: what the rooms of files throw, `BakingError` for what does not fit, `RenderError`.
-  init(
-    base: String, inputs: [AdapterInput], tags: [[PromptTags.Tag]], folders: [String], allowsUnmatched: Bool,
-    allowsUnknown: Bool
+  /// - Throws: what the rooms of files throw, `BakingError` for what does not fit, `SheetError` for names in tags.
+  public init(
+    base: String, inputs: [AdapterInput], tags: [[PromptTags.Tag]] = [], folders: [String] = [],
+    allowsUnmatched: Bool = false, allowsUnknown: Bool = false
   ) throws {
     var files: [String] = []
     func use(_ input: AdapterInput) -> AdapterUse {
@@ -82,7 +71,7 @@ struct RenderAdapters {
   }
 
   /// The base with some adapters added.
-  func weights(_ uses: [AdapterUse]) -> any WeightSource {
+  public func weights(_ uses: [AdapterUse]) -> any WeightSource {
     uses.isEmpty ? base : AdaptedWeights(base: base, adapters: uses.map { (fits[$0.file], $0.input) })
   }
 
@@ -96,17 +85,6 @@ struct RenderAdapters {
       var input = use.input
       input.strength = 0
       return AdapterUse(file: use.file, input: input)
-    }
-  }
-
-  /// A row of the report for each file.
-  var rows: [RenderReport.Adapter] {
-    files.indices.map { file in
-      let own = given.filter { $0.file == file }.map(\.input)
-      return RenderReport.Adapter(
-        file: files[file], strength: own.isEmpty ? nil : own.reduce(0) { $0 + $1.strength },
-        textEncoderStrength: own.isEmpty ? nil : own.reduce(0) { $0 + $1.textEncoderStrength },
-        targets: fits[file].entries.count, fitting: fits[file].fittingCount)
     }
   }
 
@@ -127,7 +105,7 @@ struct RenderAdapters {
       return ["\(place)\(name).safetensors", place + name]
     }
     guard let path = ([name] + inFolders).first(where: isAdapter) else {
-      throw RenderError(.noAdapter(tag: name, folders: folders), path: name)
+      throw SheetError(.noAdapter(tag: name, folders: folders))
     }
     return path
   }

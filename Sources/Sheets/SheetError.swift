@@ -1,0 +1,21 @@
+/// Why a sheet cannot be planned.
+public struct SheetError: Error, Equatable, Sendable, CustomStringConvertible {
+  public enum Kind: Equatable, Sendable {
+    /// A tag of a prompt names an adapter that is in none of the folders.
+    case noAdapter(tag: String, folders: [String])
+    case tooManyPictures(limit: Int, prompts: Int, seeds: Int, columns: Int)
+  }
+
+  public let kind: Kind
+
+  public init(_ kind: Kind) { self.kind = kind }
+
+  public var description: String {
+    switch kind {
+    case .noAdapter(let tag, let folders):
+      "prompt: <lora:\(tag)>: expected \(tag).safetensors in \(folders.joined(separator: ", ")), found none"
+    case .tooManyPictures(let limit, let prompts, let seeds, let columns):
+      "expected at most \(limit) pictures, found \(prompts) prompts x \(seeds) seeds x \(columns) columns"
+    }
+  }
+}
