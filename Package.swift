@@ -82,7 +82,7 @@ let rooms: [Room] = [
   Room(
     name: "Sheets",
     dependencies: [
-      "Files", "Models", "Checkpoints", "Adapters", "Merging", "Baking", "Images", "Prompts", "Sampling", "Kernels",
+      "Files", "Models", "Checkpoints", "Adapters", "Factoring", "Baking", "Images", "Prompts", "Sampling", "Kernels",
       "Rendering",
     ]),
   Room(

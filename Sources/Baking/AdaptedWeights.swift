@@ -1,6 +1,6 @@
-public import Adapters
+import Adapters
 public import Checkpoints
-public import Factoring
+import Factoring
 import LinearAlgebra
 import Spectra
 public import Tensors
@@ -27,9 +27,7 @@ public struct AdaptedWeights: Sendable {
   ///   - adapters: each adapter's match with `base`, and how strongly it is used. Targets that do not fit are left out.
   ///     Changes that depend on a weight are those of the weight as the adapters before have left it.
   ///   - rule: how strengths enter those.
-  public init(
-    base: Checkpoint, adapters: [(fit: AdapterFit, input: AdapterInput)], rule: StrengthRule = .linear
-  ) {
+  init(base: Checkpoint, adapters: [(fit: AdapterFit, input: AdapterInput)], rule: StrengthRule) {
     var additions: [Int: [Addition]] = [:]
     for (fit, input) in adapters {
       // The same target's delta wherever it goes.

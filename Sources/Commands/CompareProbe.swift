@@ -35,8 +35,9 @@ struct CompareProbe {
   /// - Returns: also whether every target had its place in the base.
   func report(_ inputs: [AdapterInput], _ adapters: [Adapter], base path: String) throws -> (NoiseProbeReport, Bool) {
     let base = try Checkpoint(path: path), model = try PictureModel(base), probe = try probe(model, base)
-    let fits = try adapters.map { try AdapterFit($0, on: base) }
-    for (fit, input) in zip(fits, inputs) {
+    let stack = try Stack(Array(zip(adapters, inputs)), on: base, allowing: [.unknownTensors, .unmatchedTargets])
+    for layer in stack.layers {
+      let (fit, input) = (layer.fit, layer.input)
       guard fit.fittingCount > 0 else {
         throw RenderingError(
           .missing("targets in \(path)", hint: fit.familyMismatch ?? "lathe check says what is missing"),
@@ -47,13 +48,13 @@ struct CompareProbe {
     }
     common.announce("asking \(path) without adapters, then with each")
     let origin = try probe.predictions(with: base)[0]
-    let predictions = try zip(fits, inputs).map { fit, input in
-      try probe.predictions(with: AdaptedWeights(base: base, adapters: [(fit, input)]))[0]
+    let predictions = try stack.layers.enumerated().map { index, layer in
+      try probe.predictions(with: stack.using([(index, layer.input)]).weights)[0]
     }
     let report = NoiseProbeReport(
       probe, NoiseComparison(predictions[0], predictions[1]),
       effect: NoiseComparison(predictions[0], predictions[1], origin: origin))
-    return (report, fits.allSatisfy(\.isComplete))
+    return (report, stack.layers.allSatisfy(\.fit.isComplete))
   }
 
   private func probe(_ model: PictureModel, _ base: Checkpoint) throws -> NoiseProbe {

@@ -1,4 +1,4 @@
-public import Merging
+public import Factoring
 
 /// An adapter's use in a picture.
 public struct AdapterUse: Sendable, Equatable {

@@ -1,7 +1,7 @@
 import Adapters
 public import Baking
 public import Checkpoints
-import Factoring
+public import Factoring
 import Foundation
 import Models
 public import Prompts
@@ -14,9 +14,8 @@ public struct SheetAdapters: Sendable {
   public private(set) var given: [AdapterUse] = []
   /// Of each prompt's tags.
   public private(set) var tagged: [[AdapterUse]] = []
-  public let base: Checkpoint
-  /// How each file fits the base.
-  public let fits: [AdapterFit]
+  /// Each file on the base, at the sum of its strengths.
+  private let stack: Stack
   public let warnings: [String]
   /// What is left out, as it was allowed.
   public let skipped: [String]
@@ -59,26 +58,25 @@ public struct SheetAdapters: Sendable {
     }
     let plan = try BakePlan(
       BakeRecipe(base: base, inputs: all, allowsUnmatched: allowsUnmatched, allowsUnknown: allowsUnknown))
-    (self.base, fits, skipped) = (plan.base, plan.stack.layers.map(\.fit), plan.skipped)
+    (stack, skipped) = (plan.stack, plan.skipped)
     // Files that are used more than once stand in the plan without their blocks.
-    for use in given { try use.input.blocks?.check(for: fits[use.file].adapter, on: plan.base.family) }
-    warnings =
-      plan.base.warnings
-      + plan.stack.layers.map(\.fit).flatMap { fit in
-        AdapterProblem.grouped(fit.adapter.problems.filter { !$0.isFatal }).map { "\(fit.adapter.path): \($0)" }
-          + fit.notes.map { "\(fit.adapter.path): \($0)" }
-      }
+    for use in given { try use.input.blocks?.check(for: stack.layers[use.file].adapter, on: plan.base.family) }
+    warnings = plan.base.warnings + stack.layers.flatMap { $0.problems + $0.notes }
   }
+
+  public var base: Checkpoint { stack.base }
+  /// How each file fits the base.
+  public var fits: [AdapterFit] { stack.layers.map(\.fit) }
 
   /// The base with some adapters added.
   public func weights(_ uses: [AdapterUse]) -> any WeightSource {
-    uses.isEmpty ? base : AdaptedWeights(base: base, adapters: uses.map { (fits[$0.file], $0.input) })
+    uses.isEmpty ? base : stack.using(uses.map { ($0.file, $0.input) }).weights
   }
 
   /// Of some uses what they do to the text encoders.
   func textUses(_ uses: [AdapterUse]) -> [AdapterUse] {
     uses.filter { use in
-      fits[use.file].adapter.targets.contains {
+      stack.layers[use.file].adapter.targets.contains {
         $0.key.component.isTextEncoder && use.input.strength(for: $0.key) != 0
       }
     }.map { use in

@@ -1,4 +1,3 @@
-import ArgumentParser
 import Factoring
 public import Images
 public import Kernels

@@ -1,6 +1,6 @@
+import Factoring
 import Images
 import Kernels
-import Merging
 import Prompts
 import Rendering
 import TestSupport
