@@ -88,15 +88,16 @@ let rooms: [Room] = [
   Room(
     name: "Audit",
     dependencies: [
-      "Tensors", "LinearAlgebra", "Models", "Checkpoints", "Adapters", "Spectra", "Factoring", "Merging", "Baking",
-      "Images", "Kernels", "Rendering",
+      "Tensors", "LinearAlgebra", "Files", "JSON", "Models", "Checkpoints", "Adapters", "Spectra", "Factoring",
+      "Merging",
+      "Baking", "Images", "Kernels", "Rendering", .product(name: "SwiftCSV", package: "SwiftCSV"),
     ]),
   // Study
   Room(
     name: "Reports",
     dependencies: [
       "Tensors", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra", "Loaders", "Factoring",
-      "Extracting", "Converting", "Metadata", "Baking", "Images", "Rendering", "Audit",
+      "Extracting", "Converting", "Metadata", "Baking", "Images", "Kernels", "Rendering", "Audit",
       .product(name: "Mustache", package: "swift-mustache"),
     ], resources: [.embedInCode("Templates")]),
   // Desk
@@ -107,7 +108,6 @@ let rooms: [Room] = [
       "Loaders", "Factoring", "Recipes", "Merging", "Extracting", "Converting", "Metadata", "Baking", "Images",
       "Prompts", "Sampling", "Kernels", "Rendering", "Sheets", "Audit", "Reports",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
-      .product(name: "SwiftCSV", package: "SwiftCSV"),
     ]),
 ]
 

@@ -16,11 +16,14 @@ public struct AdapterError: Error, CustomStringConvertible {
     self.path = path
   }
 
-  public var description: String {
+  public var description: String { "\(path): \(message)" }
+
+  /// The message without the file's name.
+  public var message: String {
     switch kind {
-    case .notAnAdapter(let reason): "\(path): expected an adapter, \(reason)"
-    case .configuration(let reason): "\(path): adapter_config.json: \(reason)"
-    case .problem(let problem): "\(path): \(problem.description)"
+    case .notAnAdapter(let reason): "expected an adapter, \(reason)"
+    case .configuration(let reason): "adapter_config.json: \(reason)"
+    case .problem(let problem): problem.description
     }
   }
 }
@@ -93,14 +96,20 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     }
   }
 
-  public var description: String { (target.map { "\($0): " } ?? "") + message }
+  public var description: String { description { _ in nil } }
+
+  /// - Parameter hint: what to try about a kind of problem, in the words of whoever shows it.
+  public func description(hint: (Kind) -> String?) -> String { (target.map { "\($0): " } ?? "") + message(hint) }
 
   /// One line for each kind of problem, with the first target and how many others have the same.
-  public static func grouped(_ problems: [AdapterProblem]) -> [String] {
+  ///
+  /// - Parameter hint: what to try about a kind of problem, in the words of whoever shows it.
+  public static func grouped(_ problems: [AdapterProblem], hint: (Kind) -> String? = { _ in nil }) -> [String] {
     var order: [String] = [], targets: [String: [String]] = [:]
     for problem in problems {
-      if targets[problem.message] == nil { order.append(problem.message) }
-      targets[problem.message, default: []] += problem.target.map { [$0] } ?? []
+      let message = problem.message(hint)
+      if targets[message] == nil { order.append(message) }
+      targets[message, default: []] += problem.target.map { [$0] } ?? []
     }
     return order.map { message in
       let names = targets[message]!
@@ -109,19 +118,23 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     }
   }
 
+  private func message(_ hint: (Kind) -> String?) -> String {
+    message + (hint(kind).map { "; hint: \($0)" } ?? "")
+  }
+
   private var message: String {
     switch kind {
     case .unsupported(let algorithm):
       "algorithm: expected one that this version works on, found \(algorithm.rawValue)"
     case .needsBase(let algorithm):
-      "\(algorithm.rawValue) depends on the base weight: expected a base, found none; hint: give the checkpoint with --base"
+      "\(algorithm.rawValue) depends on the base weight: expected a base, found none"
     case .notInBase(let algorithm, let reason):
       "\(algorithm.rawValue) depends on the base weight: \(reason); hint: check that it is the right base"
     case .refusedConfiguration(let field): "adapter_config.json: \(field): no delta can be computed with this setting"
     case .missingFactor(let expected): "factors: expected \(expected), found none; hint: the file is incomplete"
     case .factorShape(let expected, let found): "shape: expected \(expected), found \(found)"
     case .unreadable(let dtype): "dtype: expected a number format that can be read, found \(dtype.rawValue)"
-    case .unknownTensor: "name: expected a known adapter tensor, found this one; hint: --allow-unknown leaves it out"
+    case .unknownTensor: "name: expected a known adapter tensor, found this one"
     case .duplicateTarget(let other): "name: expected each target once, found it again as \(other)"
     case .alphaNotScalar(let found): "alpha: expected one number, found shape \(found)"
     case .alphaNotFinite(let found): "alpha: expected a finite number, found \(found)"
@@ -148,10 +161,8 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     case .noSingularValues:
       "its delta needs the base weight's singular values: expected finite numbers and an iteration that converges, found others"
     case .oddHeader(let text): text
-    case .loadersDisagree(let scales, let needsOtherNames):
-      "scale: expected the same in every loader, found \(scales); hint: lathe convert "
-        + (needsOtherNames ? "--to kohya " : "") + "--normalise"
-    case .loadsNowhere: "names: expected some that a current loader reads, found none; hint: lathe convert --to kohya"
+    case .loadersDisagree(let scales, _): "scale: expected the same in every loader, found \(scales)"
+    case .loadsNowhere: "names: expected some that a current loader reads, found none"
     }
   }
 }

@@ -12,6 +12,8 @@ public struct AuditError: Error, CustomStringConvertible {
     case noEffect
     /// An earlier report that cannot be compared with.
     case otherAudit(reason: String)
+    /// Not even a whole adapter keeps a limit that the smallest is searched for.
+    case noneGoodEnough(limit: String, best: Double, dtype: String)
   }
 
   public let kind: Kind
@@ -22,18 +24,23 @@ public struct AuditError: Error, CustomStringConvertible {
     self.path = path
   }
 
-  public var description: String {
+  public var description: String { "\(path): \(message)" }
+
+  /// The message without the file's name.
+  public var message: String {
     switch kind {
-    case .side(let reason): "\(path): \(reason)"
+    case .side(let reason): reason
     case .otherModel(let weight, let expected, let found):
-      "\(path): \(weight): expected \(expected) as in the base, found \(found); hint: this is a checkpoint of another model"
-    case .wrongFamily(let sentence): "\(path): \(sentence); hint: lathe check shows what fits"
-    case .noneFits: "\(path): expected targets that the base has, found none; hint: lathe check says what is missing"
+      "\(weight): expected \(expected) as in the base, found \(found); hint: this is a checkpoint of another model"
+    case .wrongFamily(let sentence): sentence
+    case .noneFits: "expected targets that the base has, found none"
     case .brokenBefore(let weight, let count):
-      "\(path): \(weight): expected finite numbers, found \(count) NaN or infinite; hint: there is nothing to compare with"
-    case .noEffect: "\(path): expected something that changes the base, found no effect; hint: its strength may be 0"
-    case .otherAudit(let reason):
-      "\(path): \(reason); hint: compare with an audit of the same base and pictures, or leave out --against"
+      "\(weight): expected finite numbers, found \(count) NaN or infinite; hint: there is nothing to compare with"
+    case .noEffect: "expected something that changes the base, found no effect; hint: its strength may be 0"
+    case .otherAudit(let reason): "\(reason); hint: compare with an audit of the same base and pictures"
+    case .noneGoodEnough(let limit, let best, let dtype):
+      "\(limit): expected the whole adapter to keep the limit, found \(best) with all its components in \(dtype); hint: a "
+        + "looser limit"
     }
   }
 }

@@ -74,7 +74,7 @@ public struct AuditPictures: Sendable {
     public let shot: AuditShot
     public let before: RGBImage
     public let after: RGBImage
-    public let likeness: ImageComparison
+    public let likeness: Likeness
   }
 
   /// A harmless change of what was before.
@@ -82,7 +82,7 @@ public struct AuditPictures: Sendable {
     public struct Row: Sendable {
       public let shot: AuditShot
       public let picture: RGBImage
-      public let likeness: ImageComparison
+      public let likeness: Likeness
     }
 
     public let kind: NullKind
@@ -109,7 +109,7 @@ public struct AuditPictures: Sendable {
     pairs = try shots.indices.map { index in
       Pair(
         shot: shots[index], before: first.images[index], after: second.images[index],
-        likeness: try ImageComparison(first.images[index], second.images[index]))
+        likeness: Likeness(try ImageComparison(first.images[index], second.images[index])))
     }
     secondsPerStep = (first.secondsPerStep, second.secondsPerStep)
     let places = shots.indices.filter { shots[$0].strength == shots[$0].scene.strengths.max() }
@@ -121,15 +121,8 @@ public struct AuditPictures: Sendable {
         kind: kind,
         rows: try zip(places, images).map { place, image in
           Null.Row(
-            shot: shots[place], picture: image, likeness: try ImageComparison(first.images[place], image))
+            shot: shots[place], picture: image, likeness: Likeness(try ImageComparison(first.images[place], image)))
         })
     }
-  }
-
-  /// A measure over all pairs: the mean.
-  static func mean(_ measure: AuditMeasure, of comparisons: [ImageComparison]) -> Double {
-    let values = comparisons.map { $0.value(of: measure) }, others = values.filter { $0 != .infinity }
-    // The infinite ratio of equal pictures leaves the others' mean as it is, unless all are equal.
-    return others.isEmpty ? values.first ?? .nan : others.reduce(0, +) / Double(others.count)
   }
 }

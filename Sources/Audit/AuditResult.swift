@@ -12,6 +12,8 @@ public struct AuditResult: Sendable {
   public let noise: NoiseError?
   public let pictures: AuditPictures?
   public private(set) var checks: [AuditCheck] = []
+  /// `nil` where there is no earlier audit to compare with.
+  public internal(set) var earlier: EarlierComparison?
   public internal(set) var seconds = 0.0
 
   init(
@@ -20,62 +22,20 @@ public struct AuditResult: Sendable {
   ) {
     (self.plan, self.weights, self.costs, self.structure) = (plan, weights, costs, structure)
     (self.noise, self.pictures) = (noise, pictures)
-    checks = weightChecks + noiseChecks + pictureChecks
-  }
-
-  // MARK: Checks
-
-  private func check(
-    _ measure: AuditMeasure, _ value: Double, null: Double? = nil, worst: String? = nil
-  ) -> AuditCheck {
-    AuditCheck(measure, value, limit: plan.limits[measure], null: null, worst: worst)
-  }
-
-  private var weightChecks: [AuditCheck] {
-    let total = weights.total, rounding = total.roundingError
-    let blocks = weights.blocks.filter { $0.total.energyBefore > 0 }
-    let block = blocks.max { $0.total.relativeError < $1.total.relativeError }
-    let weight = weights.entries.max { $0.difference < $1.difference }.flatMap { $0.difference > 0 ? $0 : nil }
-    let broken = weights.entries.filter { $0.notFiniteAfter > 0 }, left = plan.after.leftOut
-    return [
-      check(.weightError, total.relativeError, null: rounding, worst: weight?.name.path),
-      check(
-        .worstBlock, block?.total.relativeError ?? 0, null: blocks.map(\.total.roundingError).max(), worst: block?.name),
-      check(.baseError, total.baseRelativeError, null: total.baseRoundingError),
-      check(.scale, abs(1 - total.scale)),
-      check(.lost, weights.lostShare, worst: weights.entries.filter { $0.energyAfter == 0 }.largest(\.energyBefore)),
-      check(.added, weights.addedShare, worst: weights.entries.filter { $0.energyBefore == 0 }.largest(\.energyAfter)),
-      check(.unplaced, Double(left.count), worst: left.first),
-      check(
-        .finite, Double(broken.reduce(0) { $0 + $1.notFiniteAfter }), worst: broken.first?.name.path),
-    ]
-  }
-
-  private var noiseChecks: [AuditCheck] {
-    guard let noise else { return [] }
-    let prompt = noise.rows.max { $0.errors.relativeError < $1.errors.relativeError }?.prompt
-    let effect = noise.rows.max { $0.effect.relativeError < $1.effect.relativeError }?.prompt
-    return [
-      check(.probeError, noise.relativeError, null: noise.null, worst: prompt),
-      check(.effectError, noise.effectError, worst: effect),
-    ]
-  }
-
-  private var pictureChecks: [AuditCheck] {
-    guard let pictures, !pictures.pairs.isEmpty else { return [] }
-    return AuditMeasure.ofPictures.map { measure in
-      let values = pictures.pairs.map { $0.likeness.value(of: measure) }
-      let worst = pictures.pairs[values.indices.min { values[$0] < values[$1] }!]
-      return check(
-        measure, AuditPictures.mean(measure, of: pictures.pairs.map(\.likeness)), null: nullBound(measure, pictures),
-        worst: "\(worst.shot.scene.prompt), strength \(worst.shot.strength.shortText)")
+    checks = AuditMeasure.all.compactMap { measure in
+      reading(of: measure).map { AuditCheck(measure, $0, limit: plan.limits[measure]) }
     }
   }
 
-  /// What all but one in twenty of the harmless changes' pictures reach.
-  public func nullBound(_ measure: AuditMeasure, _ pictures: AuditPictures) -> Double? {
-    let values = pictures.nulls.flatMap { $0.rows.map { $0.likeness.value(of: measure) } }.sorted()
-    return values.isEmpty ? nil : values[values.count / 20]
+  /// `nil` for what was not looked at.
+  private func reading(of measure: AuditMeasure) -> AuditMeasure.Reading? {
+    switch measure.source {
+    case .weights(let read): return read(weights, plan.after)
+    case .probe(let read): return noise.map(read)
+    case .pictures(let metric):
+      guard let pictures, !pictures.pairs.isEmpty else { return nil }
+      return AuditMeasure.reading(metric, of: pictures)
+    }
   }
 
   // MARK: Verdict
@@ -90,45 +50,34 @@ public struct AuditResult: Sendable {
     return coarse?.entry.dtype.rawValue.lowercased()
   }
 
-  public var passes: Bool { checks.allSatisfy(\.passes) }
+  /// Whether every check passes, those against an earlier audit too.
+  public var passes: Bool { failing.isEmpty && (earlier?.worse.isEmpty ?? true) }
+
+  /// The checks that do not pass, in their order.
+  public var failing: [AuditCheck] { checks.filter { !$0.passes } }
 
   public var verdict: AuditVerdict {
     guard passes else { return .different }
     let judges: [AuditMeasure] =
       pictures != nil
-      ? [.probeError, .perceptualScore, .multiScaleSimilarity] : noise != nil ? [.probeError] : [.weightError]
+      ? [.probeError] + Self.judges.map { AuditMeasure($0) } : noise != nil ? [.probeError] : [.weightError]
     return checks.filter { judges.contains($0.measure) }.allSatisfy(\.isWithinNoise) ? .withinNoise : .visibleButSmall
   }
 
   /// What one pair of pictures says by itself.
   public func verdict(of pair: AuditPictures.Pair) -> AuditVerdict {
     guard let pictures else { return .different }
-    let checks = [AuditMeasure.perceptualScore, .multiScaleSimilarity].map { measure in
-      check(measure, pair.likeness.value(of: measure), null: nullBound(measure, pictures))
+    let checks = Self.judges.map { metric in
+      let measure = AuditMeasure(metric)
+      return AuditCheck(
+        measure, pair.likeness[metric], limit: plan.limits[measure], null: pictures.nullBound(metric))
     }
     return checks.allSatisfy(\.isWithinNoise)
       ? .withinNoise : checks.allSatisfy(\.passes) ? .visibleButSmall : .different
   }
-}
 
-extension ImageComparison {
-  func value(of measure: AuditMeasure) -> Double {
-    switch measure {
-    case .perceptualScore: perceptualScore
-    case .multiScaleSimilarity: multiScaleSimilarity
-    case .structuralSimilarity: structuralSimilarity
-    case .peakSignalToNoise: peakSignalToNoise
-    default: preconditionFailure("\(measure.rawValue) is no measure of pictures")
-    }
-  }
-}
+  private static let judges = Metric.all.filter(\.isJudge)
 
-extension [WeightComparison.Entry] {
-  /// The name of the entry with the most.
-  fileprivate func largest(_ path: KeyPath<WeightComparison.Entry, Double>) -> String? {
-    guard let entry = self.max(by: { $0[keyPath: path] < $1[keyPath: path] }), entry[keyPath: path] > 0 else {
-      return nil
-    }
-    return entry.name.path
-  }
+  /// Whether numbers after are broken, so that nothing was asked of the UNet.
+  public var isBroken: Bool { weights.entries.contains { $0.notFiniteAfter > 0 } }
 }

@@ -16,3 +16,35 @@ public struct AuditScene: Sendable, Equatable {
     self.strengths = strengths
   }
 }
+
+/// In reports: the size as `512x768`, and no negative prompt as `null`.
+extension AuditScene: Codable {
+  private enum Key: String, CodingKey { case prompt, negative, seed, size, strengths }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: Key.self)
+    try container.encode(prompt, forKey: .prompt)
+    if let negative {
+      try container.encode(negative, forKey: .negative)
+    } else {
+      try container.encodeNil(forKey: .negative)
+    }
+    try container.encode(seed, forKey: .seed)
+    try container.encode(size.text, forKey: .size)
+    try container.encode(strengths, forKey: .strengths)
+  }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: Key.self)
+    let text = try container.decode(String.self, forKey: .size)
+    guard let size = MapSize(text) else {
+      throw DecodingError.dataCorruptedError(
+        forKey: .size, in: container, debugDescription: "expected a size such as 512x768, found \(text)")
+    }
+    self.init(
+      prompt: try container.decode(String.self, forKey: .prompt),
+      negative: try container.decodeIfPresent(String.self, forKey: .negative),
+      seed: try container.decode(UInt64.self, forKey: .seed), size: size,
+      strengths: try container.decode([Double].self, forKey: .strengths))
+  }
+}

@@ -17,11 +17,17 @@ public struct AuditStructure: Sendable {
   public let curve: [RankAllocation]
   /// Of the adapters before, where there are several.
   public let crossTalk: CrossTalk?
-  /// Why a part is missing.
-  public let notes: [String]
+  /// A part that could not be computed.
+  public struct Gap: Sendable {
+    /// `spectra of style 0.8`
+    public let part: String
+    public let reason: any Error
+  }
+
+  public let gaps: [Gap]
 
   init(_ before: AuditSide, _ after: AuditSide, threads: Int) {
-    var notes: [String] = []
+    var gaps: [Gap] = []
     func decomposed(_ side: AuditSide) -> DecomposedPlan? {
       guard side.hasStrength else { return nil }
       do {
@@ -30,7 +36,7 @@ public struct AuditStructure: Sendable {
           base: side.base.path)
         return try DecomposedPlan(RefactorPlan(recipe), threads: threads)
       } catch {
-        notes.append("spectra of \(side.label): \(error)")
+        gaps.append(Gap(part: "spectra of \(side.label)", reason: error))
         return nil
       }
     }
@@ -43,12 +49,12 @@ public struct AuditStructure: Sendable {
         return try CrossTalk(
           before.fits.map(\.adapter), strengths: before.inputs.map(\.strength), threads: threads)
       } catch {
-        notes.append("cross-talk of \(before.label): \(error)")
+        gaps.append(Gap(part: "cross-talk of \(before.label)", reason: error))
         return nil
       }
     }
     crossTalk = measuredCrossTalk()
-    self.notes = notes
+    self.gaps = gaps
   }
 
   private static func blocks(_ before: DecomposedPlan?, _ after: DecomposedPlan?) -> [Block] {

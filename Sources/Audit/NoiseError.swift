@@ -21,7 +21,7 @@ public struct NoiseError: Sendable {
   public let size: String
 
   init(_ probe: NoiseProbe, base: [[[Float]]], before: [[[Float]]], after: [[[Float]]], nulls: [[[[Float]]]]) {
-    size = "\(probe.size.width)x\(probe.size.height)"
+    size = probe.size.text
     rows = probe.prompts.indices.map { index in
       Row(
         prompt: probe.prompts[index], errors: NoiseComparison(before[index], after[index]),

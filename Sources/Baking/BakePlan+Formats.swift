@@ -45,16 +45,4 @@ extension BakePlan {
   private func sourceFormat(_ index: Int) -> GGUFFormat? {
     base.files[base.weights[index].file].contents.gguf?.entries[index].format
   }
-
-  /// Quantised weights have no like in safetensors.
-  static func widenings(_ base: Checkpoint, _ recipe: BakeRecipe) -> [String] {
-    guard recipe.container == .safetensors, recipe.dtype == nil else { return [] }
-    return base.files.compactMap { file in
-      let count = file.contents.gguf?.entries.count(where: \.format.isQuantised) ?? 0
-      guard count > 0 else { return nil }
-      return
-        "\(file.contents.path): \(count) tensors of Q8_0 become F32, which holds exactly what they stand for; hint: "
-        + "--dtype f16 takes half the space, an output that ends in .gguf keeps the format"
-    }
-  }
 }

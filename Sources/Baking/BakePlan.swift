@@ -12,7 +12,9 @@ public struct BakePlan: Sendable {
   public let recipe: BakeRecipe
   public let stack: Stack
   /// What the user should know before or instead of the work.
-  public let warnings: [String]
+  public let findings: [BakeFinding]
+  /// What the files of base and adapters say themselves, in lines.
+  let inputWarnings: [String]
   /// What is left out, because the user allowed it.
   public let skipped: [String]
   /// What each of the base's tensors becomes; `nil` for one that the output does without.
@@ -53,10 +55,8 @@ public struct BakePlan: Sendable {
     let outputs: [DType?] = formats?.map(\.dtype) ?? base.weights.indices.map { Self.output($0, base, recipe.dtype) }
     self.outputs = outputs
     scaledWeights = Self.scaledWeights(base, changed: weights.additions.keys, outputs)
-    warnings =
-      base.warnings + stack.layers.flatMap(\.problems) + stack.layers.flatMap(\.notes)
-      + Self.averages(base) + Self.widenings(base, recipe)
-      + base.duplicates.map { "\($0): left out, it holds the same weights again without the change" }
+    findings = Self.findings(base, recipe)
+    inputWarnings = base.warnings + stack.layers.flatMap(\.problems) + stack.layers.flatMap(\.notes)
     for index in weights.additions.keys {
       let weight = base.weights[index]
       guard SumRounding(weight.entry.dtype) != nil else {
@@ -106,12 +106,6 @@ public struct BakePlan: Sendable {
       $0.0.entry.shape.elementCount * 6
     }
     return 40_000_000 + threads * (max(largest, 16 << 20) + (copied.max() ?? 0) + (quantised.max() ?? 0))
-  }
-
-  /// Averages kept for training are not what is used, so they stay as they are.
-  private static func averages(_ base: Checkpoint) -> [String] {
-    let count = base.weights.count { $0.entry.name.hasPrefix("model_ema.") }
-    return count > 0 ? ["\(base.path): model_ema: \(count) tensors of a training average stay without the change"] : []
   }
 
   // MARK: Number formats

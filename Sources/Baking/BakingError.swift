@@ -5,7 +5,7 @@ public struct BakingError: Error, CustomStringConvertible {
   public enum Kind: Sendable {
     case wrongFamily(sentence: String)
     case doesNotFit(target: String, finding: AdapterFit.Finding, others: Int)
-    case notFinite(weight: String, count: Int, dtype: String, cause: String)
+    case notFinite(weight: String, count: Int, dtype: String, cause: NotFiniteCause)
     case format(weight: String, dtype: String)
     case baseIsOutput
     case undoIsOutput
@@ -20,6 +20,14 @@ public struct BakingError: Error, CustomStringConvertible {
     case notRestored(file: String, expected: String, found: String)
   }
 
+  /// Where a number that is not finite comes from.
+  public enum NotFiniteCause: Sendable {
+    case base
+    case factor(String, target: String)
+    /// Too large for the number format.
+    case sum
+  }
+
   public let kind: Kind
   public let path: String
 
@@ -30,13 +38,13 @@ public struct BakingError: Error, CustomStringConvertible {
 
   public var description: String { "\(path): \(message)" }
 
-  private var message: String {
+  /// The message without the file's name.
+  public var message: String {
     switch kind {
-    case .wrongFamily(let sentence): "\(sentence); hint: lathe check shows what fits"
-    case .doesNotFit(let target, let finding, let others):
-      "\(target): \(finding)\(Self.more(others)); hint: --allow-unmatched bakes the rest"
+    case .wrongFamily(let sentence): sentence
+    case .doesNotFit(let target, let finding, let others): "\(target): \(finding)\(Self.more(others))"
     case .notFinite(let weight, let count, let dtype, let cause):
-      "\(weight): expected finite \(dtype) numbers, found \(count) NaN or infinite; \(cause)"
+      "\(weight): expected finite \(dtype) numbers, found \(count) NaN or infinite; \(Self.text(cause))"
     case .format(let weight, let dtype):
       "\(weight): dtype: expected F32, F16, BF16 or F8, found \(dtype); hint: convert the base first"
     case .baseIsOutput: "is the base itself; hint: give the output another name"
@@ -46,13 +54,13 @@ public struct BakingError: Error, CustomStringConvertible {
         + "end it in \(container == .gguf ? ".gguf" : ".safetensors")"
     case .needsGGUF(let kind):
       "base: expected a GGUF file for an output of GGUF, found \(kind); hint: end the output's name in .safetensors"
-    case .needsGGUFOutput: "--dtype q8_0: expected an output of GGUF, found safetensors; hint: end its name in .gguf"
+    case .needsGGUFOutput: "dtype q8_0: expected an output of GGUF, found safetensors; hint: end its name in .gguf"
     case .formatOfGGUF(let dtype):
-      "--dtype: expected f32, f16, bf16 or q8_0 for GGUF, found \(dtype.rawValue.lowercased())"
+      "dtype: expected f32, f16, bf16 or q8_0 for GGUF, found \(dtype.rawValue.lowercased())"
     case .quantisedRounding(let weight, let rounding):
-      "\(weight): expected nearest rounding for Q8_0, found \(rounding.rawValue); hint: --dtype f16"
+      "\(weight): expected nearest rounding for Q8_0, found \(rounding.rawValue)"
     case .noUndo(let base, let kind):
-      "--undo: expected a base of safetensors, found \(kind), \(base), which could not be restored bit for bit; hint: keep "
+      "undo: expected a base of safetensors, found \(kind), \(base), which could not be restored bit for bit; hint: keep "
         + "the base, or bake with every adapter at strength 0 first, which makes safetensors of it, and bake into that"
     case .undo(let reason): "expected an undo file of lathe bake, \(reason)"
     case .otherBake(let weight, let expected, let found):
@@ -60,6 +68,14 @@ public struct BakingError: Error, CustomStringConvertible {
     case .notRestored(let file, let expected, let found):
       "\(file): SHA-256: expected \(expected.prefix(12)) after the return, found \(found.prefix(12)); hint: this is not the "
         + "checkpoint that the undo file belongs to, or it was changed since"
+    }
+  }
+
+  private static func text(_ cause: NotFiniteCause) -> String {
+    switch cause {
+    case .base: "the base itself is not finite there"
+    case .factor(let factor, let target): "the \(factor) factor of \(target) is not finite"
+    case .sum: "the sum is too large for the format"
     }
   }
 

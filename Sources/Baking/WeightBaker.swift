@@ -153,7 +153,7 @@ struct WeightBaker {
         return BakingError(
           .notFinite(
             weight: weight.entry.name, count: count, dtype: dtype.rawValue,
-            cause: "the \(factor) factor of \(addition.target.name) is not finite"), path: addition.file)
+            cause: .factor(factor, target: addition.target.name)), path: addition.file)
       }
     }
     do { try plan.weights.requireDeltas(of: plan.weights.additions[index] ?? []) } catch { return error }
@@ -161,8 +161,7 @@ struct WeightBaker {
     return BakingError(
       .notFinite(
         weight: weight.entry.name, count: count, dtype: dtype.rawValue,
-        cause: isBase
-          ? "the base itself is not finite there" : "the sum is too large for the format; hint: --dtype bf16 or f32"),
+        cause: isBase ? .base : .sum),
       path: plan.base.path)
   }
 }

@@ -1,3 +1,4 @@
+import Files
 public import JSON
 public import Models
 public import Tensors
@@ -58,7 +59,7 @@ public struct Checkpoint: Sendable {
 
   /// The folder that the files lie in.
   public var folder: String {
-    isFolder && CheckpointFolder.isFolder(path)
+    isFolder && FolderEntry.isFolder(path)
       ? path : path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
   }
 
@@ -75,13 +76,13 @@ public struct Checkpoint: Sendable {
   public func weights(of component: Component) -> [Weight] { weights.filter { $0.component == component } }
 
   /// Whether there is a folder at `path`.
-  public static func isFolder(_ path: String) -> Bool { CheckpointFolder.isFolder(path) }
+  public static func isFolder(_ path: String) -> Bool { FolderEntry.isFolder(path) }
 
   /// Opens the checkpoint at `path`: a file of weights (`WeightFile`), an index of shards, or a folder.
   ///
   /// - Throws: `CheckpointError`, or the error of a file's room.
   public init(path: String) throws {
-    let source = try CheckpointFolder.isFolder(path) ? CheckpointFolder(path: path) : CheckpointFolder(file: path)
+    let source = try FolderEntry.isFolder(path) ? CheckpointFolder(path: path) : CheckpointFolder(file: path)
     var (weights, unlisted) = try Self.weights(of: source, path: path)
     var detected = Self.family(of: weights, source)
     if detected == .unknown, source.languageModel == nil {

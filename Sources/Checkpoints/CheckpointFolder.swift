@@ -37,11 +37,6 @@ struct CheckpointFolder {
 
   private let root: String
 
-  static func isFolder(_ path: String) -> Bool {
-    var isFolder = false
-    return FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) && isFolder
-  }
-
   // MARK: One file
 
   /// - Throws: `CheckpointError` for a file that is only a part, or the error of its room.

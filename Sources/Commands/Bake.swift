@@ -94,7 +94,7 @@ struct Bake: LatheCommand {
 
   func execute() throws -> Outcome {
     let plan = try BakePlan(try resolvedRecipe())
-    common.warn(plan.warnings)
+    common.warn(plan.warnings(hint: \.hint))
     let name = output ?? "(no output)"
     let total = plan.base.weights.count
     let result =
@@ -111,7 +111,8 @@ struct Bake: LatheCommand {
           try plan.write(to: name, undo: undo, overwriting: force, threads: common.threads, progress: $0)
         }
       }()
-    let report = BakeReport(result, plan: plan, isDryRun: dryRun, threads: common.threads)
+    let report = BakeReport(
+      result, plan: plan, isDryRun: dryRun, threads: common.threads, hints: .commandLine)
     common.warn(Array(report.warnings.dropFirst(plan.warnings.count)))
     try common.show(report, text: report.text(width: Console.width, showsTargets: targets))
     return plan.skipped.isEmpty ? .done : .skipped

@@ -28,7 +28,8 @@ struct Check: LatheCommand {
   @OptionGroup var common: CommonOptions
 
   func execute() throws -> Outcome {
-    let report = CheckReport(try AdapterFit(try Adapter(path: adapter), on: try Checkpoint(path: base)))
+    let report = CheckReport(
+      try AdapterFit(try Adapter(path: adapter), on: try Checkpoint(path: base)), hint: \.hint)
     common.warn(report.warnings)
     try common.show(report, text: report.text(width: Console.width, showsTargets: targets))
     return report.isGood ? .done : .badData

@@ -71,7 +71,8 @@ struct Compare: LatheCommand {
     for file in files { try file.requireWorkable(allowingUnknown: allowUnknown) }
     if !probe { common.warn(binding.warnings(opened)) }
     common.warn(bound.isSameLeftOut ? bound.notes.map { $0 + ", the same in all" } : bound.notes)
-    common.warn(files.flatMap { file in AdapterProblem.grouped(file.problems).map { "\(file.path): \($0)" } })
+    common.warn(
+      files.flatMap { file in AdapterProblem.grouped(file.problems, hint: \.hint).map { "\(file.path): \($0)" } })
     var fitsBase = true
     let total = Set(files.flatMap { $0.targets.map(\.key) }).count
     if all {
@@ -92,7 +93,7 @@ struct Compare: LatheCommand {
         let answer = try asker.report(inputs, files, base: base)
         (report.noisePrediction, fitsBase) = (answer.0, answer.1)
       }
-      try common.show(report, text: report.text(width: Console.width, showsTargets: targets))
+      try common.show(report, text: report.text(width: Console.width, showsTargets: targets, hints: .commandLine))
     }
     let isWhole = bound.isSameLeftOut && files.allSatisfy(\.unknown.isEmpty)
     return fitsBase && isWhole ? .done : .skipped

@@ -82,7 +82,7 @@ struct Convert: LatheCommand {
       }
     common.warn(plan.warnings)
     let report = ConvertReport(result, plan: plan, isDryRun: writer.dryRun)
-    try common.show(report, text: report.text(width: Console.width, showsTargets: targets))
+    try common.show(report, text: report.text(width: Console.width, showsTargets: targets, hints: .commandLine))
     return plan.skipped.isEmpty ? .done : .skipped
   }
 }

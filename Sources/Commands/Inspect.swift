@@ -1,5 +1,6 @@
 import Adapters
 import ArgumentParser
+import JSON
 import Loaders
 import Reports
 import Spectra
@@ -46,14 +47,16 @@ struct Inspect: LatheCommand {
         isUsable = isUsable && !report.hasFatalProblem
       } catch  where files.count > 1 {
         // One broken file among many must not hide the others.
-        Console.complain("error: \(error)")
+        Console.complain("error: \(error.line)")
         isUsable = false
       }
     }
     if common.json {
       try Console.report(files.count == 1 ? reports[0].jsonText() : ReportList(reports).jsonText())
     } else {
-      try Console.report(reports.map { $0.text(width: Console.width, showsTargets: targets) }.joined(separator: "\n"))
+      try Console.report(
+        reports.map { $0.text(width: Console.width, showsTargets: targets, hints: .commandLine) }.joined(
+          separator: "\n"))
     }
     return isUsable ? .done : .badData
   }
@@ -67,6 +70,6 @@ struct Inspect: LatheCommand {
         try WeightSurvey(of: adapter, threads: common.threads, progress: $0)
       } : nil
     return InspectReport(
-      adapter, hashes: hashes, survey: survey, loaders: loaders ? LoaderScales(of: adapter) : nil)
+      adapter, hashes: hashes, survey: survey, loaders: loaders ? LoaderScales(of: adapter) : nil, hint: \.hint)
   }
 }

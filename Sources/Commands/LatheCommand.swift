@@ -1,4 +1,5 @@
 import ArgumentParser
+import Audit
 import Baking
 import Checkpoints
 import Factoring
@@ -42,7 +43,7 @@ extension LatheCommand {
       throw error
     } catch {
       let error = error.cause
-      Console.complain("error: \(error)")
+      Console.complain("error: \(error.line)")
       throw ExitCode(rawValue: error.exitCode)
     }
     switch outcome {

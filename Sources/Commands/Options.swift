@@ -2,6 +2,7 @@ public import Adapters
 public import ArgumentParser
 public import Factoring
 import Files
+import JSON
 import Reports
 public import Tensors
 

@@ -18,7 +18,7 @@ struct RefactorRun {
       : withProgress("writing", total: plan.targets.count, isQuiet: common.quiet) {
         try decomposed.write(allocation, to: output, overwriting: writer.force, threads: common.threads, progress: $0)
       }
-    let report = RefactorReport(result, plan: plan, isDryRun: writer.dryRun)
+    let report = RefactorReport(result, plan: plan, isDryRun: writer.dryRun, hints: .commandLine)
     common.warn(Array(report.warnings.dropFirst(plan.warnings.count)))
     if !writer.dryRun, plan.recipe.operation == .resize { common.warn(try lostTargets(output)) }
     return report

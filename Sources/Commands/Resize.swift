@@ -2,6 +2,7 @@ import Adapters
 import ArgumentParser
 import Factoring
 import Files
+import JSON
 import Merging
 import Reports
 

@@ -52,8 +52,8 @@ struct SpectrumCommand: LatheCommand {
     if let svg { try writeSideFile(report.svg, to: svg, overwriting: force) }
     common.warn(
       base.binding.warnings([opened]) + bound.notes
-        + AdapterProblem.grouped(adapter.problems).map { "\(adapter.path): \($0)" })
-    try common.show(report, text: report.text(width: Console.width, showsTargets: targets))
+        + AdapterProblem.grouped(adapter.problems, hint: \.hint).map { "\(adapter.path): \($0)" })
+    try common.show(report, text: report.text(width: Console.width, showsTargets: targets, hints: .commandLine))
     return adapter.unknown.isEmpty && bound.notes.isEmpty ? .done : .skipped
   }
 }

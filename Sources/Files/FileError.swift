@@ -37,7 +37,7 @@ public struct FileError: Error, CustomStringConvertible {
     case .system(let operation, let reason): "cannot \(operation): \(reason)"
     case .changed:
       "expected it to stay the same, found that it changed while it was read; hint: wait until it is complete, and begin anew"
-    case .exists: "exists already; hint: --force overwrites it"
+    case .exists: "exists already"
     case .folderExists: "exists already; hint: a folder is never replaced, give a new name"
     case .isInput: "cannot create: it is read by the same command; hint: give the output another name"
     case .noSpace(let needed, let available):

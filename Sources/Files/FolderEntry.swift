@@ -11,6 +11,12 @@ package struct FolderEntry {
   package let kind: Kind
   let status: stat
 
+  /// Whether a folder is at a path, or a link to one.
+  package static func isFolder(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+  }
+
   /// Everything in a folder, folders before what is in them; nothing where it cannot be read.
   package static func all(below folder: String) -> [FolderEntry] { all(below: folder, most: .max) ?? [] }
 

@@ -1,44 +1,53 @@
 import Platform
 
-/// How far two pictures of the same size are from each other.
-public struct ImageComparison: Equatable, Sendable {
+/// Two pictures of the same size, and how far they are from each other.
+///
+/// What several measures need is worked out once, when the pair is made; the rest when it is asked for.
+public struct ImageComparison: Sendable {
+  /// What is taken for the original. Only `perceptualScore` asks which is which.
+  public let original: RGBImage
+  /// What became of it.
+  public let other: RGBImage
+  /// Of the luma: the pictures themselves, and then each scale half the one before.
+  private let scales: [StructuralSimilarity]
   /// The mean of (a - b)² over all pixels and channels, in squared levels of 0...255.
   public let meanSquaredError: Double
+  /// The greatest |a - b| of any channel, in levels.
+  public let greatestDifference: Int
+  /// The share of pixels that differ in any channel, 0...1.
+  public let differingShare: Double
+
   /// The mean structural similarity of the luma, 1 for equal pictures (Wang, Bovik, Sheikh and Simoncelli, "Image quality
   /// assessment: from error visibility to structural similarity", 2004); see `StructuralSimilarity`.
-  public let structuralSimilarity: Double
+  public var structuralSimilarity: Double { scales[0].index }
+
   /// MS-SSIM of the luma, 0...1 and 1 for equal pictures: the structural similarity at five scales, each half the one before
   /// (Wang, Simoncelli and Bovik, 2003). Five take a shorter side of at least 176 pixels; below, fewer are used with their
   /// weights divided by their sum, and below 22 there is one, the picture itself. A scale's negative mean counts as 0. See
   /// `MultiScaleSimilarity`.
-  public let multiScaleSimilarity: Double
+  public var multiScaleSimilarity: Double { MultiScaleSimilarity.index(of: scales) }
+
   /// How good the second picture looks beside the first, which is taken for the original: the score SSIMULACRA2, version 2.1
-  /// (Jon Sneyers, Cloudinary, 2023). Both pictures are taken for sRGB.
+  /// (Jon Sneyers, Cloudinary, 2023). Both pictures are taken for sRGB. Computed whenever it is asked for.
   ///
   /// It is 100 for equal pictures and has no lower limit. Its author's thresholds, for an average observer at 1:1: from 90 no
   /// difference is seen when the pictures flicker in one place, from 85 when one takes the other's place, from 80 when they
   /// are side by side; 70 is high quality (artifacts can be seen and do not annoy), 50 medium, 30 low, 10 very low, and
   /// scores below 0 are for very strong distortion. A side under 113 pixels leaves fewer than six scales, and such scores
   /// are not to be compared with others; see `PerceptualScore`.
-  public let perceptualScore: Double
-  /// The greatest |a - b| of any channel, in levels.
-  public let greatestDifference: Int
-  /// The share of pixels that differ in any channel, 0...1.
-  public let differingShare: Double
+  public var perceptualScore: Double { PerceptualScore.score(original: original, other: other) }
 
   /// The peak signal-to-noise ratio, 10 · log10(255² ÷ mean squared error), in dB; infinite for equal pictures.
   public var peakSignalToNoise: Double { meanSquaredError > 0 ? 10 * log10(255 * 255 / meanSquaredError) : .infinity }
 
   /// - Parameters:
   ///   - a: the original.
-  ///   - b: what became of it. Only `perceptualScore` asks which is which.
+  ///   - b: what became of it.
   /// - Throws: `ImageError`: `differentSizes`, or `tooSmall` where a side is shorter than the window of 11 pixels.
   public init(_ a: RGBImage, _ b: RGBImage) throws(ImageError) {
     try Self.checkSizes(a, b)
-    let scales = try MultiScaleSimilarity.scales(a, b)
-    structuralSimilarity = scales[0].index
-    multiScaleSimilarity = MultiScaleSimilarity.index(of: scales)
-    perceptualScore = PerceptualScore.score(original: a, other: b)
+    (original, other) = (a, b)
+    scales = try MultiScaleSimilarity.scales(a, b)
     // Whole numbers: 134 million pixels of 3 · 255² fit 64 bits, and no order of addition matters.
     var (squares, greatest, differing) = (0, 0, 0)
     a.bytes.withUnsafeBufferPointer { a in

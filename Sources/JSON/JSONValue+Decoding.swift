@@ -131,7 +131,10 @@ private struct JSONFields<Key: CodingKey>: KeyedDecodingContainerProtocol {
       fields.sorted { $0.key < $1.key }.map { ($0.key.camelCased, $0.value) }, uniquingKeysWith: { first, _ in first })
   }
 
-  private func field(_ key: Key) -> JSONValue? { fields[key.stringValue] }
+  /// By the name in Swift, or by that in the text, which the encoder takes too.
+  private func field(_ key: Key) -> JSONValue? {
+    fields[key.stringValue] ?? (decoder.spelling.isSnakeCase ? fields[key.stringValue.camelCased] : nil)
+  }
 
   private func part(_ key: Key) throws -> JSONValueDecoder {
     guard let value = field(key) else {

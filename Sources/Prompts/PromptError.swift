@@ -46,13 +46,12 @@ public struct PromptError: Error, Equatable, CustomStringConvertible {
     case .construct(let construct, let text, let position):
       "\(text) at character \(position): \(construct.rawValue) is not supported; hint: "
         + (construct == .composition
-          ? "write the word in lower case, which gives the same tokens, or use --prompt-style plain"
-          : "write \\[ and \\] for brackets that are meant as text, or use --prompt-style plain")
+          ? "write the word in lower case, which gives the same tokens"
+          : "write \\[ and \\] for brackets that are meant as text")
     case .tooDeep(let limit): "brackets: expected at most \(limit) in each other, found more"
     case .tooLong(let limit, let found): "expected at most \(limit) bytes, found \(found)"
     case .weight(let text): "weight: expected a number such as 1.2, found \(text)"
-    case .tagKind(let kind, let tag):
-      "\(tag): kind of tag: expected lora or lyco, found \(kind); hint: --prompt-style plain takes tags as text"
+    case .tagKind(let kind, let tag): "\(tag): kind of tag: expected lora or lyco, found \(kind)"
     case .tag(let tag, let reason):
       "\(tag): \(reason); hint: <lora:NAME>, <lora:NAME:0.8> or <lora:NAME:te=0.5:unet=0.8>"
     }

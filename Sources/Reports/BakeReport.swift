@@ -1,4 +1,5 @@
 public import Baking
+public import JSON
 import Models
 import Tensors
 
@@ -57,7 +58,7 @@ public struct BakeReport: JSONReport {
   /// Below this share of the delta a warning says what to do.
   private static let sufficient = 0.95
 
-  public init(_ result: BakeResult, plan: BakePlan, isDryRun: Bool, threads: Int) {
+  public init(_ result: BakeResult, plan: BakePlan, isDryRun: Bool, threads: Int, hints: ReportHints = .none) {
     let total = result.total
     output = result.output
     bytes = result.bytes
@@ -83,7 +84,7 @@ public struct BakeReport: JSONReport {
     undo = result.undo.map {
       UndoRow(path: $0.path, bytes: $0.bytes, bitsPerWeight: 8 * Double($0.bytes) / Double(max(total.count, 1)))
     }
-    warnings = plan.warnings + Self.warnings(total, plan)
+    warnings = plan.warnings { hints(.bake($0)) } + Self.warnings(total, plan, hints)
   }
 
   private static func row(_ name: String, _ survival: Survival) -> Row {
@@ -92,18 +93,19 @@ public struct BakeReport: JSONReport {
       deltaNorm: survival.deltaEnergy.squareRoot())
   }
 
-  private static func warnings(_ total: Survival, _ plan: BakePlan) -> [String] {
+  private static func warnings(
+    _ total: Survival, _ plan: BakePlan, _ hints: ReportHints
+  ) -> [String] {
     var warnings: [String] = []
     if let share = total.share, !(share >= sufficient) {
       warnings.append(
         "only \(Numbers.percent(share)) of the adapters' effect survives rounding: the rest is smaller than the steps "
-          + "between the base's numbers; hint: "
-          + (plan.recipe.rounding == .nearest
-            ? "--rounding shaped keeps it in this format, --dtype f16 or f32 in a larger one" : "--dtype f16 or f32"))
+          + "between the base's numbers\(hints.ending(.littleSurvives(plan.recipe.rounding)))")
     }
     if total.clampedCount > 0 {
       warnings.append(
-        "\(total.clampedCount) weights are too large for the 8-bit format and became its largest number; hint: --dtype bf16"
+        "\(total.clampedCount) weights are too large for the 8-bit format and became its largest number"
+          + hints.ending(.clamped)
       )
     }
     return warnings

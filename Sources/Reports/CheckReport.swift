@@ -1,5 +1,6 @@
-import Adapters
+public import Adapters
 public import Baking
+public import JSON
 import Models
 
 /// Whether an adapter fits a base checkpoint.
@@ -30,13 +31,15 @@ public struct CheckReport: JSONReport {
   let targets: [Row]
   public let warnings: [String]
 
-  public init(_ fit: AdapterFit) {
+  /// - Parameter hint: what to try about a kind of problem.
+  public init(_ fit: AdapterFit, hint: (AdapterProblem.Kind) -> String? = { _ in nil }) {
     let adapter = fit.adapter
     self.adapter = adapter.path
     base = fit.base.path
     family = adapter.family.name
     baseFamily = fit.base.family.name
-    problems = AdapterProblem.grouped(adapter.problems.filter { $0.isFatal && !Self.isShownElsewhere($0) })
+    problems = AdapterProblem.grouped(
+      adapter.problems.filter { $0.isFatal && !Self.isShownElsewhere($0) }, hint: hint)
     fits = fit.isComplete && adapter.unknown.isEmpty && problems.isEmpty
     resolved = fit.fittingCount
     missing = fit.entries.count { if case .missing = $0.finding { true } else { false } }

@@ -1,4 +1,6 @@
+public import JSON
 public import Spectra
+import Tensors
 
 /// How far one adapter is from another.
 public struct CompareReport: JSONReport {
@@ -55,7 +57,7 @@ public struct CompareReport: JSONReport {
 
   // MARK: Text
 
-  public func text(width: Int, showsTargets: Bool) -> String {
+  public func text(width: Int, showsTargets: Bool, hints: ReportHints = .none) -> String {
     var lines = ["A  \(a)", "B  \(b)"]
     lines.append("  relative error  \(Numbers.short(relativeError))   ‖A − B‖ ÷ ‖A‖ over all targets: \(meaning)")
     lines.append("  cosine          \(cosine.map(Numbers.short) ?? "none: one side is zero")")
@@ -69,7 +71,7 @@ public struct CompareReport: JSONReport {
       "  targets         \(targets.count - onlyInA.count - onlyInB.count) in both, \(onlyInA.count) only in A, \(onlyInB.count) only in B"
     )
     let shown = showsTargets ? targets : Array(targets.sorted { $0.relativeError > $1.relativeError }.prefix(10))
-    lines += ["", showsTargets ? "targets" : "farthest targets (--targets shows all)"]
+    lines += ["", showsTargets ? "targets" : "farthest targets\(hints.aside(.someTargets))"]
     var table = TextTable(
       .name("target"), .word("in"), .number("relative"), .number("spectral"), .number("cosine"),
       .number("outputs shared"), .number("inputs shared"))

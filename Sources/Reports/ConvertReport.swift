@@ -1,5 +1,6 @@
 public import Converting
 import Factoring
+public import JSON
 import Tensors
 
 /// What a conversion wrote, or would write.
@@ -45,14 +46,14 @@ public struct ConvertReport: JSONReport {
 
   // MARK: Text
 
-  public func text(width: Int, showsTargets: Bool) -> String {
+  public func text(width: Int, showsTargets: Bool, hints: ReportHints = .none) -> String {
     var lines = ["\(output)\(dryRun ? "   (dry run: nothing was written)" : "")"]
     func row(_ label: String, _ value: String) { lines.append("  " + label.padded(to: 16) + value) }
     row("format", format)
     row("size", "\(Numbers.grouped(bytes)) bytes (\(ByteCount(bytes)))")
     let names = Set(targets.map(\.newName)).count, sources = Set(targets.map(\.name)).count
     row("targets", sources == names ? "\(names)" : "\(sources) as \(names)")
-    if !dryRun { row("deltas", deltas) }
+    if !dryRun { row("deltas", deltas(hints)) }
     for file in splitOut { row("embedding", file) }
     for entry in skipped { row("left out", entry) }
     if showsTargets {
@@ -67,11 +68,11 @@ public struct ConvertReport: JSONReport {
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private var deltas: String {
+  private func deltas(_ hints: ReportHints) -> String {
     let errors = Dictionary(targets.map { ($0.newName, $0.relativeError ?? 0) }, uniquingKeysWith: { a, _ in a })
     let rounded = errors.values.filter { $0 > 0 }
     guard let worst = rounded.max() else { return "all exact: the same to the last bit" }
     return "\(errors.count - rounded.count) exact, \(rounded.count) rounded by up to \(Numbers.short(worst))"
-      + (hasNarrowFactors ? "; hint: --dtype f32 keeps more" : "")
+      + (hasNarrowFactors ? hints.ending(.narrowFactors) : "")
   }
 }

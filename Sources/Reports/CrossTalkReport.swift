@@ -1,4 +1,6 @@
+public import JSON
 public import Spectra
+import Tensors
 
 /// How much the adapters of a stack get in each other's way.
 public struct CrossTalkReport: JSONReport {

@@ -1,4 +1,5 @@
 public import Factoring
+public import JSON
 import Tensors
 
 /// What every size would cost in error.

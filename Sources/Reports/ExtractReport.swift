@@ -1,5 +1,6 @@
 public import Extracting
 import Factoring
+public import JSON
 import Models
 import Tensors
 
@@ -47,7 +48,9 @@ public struct ExtractReport: JSONReport {
   }
 
   /// - Parameter peakMemory: as `ExtractPlan.peakMemory(threads:)`.
-  public init(_ result: ExtractResult, plan: ExtractPlan, peakMemory: Int, isDryRun: Bool) {
+  public init(
+    _ result: ExtractResult, plan: ExtractPlan, peakMemory: Int, isDryRun: Bool, hints: ReportHints = .none
+  ) {
     output = result.output
     bytes = result.bytes
     relativeError = result.relativeError
@@ -73,13 +76,13 @@ public struct ExtractReport: JSONReport {
       + (result.cappedCount > 0
         ? [
           "\(result.cappedCount) targets have the highest rank that is allowed, \(plan.recipe.maxRank), and would have "
-            + "more; hint: a higher --max-rank"
+            + "more\(hints.ending(.capped))"
         ] : [])
   }
 
   // MARK: Text
 
-  public func text(width: Int, showsTargets: Bool) -> String {
+  public func text(width: Int, showsTargets: Bool, hints: ReportHints = .none) -> String {
     var lines = ["\(output)\(dryRun ? "   (dry run: nothing was written)" : "")"]
     func row(_ label: String, _ value: String) { lines.append("  " + label.padded(to: 16) + value) }
     row("made for", "\(family), \(format) names, \(dtype)")
@@ -103,7 +106,7 @@ public struct ExtractReport: JSONReport {
           ? rule == .auto
             ? "; in the rest nothing stands above the noise" : "; the rest fell to rank 0 and is left out" : ""))
     row("ranks", Self.range(kept.map(\.rankAfter)))
-    if capped > 0 { row("", "\(capped) of them at the limit of \(maxRank) (--max-rank)") }
+    if capped > 0 { row("", "\(capped) of them at the limit of \(maxRank)\(hints.aside(.rankLimit))") }
     if !full.isEmpty { row("kept in full", "\(full.count) biases, norms and embeddings") }
     row("left out", "\(unchanged) weights are equal in both, \(withinRounding) differ by no more than rounding")
     if !skipped.isEmpty {

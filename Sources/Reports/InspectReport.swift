@@ -1,4 +1,5 @@
 public import Adapters
+public import JSON
 public import Loaders
 import Models
 public import Spectra
@@ -60,7 +61,11 @@ public struct InspectReport: JSONReport {
   ///   - hashes: when the whole file was read.
   ///   - survey: when the weights were read.
   ///   - loaders: when it was asked what they make of the file.
-  public init(_ adapter: Adapter, hashes: AdapterHashes?, survey: WeightSurvey?, loaders: LoaderScales? = nil) {
+  ///   - hint: what to try about a kind of problem.
+  public init(
+    _ adapter: Adapter, hashes: AdapterHashes?, survey: WeightSurvey?, loaders: LoaderScales? = nil,
+    hint: (AdapterProblem.Kind) -> String? = { _ in nil }
+  ) {
     file = adapter.path
     format = adapter.format.rawValue
     family = adapter.family.name
@@ -95,8 +100,8 @@ public struct InspectReport: JSONReport {
     problems += loaders?.problems(in: adapter) ?? []
     self.loaders = loaders.map(LoadersReport.init)
     if let stale = hashes?.staleHash(in: adapter) { problems.append(stale) }
-    self.problems = problems.map(\.description)
-    problemGroups = AdapterProblem.grouped(problems)
+    self.problems = problems.map { $0.description(hint: hint) }
+    problemGroups = AdapterProblem.grouped(problems, hint: hint)
     hasFatalProblem = problems.contains { problem in
       // An algorithm that is not supported yet is no fault of the file.
       if case .unsupported = problem.kind { return false }
@@ -109,13 +114,15 @@ public struct InspectReport: JSONReport {
   /// - Parameters:
   ///   - width: of the terminal, in characters.
   ///   - showsTargets: whether each target gets a line.
-  public func text(width: Int, showsTargets: Bool) -> String {
+  public func text(width: Int, showsTargets: Bool, hints: ReportHints = .none) -> String {
     var lines = [file]
     func row(_ label: String, _ value: String) { lines.append("  " + label.padded(to: 12) + value) }
     row("family", family)
     row("format", format)
     row("targets", targetSummary)
-    if needsBase { row("needs", "the base (--base): what its targets add depends on the weights that they change") }
+    if needsBase {
+      row("needs", "the base\(hints.aside(.needsBase)): what its targets add depends on the weights that they change")
+    }
     row("ranks", histogram(targets.compactMap { $0.rank.map(String.init) }))
     row("scales", histogram(targets.compactMap { $0.scale.map(Numbers.short) }))
     for (index, line) in (loaders?.lines ?? []).enumerated() {
@@ -133,14 +140,14 @@ public struct InspectReport: JSONReport {
       if let value = metadata[key], value != "None" { row(Self.label(key), value.shortened(to: max(20, width - 14))) }
     }
     let rest = metadata.keys.filter { !Self.notableMetadata.contains($0) }
-    if !rest.isEmpty { row("metadata", "\(rest.count) more entries (--json shows all)") }
+    if !rest.isEmpty { row("metadata", "\(rest.count) more entries\(hints.aside(.someMetadata))") }
     if !tags.isEmpty {
       row(
         "tags",
         tags.prefix(10).map { "\($0.tag) (\($0.count))" }.joined(separator: ", ").shortened(to: max(20, width - 14)))
     }
     if !passedThrough.isEmpty { row("also holds", "\(passedThrough.count) tensors that are copied as they are") }
-    lines += problemLines(width: width, showsAll: showsTargets)
+    lines += problemLines(showsAll: showsTargets, hints)
     if showsTargets { lines += targetTable.lines(width: width) }
     return lines.joined(separator: "\n") + "\n"
   }
@@ -171,9 +178,9 @@ public struct InspectReport: JSONReport {
     return shown.joined(separator: ", ") + (sorted.count > 6 ? ", … \(sorted.count) in all" : "")
   }
 
-  private func problemLines(width: Int, showsAll: Bool) -> [String] {
+  private func problemLines(showsAll: Bool, _ hints: ReportHints) -> [String] {
     guard !problems.isEmpty else {
-      return ["  problems    none found" + (readsWeights ? "" : " (--norms reads the weights too)")]
+      return ["  problems    none found" + (readsWeights ? "" : hints.aside(.weightsNotRead))]
     }
     return ["  problems"] + (showsAll ? problems : problemGroups).map { "    ! \($0)" }
   }

@@ -1,3 +1,5 @@
+import Tensors
+
 /// A plot of curves as SVG that reads on light and on dark ground: a picture of its own, or a part of a page.
 struct LinePlot {
   struct Curve {

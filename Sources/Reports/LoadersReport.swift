@@ -1,5 +1,7 @@
 import Adapters
+import JSON
 import Loaders
+import Tensors
 
 /// What each loader would multiply the factors of a file by.
 struct LoadersReport: Encodable, Sendable {

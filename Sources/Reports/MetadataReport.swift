@@ -1,4 +1,5 @@
 import Factoring
+public import JSON
 public import Metadata
 public import Safetensors
 import Tensors

@@ -1,4 +1,6 @@
+public import JSON
 public import Rendering
+import Tensors
 
 /// How far two sets of weights are from each other in what the UNet predicts.
 public struct NoiseProbeReport: Encodable, Sendable {

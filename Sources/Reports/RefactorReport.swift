@@ -1,4 +1,5 @@
 public import Factoring
+public import JSON
 import Tensors
 
 /// What a resize or merge wrote, or would write.
@@ -40,7 +41,7 @@ public struct RefactorReport: JSONReport {
   /// From here on an adapter of a merge counts as starved.
   private static let starved = 0.8
 
-  public init(_ result: RefactorResult, plan: RefactorPlan, isDryRun: Bool) {
+  public init(_ result: RefactorResult, plan: RefactorPlan, isDryRun: Bool, hints: ReportHints = .none) {
     output = result.output
     bytes = result.bytes
     relativeError = result.relativeError
@@ -57,7 +58,7 @@ public struct RefactorReport: JSONReport {
       plan.warnings
       + adapters.filter { ($0.retention ?? 1) < Self.starved }.map {
         "\($0.file): only \(Numbers.percent($0.retention!)) of its effect is kept"
-          + (plan.recipe.method.sharesLoss ? "" : "; hint: --fair shares the loss, a larger size or rank lessens it")
+          + (plan.recipe.method.sharesLoss ? "" : hints.ending(.starved))
       }
   }
 

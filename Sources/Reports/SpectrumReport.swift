@@ -1,5 +1,7 @@
 public import Adapters
+public import JSON
 public import Spectra
+import Tensors
 
 /// Singular values and the ranks that they call for.
 public struct SpectrumReport: JSONReport {
@@ -66,15 +68,15 @@ public struct SpectrumReport: JSONReport {
   /// - Parameters:
   ///   - width: of the terminal, in characters.
   ///   - showsTargets: whether each target gets a line, or only blocks.
-  public func text(width: Int, showsTargets: Bool) -> String {
+  public func text(width: Int, showsTargets: Bool, hints: ReportHints = .none) -> String {
     var lines = [
       file, "Components that keep a share of the energy (Σσ²); effective and stable rank say how many matter.", "",
     ]
     lines += blockTable.lines(width: width)
     if showsTargets {
       lines += [""] + targetTable.lines(width: width)
-    } else {
-      lines.append("\n--targets shows each target")
+    } else if let hint = hints(.onlyBlocks) {
+      lines.append("\n\(hint)")
     }
     return lines.joined(separator: "\n") + "\n"
   }

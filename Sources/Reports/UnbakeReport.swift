@@ -1,4 +1,5 @@
 public import Baking
+public import JSON
 import Tensors
 
 /// What an unbake restored.

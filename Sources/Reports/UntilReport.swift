@@ -1,40 +1,38 @@
+public import Audit
 import Tensors
 
 /// What a search for the smallest good enough file tried.
 public struct UntilReport: Encodable, Sendable {
-  public struct Try: Encodable, Sendable {
-    /// Of all targets together.
-    public let components: Int
-    public let bytes: Int
-    /// Of the weights, measured on what was written.
-    public let relativeError: Double
-    public let value: Double
-    public let passes: Bool
-
-    public init(components: Int, bytes: Int, relativeError: Double, value: Double, passes: Bool) {
-      (self.components, self.bytes, self.relativeError) = (components, bytes, relativeError)
-      (self.value, self.passes) = (value, passes)
-    }
-
-    /// For people who wait.
-    public func line(_ limit: String) -> String {
-      "\(components) components, \(ByteCount(bytes)): \(Numbers.short(value)) \(passes ? "keeps" : "misses") \(limit)"
-    }
+  struct Try: Encodable, Sendable {
+    let components: Int
+    let bytes: Int
+    let relativeError: Double
+    let value: Double
+    let passes: Bool
   }
 
   /// By the name of the audit's check.
   let measure: String
   let limit: Double
+  /// In their order.
   let tries: [Try]
   private let text: String
 
   private enum CodingKeys: String, CodingKey { case measure, limit, tries }
 
-  /// - Parameters:
-  ///   - text: the limit as it was written: `ssim>=0.98`.
-  ///   - tries: in their order.
-  public init(measure: String, limit: Double, text: String, _ tries: [Try]) {
-    (self.measure, self.limit, self.tries, self.text) = (measure, limit, tries, text)
+  public init(_ limit: AuditLimit, _ attempts: [SmallestResize.Attempt]) {
+    (measure, self.limit, text) = (limit.measure.name, limit.limit, limit.text)
+    tries = attempts.map {
+      Try(
+        components: $0.components, bytes: $0.bytes, relativeError: $0.relativeError, value: $0.value,
+        passes: $0.passes)
+    }
+  }
+
+  /// An attempt, for people who wait.
+  public static func line(_ attempt: SmallestResize.Attempt, for limit: AuditLimit) -> String {
+    "\(attempt.components) components, \(ByteCount(attempt.bytes)): \(Numbers.short(attempt.value)) "
+      + "\(attempt.passes ? "keeps" : "misses") \(limit.text)"
   }
 
   func lines(width: Int) -> [String] {

@@ -167,10 +167,10 @@ import Testing
     }
     #expect(
       try message(recipe("zip.ckpt"), "a.safetensors", undo: "u").contains(
-        "--undo: expected a base of safetensors, found a torch pickle"))
+        "undo: expected a base of safetensors, found a torch pickle"))
     #expect(
       try message(recipe("mixed.gguf"), "a.safetensors", undo: "u").contains(
-        "--undo: expected a base of safetensors, found a GGUF file"))
+        "undo: expected a base of safetensors, found a GGUF file"))
     #expect(
       try message(recipe("zip.ckpt"), "a.ckpt").hasSuffix(
         "expected a name for safetensors, which is what comes out, found .ckpt; hint: end it in .safetensors"))
@@ -182,10 +182,10 @@ import Testing
     #expect(try message(recipe("folder", toGGUF: true), "a.gguf").contains("found a folder"))
     #expect(
       try message(recipe("mixed.gguf", quantises: true), "a.safetensors").contains(
-        "--dtype q8_0: expected an output of GGUF, found safetensors"))
+        "dtype q8_0: expected an output of GGUF, found safetensors"))
     #expect(
       try message(recipe("mixed.gguf", dtype: .f8e4m3, toGGUF: true), "a.gguf").contains(
-        "--dtype: expected f32, f16, bf16 or q8_0 for GGUF, found f8_e4m3"))
+        "dtype: expected f32, f16, bf16 or q8_0 for GGUF, found f8_e4m3"))
     for rounding in [Rounding.shaped, .stochastic] {
       #expect(
         try message(recipe("mixed.gguf", toGGUF: true, rounding: rounding), "a.gguf").contains(

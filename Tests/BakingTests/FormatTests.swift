@@ -190,7 +190,7 @@ import Testing
     let text = bench.refusal { try bench.bake([.init(path: large)], rounding: rounding) }
     #expect(
       text.hasPrefix("base.safetensors: a.weight: expected finite F16 numbers, found ")
-        && text.hasSuffix("NaN or infinite; the sum is too large for the format; hint: --dtype bf16 or f32"), "\(text)")
+        && text.hasSuffix("NaN or infinite; the sum is too large for the format"), "\(text)")
     let other = bench.refusal { try bench.bake([.init(path: small)], dtype: .f16, rounding: rounding) }
     #expect(
       other.contains("b.weight: expected finite F16 numbers, found 1 NaN or infinite; the sum is too large"), "\(other)"

@@ -6,20 +6,6 @@ import Testing
 
 /// Many audits at once: every row once, results that still hold are kept, and nothing is lost however a run ends.
 @Suite struct AuditBatchTests {
-  @Test("shards have every row exactly once between them", arguments: [1, 2, 3, 7, 12])
-  func shards(count: Int) throws {
-    let parts = (1...count).map { AuditShard(argument: "\($0)/\(count)")!.part(of: Array(0..<10)) }
-    #expect(parts.joined().sorted() == Array(0..<10))
-    // Rows added at the end move no other.
-    for number in 1...count {
-      let longer = AuditShard(argument: "\(number)/\(count)")!.part(of: Array(0..<13))
-      #expect(longer.filter { $0 < 10 } == parts[number - 1])
-    }
-  }
-
-  @Test("a shard that is none is refused", arguments: ["0/4", "5/4", "4", "1/0", "-1/2", "1/2/3", "a/b", ""])
-  func badShard(text: String) { #expect(AuditShard(argument: text) == nil) }
-
   @Test("shards that run at the same time write tables of their own, and are collected in the manifest's order")
   func collected() throws {
     let fixture = try AuditBatchFixture()

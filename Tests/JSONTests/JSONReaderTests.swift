@@ -47,10 +47,11 @@ import Testing
       reason(String(repeating: " ", count: 1 + 16 << 20)) == "expected at most 16777216 bytes, found 16777217")
   }
 
+  private struct Refusal: Error, CustomStringConvertible { let description: String }
+
   @Test("a file that is no object, and one that cannot be read, are told apart")
   func files() throws {
     let folder = try TemporaryFolder()
-    struct Refusal: Error, CustomStringConvertible { let description: String }
     func object(_ name: String) throws -> [String: JSONValue]? {
       try JSONValue.object(inFile: folder.file(name)) { Refusal(description: "\(folder.file(name)): \($0)") }?.fields
     }

@@ -35,7 +35,7 @@ import Testing
     let folder = try TemporaryFolder(), path = try source(folder),
       output = try folder.write([1, 2, 3], to: "b.safetensors")
     let text = error { _ = try Refactoring(.resize(path, .exact), to: output) }
-    #expect(text == "\(output): exists already; hint: --force overwrites it")
+    #expect(text == "\(output): exists already")
     #expect(try folder.bytes(of: "b.safetensors") == [1, 2, 3])
     #expect(try folder.names == ["a.safetensors", "b.safetensors"])
     let run = try Refactoring(.resize(path, .exact), to: output, overwriting: true)
@@ -68,7 +68,7 @@ import Testing
         "adapter_config.json", "adapter_model.safetensors",
       ])
     let text = error { _ = try Refactoring(.resize(path, .exact), to: output) }
-    #expect(text == "\(output)/adapter_model.safetensors: exists already; hint: --force overwrites it")
+    #expect(text == "\(output)/adapter_model.safetensors: exists already")
     #expect(try Adapter(path: output).targets.allSatisfy { $0.rank == 1 })
     let run = try Refactoring(.resize(path, .exact), to: output + "/", overwriting: true)
     #expect(run.output.targets.allSatisfy { $0.rank == 2 })
@@ -83,7 +83,7 @@ import Testing
     try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: false)
     try folder.write([7], to: "out/\(name)")
     let plan = try RefactorPlan(.resize(path, .exact))
-    let message = "\(output)/\(name): exists already; hint: --force overwrites it"
+    let message = "\(output)/\(name): exists already"
     #expect(error { try plan.checkDestination(output, overwriting: false) } == message)
     #expect(error { try plan.checkDestination(output, overwriting: true) } == "nothing was refused")
     #expect(error { _ = try Refactoring(.resize(path, .exact), to: output) } == message)

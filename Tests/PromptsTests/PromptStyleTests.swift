@@ -70,6 +70,6 @@ import Testing
     #expect(
       PromptError(.construct(.editing, text: "[a:1]", position: 7)).description
         == "prompt: [a:1] at character 7: prompt editing is not supported; hint: write \\[ and \\] for brackets that are "
-        + "meant as text, or use --prompt-style plain")
+        + "meant as text")
   }
 }

@@ -1,3 +1,6 @@
+import Audit
+import Kernels
+
 @testable import Reports
 
 /// An audit with something of everything, and with names, paths and prompts as strangers might choose them.
@@ -17,7 +20,9 @@ extension AuditReport {
       path: "adapters/\(image).safetensors", bytes: 1_234_567, sha256: String(repeating: "ab", count: 32))
     let adapter = Adapter(file: source, strength: 0.8, textEncoderStrength: 0.5, targets: 12, fitting: 11)
     let scenes = [script, pipes].map {
-      Scene(prompt: $0, negative: $0 == script ? nil : accent, seed: .max, size: "512x768", strengths: [0.5, 1])
+      AuditScene(
+        prompt: $0, negative: $0 == script ? nil : accent, seed: .max, size: MapSize(height: 768, width: 512),
+        strengths: [0.5, 1])
     }
     let recipe = Recipe(
       version: "1.2.3", command: ["lathe", "audit", "it's; a base", accent], base: [source],
@@ -105,11 +110,11 @@ extension AuditReport {
 
   private static func likeness(_ psnr: Double) -> Likeness {
     Likeness(
-      ssimulacra2: psnr.isInfinite ? 100 : 41.5, msSsim: 0.97, ssim: 0.95, psnr: psnr,
+      values: ["ssimulacra2": psnr.isInfinite ? 100 : 41.5, "ms_ssim": 0.97, "ssim": 0.95, "psnr": psnr],
       greatestDifference: psnr.isInfinite ? 0 : 200, differingShare: psnr.isInfinite ? 0 : 0.5)
   }
 
-  private static func picture(_ scene: Scene, _ index: Int, _ strength: Double) -> Picture {
+  private static func picture(_ scene: AuditScene, _ index: Int, _ strength: Double) -> Picture {
     let name = "pictures/\(index)|\(image)-\(strength)"
     return Picture(
       prompt: scene.prompt, negative: scene.negative, seed: scene.seed, strength: strength,

@@ -1,4 +1,6 @@
+import Audit
 import Foundation
+import JSON
 import Testing
 
 @testable import Reports
@@ -15,7 +17,7 @@ import Testing
       #expect(try again.jsonText() == text)
     }
     let again = try AuditReport(jsonText: Data(try report.jsonText().utf8))
-    #expect(again.pictures[0].likeness.psnr == .infinity)
+    #expect(again.pictures[0].likeness[.peakSignalToNoise] == .infinity)
     #expect(again.recipe.scenes == report.recipe.scenes)
     #expect(again.checks[2].value == nil)
   }

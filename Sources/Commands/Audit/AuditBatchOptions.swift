@@ -1,4 +1,5 @@
-import ArgumentParser
+public import ArgumentParser
+public import Audit
 
 /// Options of `lathe audit` for many audits at once.
 struct AuditBatchOptions: ParsableArguments {
@@ -25,4 +26,8 @@ struct AuditBatchOptions: ParsableArguments {
       throw ValidationError("expected --shard or --collect, which joins all shards, found both")
     }
   }
+}
+
+extension AuditShard: ExpressibleByArgument {
+  public init?(argument: String) { self.init(argument) }
 }

@@ -101,12 +101,12 @@ struct AuditCommand: LatheCommand {
 
   func execute() throws -> Outcome {
     if let manifest = batch.manifest, let output {
-      let batch = try AuditBatch(self, manifest: manifest, output: output)
+      let batch = try AuditBatchRun(self, manifest: manifest, output: output)
       return self.batch.collect ? try batch.collect() : try batch.run()
     }
     let earlier = try earlierReport()
     let plan = try self.plan(
-      of: AuditPair(base: base!, before: before.map(\.input), after: after.map(\.input), prompts: nil))
+      of: AuditPair(base: base!, before: before.map(\.input), after: after.map(\.input)))
     let destination = try output.map { try AuditOutput($0, overwriting: force) }
     let (report, result) = try measure(plan, earlier: earlier)
     try destination?.write(report, result)
@@ -140,15 +140,13 @@ struct AuditCommand: LatheCommand {
     let warnings = plan.warnings
     common.warn(warnings)
     let progress = AuditProgress(plan, isQuiet: common.quiet)
-    let result = try plan.run { progress.update($0) }
+    var result = try plan.run { progress.update($0) }
     progress.finish()
-    var report = AuditReport(
-      result, recipe: try AuditSources(plan, hashes: hashes ? known : nil).recipe, notMeasured: notMeasured(plan),
-      warnings: warnings)
-    if let earlier {
-      if let reason = report.difference(from: earlier) { throw AuditError(.otherAudit(reason: reason), path: against!) }
-      report.compare(with: earlier)
-    }
+    let recipe = try AuditRecipe(
+      plan, command: ["lathe"] + CommandLine.arguments.dropFirst(), hashes: hashes ? known : nil)
+    if let earlier { try result.compare(with: earlier.earlier, under: recipe.conditions, path: against!) }
+    let report = AuditReport(
+      result, recipe: recipe, notMeasured: notMeasured(plan), warnings: warnings, words: .commandLine)
     return (report, result)
   }
 

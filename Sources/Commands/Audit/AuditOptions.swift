@@ -128,7 +128,7 @@ struct LimitArgument: ExpressibleByArgument {
 
   init?(argument: String) {
     let parts = argument.split(separator: "=")
-    guard parts.count == 2, let measure = AuditMeasure(rawValue: String(parts[0])), let limit = Double(parts[1]),
+    guard parts.count == 2, let measure = AuditMeasure(named: String(parts[0])), let limit = Double(parts[1]),
       !limit.isNaN
     else { return nil }
     (self.measure, self.limit) = (measure, limit)

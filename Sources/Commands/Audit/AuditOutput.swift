@@ -2,13 +2,14 @@ import Audit
 import Files
 import Foundation
 import Images
+import JSON
 import Reports
 
 /// The folder that a report goes into: complete, or not there.
 struct AuditOutput {
   private let path: String
   /// The report to open first.
-  var page: String { "\(path)/report.html" }
+  var page: String { "\(path)/\(AuditFormat.page.fileName)" }
   /// The files of an earlier audit's report there, which are replaced; `nil` where there is none.
   private let replaced: Set<String>?
   /// Where it is made; `nil` for beside the folder.
@@ -32,12 +33,9 @@ struct AuditOutput {
     let folder = try StagedFolder(for: path, replacing: replaced, in: workshop)
     let pictures = try pictures(report, result)
     for (name, bytes) in pictures.sorted(by: { $0.key < $1.key }) { try write(bytes, name, folder) }
-    let texts = [
-      "report.json": try report.jsonText(), "report.html": try report.html(pictures: pictures),
-      "report.md": report.markdown, "checks.csv": report.checksCSV, "targets.csv": report.targetsCSV,
-      "pictures.csv": report.picturesCSV,
-    ]
-    for (name, text) in texts.sorted(by: { $0.key < $1.key }) { try write(Array(text.utf8), name, folder) }
+    for format in AuditFormat.all {
+      try write(Array(format.text(of: report, pictures: pictures).utf8), format.fileName, folder)
+    }
     return folder
   }
 
@@ -67,9 +65,7 @@ struct AuditOutput {
 
 extension AuditOutput {
   /// What every report has; its pictures it names itself.
-  private static let fileNames: Set = [
-    "report.json", "report.html", "report.md", "checks.csv", "targets.csv", "pictures.csv",
-  ]
+  private static let fileNames = Set(AuditFormat.all.map(\.fileName))
 
   /// The part of a report that tells which files it has, of any version.
   private struct Names: Decodable {

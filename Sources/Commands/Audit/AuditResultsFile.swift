@@ -1,3 +1,4 @@
+import Audit
 import Files
 import Foundation
 import Platform
@@ -9,7 +10,7 @@ final class AuditResultsFile {
   private let descriptor: Int32
 
   /// - Throws: `FileError.notWritable`.
-  init(_ path: String, beginningWith rows: [AuditBatchReport.Row]) throws {
+  init(_ path: String, beginningWith rows: [AuditRow]) throws {
     self.path = path
     try writeSideFile(AuditBatchReport.csvText(rows), to: path, overwriting: true)
     descriptor = open(path, O_WRONLY | O_APPEND | O_CLOEXEC)
@@ -19,7 +20,7 @@ final class AuditResultsFile {
   /// Adds a line, and waits until it is on the disk.
   ///
   /// - Throws: `FileError.system`.
-  func append(_ row: AuditBatchReport.Row) throws {
+  func append(_ row: AuditRow) throws {
     let bytes = Array((row.csvLine + "\n").utf8)
     guard write(descriptor, bytes, bytes.count) == bytes.count, fsync(descriptor) == 0 else {
       throw FileError(.system(operation: "write", reason: systemReason()), path: path)

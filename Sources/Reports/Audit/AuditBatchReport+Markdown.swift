@@ -1,12 +1,10 @@
 import Audit
+import Tensors
 
 extension AuditBatchReport {
   /// A page with a table that leads to all reports: what failed first, then what has no audit.
   public var markdown: String {
-    let shown: [(title: String, measure: AuditMeasure)] = [
-      ("error of the weights", .weightError), ("error of the prediction", .probeError),
-      ("SSIMULACRA2", .perceptualScore),
-    ]
+    let shown = AuditMeasure.all.compactMap { measure in measure.shortTitle.map { (title: $0, measure: measure) } }
     let groups = [
       ("failed", rows.filter { $0.passed == false }), ("not audited", rows.filter { $0.passed == nil }),
       ("passed", rows.filter { $0.passed == true }),
@@ -18,9 +16,7 @@ extension AuditBatchReport {
     ]
     for (title, rows) in groups {
       for row in rows {
-        let values = shown.map { item in
-          row.checks.first { $0.name == item.measure.rawValue }?.value.map(Numbers.short) ?? ""
-        }
+        let values = shown.map { row.value(of: $0.measure).map(Numbers.short) ?? "" }
         let name = row.report.map { "[\(row.name.markdown)](\($0.markdownTarget))" } ?? row.name.markdown
         let cells = [name, title, row.verdict ?? ""] + values + [(row.error ?? row.faults).markdown]
         lines.append("| " + cells.joined(separator: " | ") + " |")

@@ -1,58 +1,14 @@
-import Audit
+public import Audit
+public import JSON
+import Tensors
 
 /// Many audits, each in a few numbers.
 public struct AuditBatchReport: JSONReport {
   public static let schema = "lathe.audit-batch/1"
 
-  /// What was looked at, with its limit.
-  public struct Check: Codable, Sendable {
-    /// `weights.relative_error`
-    public var name: String
-    /// `nil` when it could not be measured.
-    @Explicit public var value: Double?
-    public var limit: Double
-    public var pass: Bool
-  }
-
-  /// One audit, or why there is none.
-  public struct Row: Codable, Sendable {
-    public var name: String
-    /// `within noise`, `visible but small` or `different`; `nil` where there is no audit.
-    @Explicit public var verdict: String?
-    @Explicit public var passed: Bool?
-    public var checks: [Check]
-    /// The report for people, its path beside the tables.
-    @Explicit public var report: String?
-    /// On one line.
-    @Explicit public var error: String?
-    /// It took, in this run or in the earlier one.
-    public var seconds: Double
-    /// Whether an earlier run's result still holds.
-    public var isResumed: Bool
-
-    /// An audit.
-    public init(name: String, report: AuditReport, seconds: Double) {
-      (self.name, self.seconds, isResumed) = (name, seconds, false)
-      checks = report.checks.map { Check(name: $0.name, value: $0.value, limit: $0.limit, pass: $0.pass) }
-      verdict = report.verdict
-      passed = report.passed
-      self.report = nil
-      error = nil
-    }
-
-    /// A row without an audit.
-    public init(name: String, error: String, seconds: Double) {
-      (self.name, self.seconds, isResumed, checks) = (name, seconds, false, [])
-      verdict = nil
-      passed = nil
-      report = nil
-      self.error = error.split(whereSeparator: \.isNewline).joined(separator: " ")
-    }
-  }
-
   /// `2/4`; `nil` for all rows.
   @Explicit public var shard: String?
-  public var rows: [Row]
+  public var rows: [AuditRow]
   public var passed: Int
   public var failed: Int
   public var notAudited: Int
@@ -60,7 +16,7 @@ public struct AuditBatchReport: JSONReport {
   /// Of the run.
   public var seconds: Double
 
-  public init(shard: String?, rows: [Row], seconds: Double) {
+  public init(shard: String?, rows: [AuditRow], seconds: Double) {
     (self.rows, self.seconds) = (rows, seconds)
     passed = rows.count { $0.passed == true }
     failed = rows.count { $0.passed == false }
@@ -72,7 +28,7 @@ public struct AuditBatchReport: JSONReport {
 
 // MARK: Text
 
-extension AuditBatchReport.Row {
+extension AuditRow {
   /// One line: `style: passed, within noise, 7.1 s`
   public var text: String {
     if let error { return "\(name): not audited: \(error)" }
@@ -104,18 +60,16 @@ extension AuditBatchReport {
 
 extension AuditBatchReport {
   /// A table of rows with all checks by their names; empty where one was not measured.
-  public static func csvText(_ rows: [Row]) -> String {
-    let header = ["name", "verdict", "passed"] + AuditMeasure.allCases.map(\.rawValue) + ["seconds", "error"]
+  public static func csvText(_ rows: [AuditRow]) -> String {
+    let header = ["name", "verdict", "passed"] + AuditMeasure.all.map(\.name) + ["seconds", "error"]
     return ([header.joined(separator: ",")] + rows.map(\.csvLine)).joined(separator: "\n") + "\n"
   }
 }
 
-extension AuditBatchReport.Row {
+extension AuditRow {
   /// The row of `csvText`, without an end of line.
   public var csvLine: String {
-    let values = AuditMeasure.allCases.map { measure in
-      checks.first { $0.name == measure.rawValue }?.value.map { "\($0)" } ?? ""
-    }
+    let values = AuditMeasure.all.map { value(of: $0).map { "\($0)" } ?? "" }
     let fields =
       [name.csvText, verdict ?? "", passed.map { "\($0)" } ?? ""] + values
       + [Numbers.fixed(seconds, 3), (error ?? "").csvText]

@@ -1,3 +1,5 @@
+import Tensors
+
 extension AuditPage {
   struct CheckItem {
     var title: String

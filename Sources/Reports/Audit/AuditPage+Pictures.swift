@@ -1,4 +1,6 @@
+import Audit
 import FoundationEssentials
+import Tensors
 
 /// The pictures of a report as they stand in a page: inside it.
 struct PictureAlbum {
@@ -34,25 +36,24 @@ struct PictureAlbum {
 }
 
 extension AuditPage {
-  /// A likeness in words: name and number.
+  /// A likeness as people read it.
   struct LikenessNumbers {
-    var ssimulacra2: String
-    var msSsim: String
-    var ssim: String
-    var psnr: String
+    var figures: [Figure]
     var greatest: String
     var differing: String
 
+    struct Figure {
+      var metricTitle: String
+      var metricValue: String
+      var isMain: Bool
+    }
+
     init(_ likeness: AuditReport.Likeness) {
-      func fixed(_ value: Double, _ decimals: Int32) -> String {
-        value.isFinite ? Numbers.fixed(value, decimals) : number(value)
+      figures = Metric.all.map { metric in
+        Figure(
+          metricTitle: metric.title, metricValue: likeness[metric].map(metric.text) ?? "–",
+          isMain: metric.name == Metric.main.name)
       }
-      // 1 only where the pictures are equal.
-      func similarity(_ value: Double) -> String { value < 1 && value >= 0.99995 ? "≈1" : fixed(value, 4) }
-      ssimulacra2 = fixed(likeness.ssimulacra2, 1)
-      msSsim = similarity(likeness.msSsim)
-      ssim = similarity(likeness.ssim)
-      psnr = fixed(likeness.psnr, 1) + " dB"
       greatest = "\(likeness.greatestDifference) of 255"
       differing = percent(likeness.differingShare)
     }
@@ -103,7 +104,7 @@ extension AuditPage {
           $0.prompt == key.prompt && $0.negative == key.negative && $0.seed == key.seed
         }
         return PictureGroup(
-          prompt: key.prompt, conditions: "seed \(key.seed)" + (scene.map { ", \($0.size)" } ?? ""),
+          prompt: key.prompt, conditions: "seed \(key.seed)" + (scene.map { ", \($0.size.text)" } ?? ""),
           negative: key.negative.flatMap { $0.isEmpty ? nil : [$0] } ?? [],
           pairs: groups[key]!.map { pair($0, album) })
       }
@@ -143,5 +144,20 @@ extension AuditPage {
           frame: album.frame($0.picture), likeness: LikenessNumbers($0.likeness))
       }
     }
+  }
+}
+
+extension Metric {
+  /// A number as people read it, with its unit.
+  fileprivate func text(_ value: Double) -> String {
+    func fixed(_ decimals: Int32) -> String {
+      value.isFinite ? Numbers.fixed(value, decimals) : AuditPage.number(value)
+    }
+    let digits =
+      switch format {
+      case .decimals(let count): fixed(count)
+      case .similarity: value < 1 && value >= 0.99995 ? "≈1" : fixed(4)
+      }
+    return digits + (unit.map { " \($0)" } ?? "")
   }
 }

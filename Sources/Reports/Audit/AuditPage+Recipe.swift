@@ -61,7 +61,7 @@ extension AuditPage {
       scenes = recipe.scenes.map {
         Scene(
           scenePrompt: $0.prompt, sceneNegative: $0.negative.map { [$0] } ?? [], sceneSeed: "\($0.seed)",
-          sceneSize: $0.size, sceneStrengths: $0.strengths.map(Numbers.short).joined(separator: ", "))
+          sceneSize: $0.size.text, sceneStrengths: $0.strengths.map(Numbers.short).joined(separator: ", "))
       }
     }
   }

@@ -1,3 +1,5 @@
+import Tensors
+
 extension AuditPage {
   /// The targets as a table that can be sorted.
   struct TargetTable {

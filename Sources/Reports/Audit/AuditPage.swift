@@ -1,8 +1,14 @@
+import Audit
 import Files
 import FoundationEssentials
 import Models
 import Mustache
 import Tensors
+
+extension AuditFormat {
+  /// The one for people.
+  public static let page = AuditFormat("report.html") { try $0.html(pictures: $1) }
+}
 
 extension AuditReport {
   /// The report as one HTML page that needs no other file and no network.
@@ -49,7 +55,12 @@ struct AuditPage {
     var isBad: Bool
 
     init(_ verdict: String) {
-      tone = verdict == "within noise" ? "good" : verdict == "visible but small" ? "fair" : "bad"
+      tone =
+        switch AuditVerdict(rawValue: verdict) {
+        case .withinNoise: "good"
+        case .visibleButSmall: "fair"
+        case .different, nil: "bad"
+        }
       (isGood, isFair, isBad) = (tone == "good", tone == "fair", tone == "bad")
     }
   }
@@ -71,6 +82,7 @@ struct AuditPage {
   let warnings: [[String]]
   let pictureGroups: [[PictureGroup]]
   let nulls: [[NullItem]]
+  let metricTitles = Metric.all.map(\.title)
   let probe: [ProbeTable]
   let spectra: [[SpectrumPanel]]
   let curve: [CurvePlot]

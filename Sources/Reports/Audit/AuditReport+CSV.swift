@@ -1,3 +1,11 @@
+import Audit
+
+extension AuditFormat {
+  static let checks = AuditFormat("checks.csv") { report, _ in report.checksCSV }
+  static let targets = AuditFormat("targets.csv") { report, _ in report.targetsCSV }
+  static let pictures = AuditFormat("pictures.csv") { report, _ in report.picturesCSV }
+}
+
 /// Tables of an audit as CSV (RFC 4180, with line feeds): numbers with all digits, `inf` and `nan` as such, empty where
 /// there is no value.
 extension AuditReport {
@@ -34,14 +42,12 @@ extension AuditReport {
   /// A line for each pair of pictures, and for each picture of a harmless change.
   ///
   /// Columns: change (`after`, or the harmless change's name), prompt, negative, seed, strength, before, after,
-  /// difference (paths, empty where the report has none), ssimulacra2, ms_ssim, ssim, psnr (dB), greatest_difference
-  /// (of 255), differing_share, verdict.
+  /// difference (paths, empty where the report has none), every metric by its name, greatest_difference (of 255),
+  /// differing_share, verdict.
   public var picturesCSV: String {
     func numbers(_ likeness: Likeness) -> [String] {
-      [
-        "\(likeness.ssimulacra2)", "\(likeness.msSsim)", "\(likeness.ssim)", "\(likeness.psnr)",
-        "\(likeness.greatestDifference)", "\(likeness.differingShare)",
-      ]
+      Metric.all.map { likeness[$0].map { "\($0)" } ?? "" }
+        + ["\(likeness.greatestDifference)", "\(likeness.differingShare)"]
     }
     let pairs = pictures.map {
       ["after", $0.prompt, $0.negative ?? "", "\($0.seed)", "\($0.strength)", $0.before, $0.after, $0.difference]
@@ -53,10 +59,8 @@ extension AuditReport {
       }
     }
     return Self.csv(
-      [
-        "change", "prompt", "negative", "seed", "strength", "before", "after", "difference", "ssimulacra2", "ms_ssim",
-        "ssim", "psnr", "greatest_difference", "differing_share", "verdict",
-      ], pairs + harmless)
+      ["change", "prompt", "negative", "seed", "strength", "before", "after", "difference"] + Metric.all.map(\.name)
+        + ["greatest_difference", "differing_share", "verdict"], pairs + harmless)
   }
 
   private static func csv(_ head: [String], _ rows: [[String]]) -> String {

@@ -1,25 +1,6 @@
+public import JSON
+
 extension AuditReport {
-  /// How alike two pictures are.
-  public struct Likeness: Codable, Sendable {
-    /// 90 and more: no difference is seen; 70: hardly; 50: clearly.
-    public var ssimulacra2: Double
-    public var msSsim: Double
-    public var ssim: Double
-    /// In dB; infinite for equal pictures.
-    public var psnr: Double
-    /// In levels of 255.
-    public var greatestDifference: Int
-    /// The share of pixels that differ at all.
-    public var differingShare: Double
-
-    public init(
-      ssimulacra2: Double, msSsim: Double, ssim: Double, psnr: Double, greatestDifference: Int, differingShare: Double
-    ) {
-      (self.ssimulacra2, self.msSsim, self.ssim, self.psnr) = (ssimulacra2, msSsim, ssim, psnr)
-      (self.greatestDifference, self.differingShare) = (greatestDifference, differingShare)
-    }
-  }
-
   /// A picture before and after.
   public struct Picture: Codable, Sendable {
     public var prompt: String

@@ -1,12 +1,22 @@
+import Audit
 import Models
 import Tensors
+
+extension AuditFormat {
+  static let markdown = AuditFormat("report.md") { report, _ in report.markdown }
+}
 
 extension AuditReport {
   /// The report in Markdown as GitHub shows it; pictures are linked by their paths beside the report.
   ///
   /// Prompts, names and paths stand in it as text: nothing in them becomes markup.
   public var markdown: String {
-    let sign = verdict == "within noise" ? "✅" : verdict == "visible but small" ? "🟡" : "❌"
+    let sign =
+      switch AuditVerdict(rawValue: verdict) {
+      case .withinNoise: "✅"
+      case .visibleButSmall: "🟡"
+      case .different, nil: "❌"
+      }
     var parts = ["# \(sign) Lathe audit: \(verdict.markdown)", "**\(tally).** \(summary.markdown)"]
     if !reasons.isEmpty { parts.append(Self.list("1. ", reasons)) }
     parts.append(
@@ -28,7 +38,7 @@ extension AuditReport {
     if !warnings.isEmpty { section("Warnings", "", [Self.list("- ", warnings)]) }
     if !pictures.isEmpty {
       section(
-        "Pictures", "SSIMULACRA2: 90 and more, no difference is seen; 70, hardly; 50, clearly.", [picturesTable])
+        "Pictures", Metric.main.scale.map { "\(Metric.main.title): \($0)." } ?? "", [picturesTable])
     }
     let measuredNulls = nulls.filter { !$0.rows.isEmpty }
     if !measuredNulls.isEmpty {
@@ -75,31 +85,30 @@ extension AuditReport {
   private var picturesTable: String {
     func picture(_ name: String, _ path: String) -> String { "![\(name)](\(path.markdownTarget))" }
     return Self.table(
-      [
-        "prompt", "-strength", "before", "after", "difference", "-SSIMULACRA2", "-MS-SSIM", "-SSIM", "-PSNR", "verdict",
-      ],
+      ["prompt", "-strength", "before", "after", "difference"] + Self.metricTitles + ["verdict"],
       pictures.map { item in
-        let numbers = AuditPage.LikenessNumbers(item.likeness)
-        return [
+        [
           item.prompt.markdown + "<br>seed \(item.seed)", Numbers.short(item.strength), picture("before", item.before),
-          picture("after", item.after), picture("difference", item.difference), numbers.ssimulacra2, numbers.msSsim,
-          numbers.ssim, numbers.psnr, item.verdict.markdown,
-        ]
+          picture("after", item.after), picture("difference", item.difference),
+        ] + Self.figures(item.likeness) + [item.verdict.markdown]
       })
   }
 
   private func nullsTable(_ nulls: [Null]) -> String {
     Self.table(
-      ["change", "prompt", "-seed", "-strength", "-SSIMULACRA2", "-MS-SSIM", "-SSIM", "-PSNR"],
+      ["change", "prompt", "-seed", "-strength"] + Self.metricTitles,
       nulls.flatMap { null in
         null.rows.map { row in
-          let numbers = AuditPage.LikenessNumbers(row.likeness)
-          return [
-            null.name.markdown, row.prompt.markdown, "\(row.seed)", Numbers.short(row.strength), numbers.ssimulacra2,
-            numbers.msSsim, numbers.ssim, numbers.psnr,
-          ]
+          [null.name.markdown, row.prompt.markdown, "\(row.seed)", Numbers.short(row.strength)]
+            + Self.figures(row.likeness)
         }
       })
+  }
+
+  private static let metricTitles = Metric.all.map { "-\($0.title)" }
+
+  private static func figures(_ likeness: Likeness) -> [String] {
+    AuditPage.LikenessNumbers(likeness).figures.map(\.metricValue)
   }
 
   private func table(_ probe: Probe) -> String {
@@ -162,7 +171,7 @@ extension AuditReport {
         ["prompt", "negative prompt", "-seed", "-size", "strengths"],
         recipe.scenes.map {
           [
-            $0.prompt.markdown, $0.negative?.markdown ?? "–", "\($0.seed)", $0.size.markdown,
+            $0.prompt.markdown, $0.negative?.markdown ?? "–", "\($0.seed)", $0.size.text,
             $0.strengths.map(Numbers.short).joined(separator: ", "),
           ]
         }),

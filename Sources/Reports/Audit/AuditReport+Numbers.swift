@@ -1,3 +1,5 @@
+public import JSON
+
 extension AuditReport {
   /// Errors of one weight, or of a block of them. With D what is added to the base before, D' after, W the base.
   public struct WeightRow: Codable, Sendable {

@@ -1,18 +1,20 @@
 public import Audit
 import Checkpoints
-import Images
 
 extension AuditReport {
   /// - Parameters:
   ///   - recipe: what was asked for, with hashes.
   ///   - notMeasured: what was left out because the user or the model would have it so.
-  public init(_ result: AuditResult, recipe: Recipe, notMeasured: [String], warnings: [String]) {
-    let isBroken = result.weights.entries.contains { $0.notFiniteAfter > 0 }
+  ///   - words: for advice.
+  public init(
+    _ result: AuditResult, recipe: Recipe, notMeasured: [String], warnings: [String], words: AuditWords = .usual
+  ) {
     self.init(
-      verdict: result.verdict.rawValue, passed: result.passes, summary: AuditWords.summary(result),
-      reasons: AuditWords.reasons(result), checks: result.checks.map(Check.init),
-      notMeasured: notMeasured + (isBroken ? ["noise prediction and pictures: the numbers are broken"] : [])
-        + result.structure.notes,
+      verdict: result.verdict.rawValue, passed: result.passes, summary: result.summary,
+      reasons: result.reasons.map { $0.text(words.remedy($0)) },
+      checks: result.checks.map { Check($0, words) } + (result.earlier?.checks ?? []).map { Check($0) },
+      notMeasured: notMeasured + (result.isBroken ? ["noise prediction and pictures: the numbers are broken"] : [])
+        + result.structure.gaps.map { "\($0.part): \(words.failure($0.reason))" },
       warnings: warnings, recipe: recipe, weights: Weights(result.weights),
       probe: result.noise.map { Probe($0) }, pictures: Self.pictures(result), nulls: Self.nulls(result),
       costs: Self.costs(result), spectra: result.structure.blocks.map { BlockSpectrum($0) },
@@ -79,11 +81,12 @@ extension AuditReport {
 }
 
 extension AuditReport.Check {
-  init(_ check: AuditCheck) {
+  init(_ check: AuditCheck, _ words: AuditWords) {
+    let measure = check.measure
     self.init(
-      name: check.measure.rawValue, title: AuditWords.title(check.measure), value: check.value, limit: check.limit,
-      isLeast: check.measure.isLeast, pass: check.passes, null: check.null, worst: check.worst,
-      meaning: AuditWords.meaning(check), advice: AuditWords.advice(check))
+      name: measure.name, title: measure.title, value: check.value, limit: check.limit, isLeast: measure.isLeast,
+      pass: check.passes, null: check.null, worst: check.worst,
+      meaning: measure.meaning(of: check.value, limit: check.limit), advice: check.passes ? "" : words.advice(measure))
   }
 }
 
@@ -124,11 +127,10 @@ extension AuditReport.Probe {
 }
 
 extension AuditReport.Likeness {
-  init(_ comparison: ImageComparison) {
+  init(_ likeness: Audit.Likeness) {
     self.init(
-      ssimulacra2: comparison.perceptualScore, msSsim: comparison.multiScaleSimilarity,
-      ssim: comparison.structuralSimilarity, psnr: comparison.peakSignalToNoise,
-      greatestDifference: comparison.greatestDifference, differingShare: comparison.differingShare)
+      values: Dictionary(uniqueKeysWithValues: Metric.all.map { ($0.name, likeness[$0]) }),
+      greatestDifference: likeness.greatestDifference, differingShare: likeness.differingShare)
   }
 }
 

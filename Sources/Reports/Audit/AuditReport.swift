@@ -1,3 +1,5 @@
+public import Audit
+public import JSON
 import Models
 
 /// What an audit found: whether what came after is still what was before.
@@ -39,87 +41,10 @@ public struct AuditReport: JSONReport, Decodable {
     }
   }
 
-  /// A file that the audit read.
-  public struct Source: Codable, Sendable {
-    public var path: String
-    public var bytes: Int
-    /// 64 digits; `nil` where hashing was not wanted.
-    @Explicit public var sha256: String?
-
-    public init(path: String, bytes: Int, sha256: String?) {
-      (self.path, self.bytes) = (path, bytes)
-      self.sha256 = sha256
-    }
-  }
-
-  public struct Adapter: Codable, Sendable {
-    public var file: Source
-    public var strength: Double
-    public var textEncoderStrength: Double
-    public var targets: Int
-    /// How many of the targets have their place in the base.
-    public var fitting: Int
-
-    public init(file: Source, strength: Double, textEncoderStrength: Double, targets: Int, fitting: Int) {
-      (self.file, self.strength, self.textEncoderStrength) = (file, strength, textEncoderStrength)
-      (self.targets, self.fitting) = (targets, fitting)
-    }
-  }
-
-  /// One of the two that are compared.
-  public struct Side: Codable, Sendable {
-    /// For people: `style 0.8 + hero 0.6`.
-    public var label: String
-    /// Files of its checkpoint; empty where it is the base's.
-    public var checkpoint: [Source]
-    public var adapters: [Adapter]
-
-    public init(label: String, checkpoint: [Source], adapters: [Adapter]) {
-      (self.label, self.checkpoint, self.adapters) = (label, checkpoint, adapters)
-    }
-  }
-
-  /// A prompt with what belongs to it.
-  public struct Scene: Codable, Sendable, Equatable {
-    public var prompt: String
-    @Explicit public var negative: String?
-    public var seed: UInt64
-    /// `512x768`: width, then height.
-    public var size: String
-    public var strengths: [Double]
-
-    public init(prompt: String, negative: String?, seed: UInt64, size: String, strengths: [Double]) {
-      (self.prompt, self.seed, self.size, self.strengths) = (prompt, seed, size, strengths)
-      self.negative = negative
-    }
-  }
-
-  /// All that is needed to make the report again.
-  public struct Recipe: Codable, Sendable {
-    public var version: String
-    /// The command line.
-    public var command: [String]
-    public var base: [Source]
-    public var family: String
-    public var before: Side
-    public var after: Side
-    public var scenes: [Scene]
-    public var sampler: String
-    public var steps: Int
-    public var cfg: Double
-    public var rng: String
-    /// The UNet's arithmetic.
-    public var dtype: String
-
-    public init(
-      version: String, command: [String], base: [Source], family: String, before: Side, after: Side, scenes: [Scene],
-      sampler: String, steps: Int, cfg: Double, rng: String, dtype: String
-    ) {
-      (self.version, self.command, self.base, self.family) = (version, command, base, family)
-      (self.before, self.after, self.scenes) = (before, after, scenes)
-      (self.sampler, self.steps, self.cfg, self.rng, self.dtype) = (sampler, steps, cfg, rng, dtype)
-    }
-  }
+  public typealias Recipe = AuditRecipe
+  public typealias Side = AuditRecipe.Side
+  public typealias Adapter = AuditRecipe.Adapter
+  public typealias Source = AuditRecipe.Source
 
   /// `within noise`, `visible but small` or `different`.
   public var verdict: String

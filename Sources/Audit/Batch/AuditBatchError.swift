@@ -1,8 +1,6 @@
-import Reports
-
 /// Why many audits could not be begun, or why a row of them could not be made.
-struct AuditBatchError: Error, CustomStringConvertible {
-  enum Kind {
+public struct AuditBatchError: Error, CustomStringConvertible {
+  public enum Kind: Sendable {
     // Of the table
     case notText
     case noHeader
@@ -32,17 +30,18 @@ struct AuditBatchError: Error, CustomStringConvertible {
     case busy
   }
 
-  let kind: Kind
-  let path: String
+  public let kind: Kind
+  public let path: String
 
-  init(_ kind: Kind, path: String) {
+  public init(_ kind: Kind, path: String) {
     self.kind = kind
     self.path = path
   }
 
-  var description: String { "\(path): \(message)" }
+  public var description: String { "\(path): \(message)" }
 
-  private var message: String {
+  /// The message without the path.
+  public var message: String {
     switch kind {
     case .notText: "manifest: expected UTF-8 text, found other bytes; hint: save it as CSV UTF-8"
     case .noHeader: "header: expected \(AuditManifest.columnList), found nothing"
@@ -70,23 +69,14 @@ struct AuditBatchError: Error, CustomStringConvertible {
     case .entry(let entry, let column, let row, let name):
       "row \(row), \(name): \(column): expected FILE@STRENGTH, found \(entry.debugDescription)"
     case .noBase(let row, let name):
-      "row \(row), \(name): base: expected a checkpoint, found nothing; hint: lathe audit BASE --manifest … has one for "
-        + "all rows"
+      "row \(row), \(name): base: expected a checkpoint, found nothing"
     case .noPairs(let folder): "expected a folder \(folder) with files, found none"
     case .foreign:
-      "expected no such folder or the report of an earlier run, found another; hint: --force replaces reports"
+      "expected no such folder or the report of an earlier run, found another"
     case .foreignFile(let name):
       "\(name): expected only the files of an earlier report, found another; hint: move it elsewhere, or give a new name"
     case .noReport: "report.json: expected the report of an audit, found something else; hint: give a new name"
-    case .busy: "another run works on this shard; hint: --shard divides the rows among several"
-    }
-  }
-
-  var exitCode: Int32 {
-    switch kind {
-    case .noPairs: 66
-    case .foreign, .foreignFile, .noReport, .busy: 73
-    default: 65
+    case .busy: "another run works on this shard"
     }
   }
 }

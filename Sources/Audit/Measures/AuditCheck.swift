@@ -12,33 +12,36 @@ public struct AuditCheck: Sendable {
     (self.measure, self.value, self.limit, self.null, self.worst) = (measure, value, limit, null, worst)
   }
 
+  init(_ measure: AuditMeasure, _ reading: AuditMeasure.Reading, limit: Double) {
+    self.init(measure, reading.value, limit: limit, null: reading.null, worst: reading.worst)
+  }
+
   /// Within the limit, or no worse than a change that everybody accepts.
   public var passes: Bool { keeps(limit) || isWithinNoise }
 
   /// No worse than a change that everybody accepts.
   public var isWithinNoise: Bool { null.map(keeps) ?? false }
 
-  /// Written so that NaN keeps no limit.
-  private func keeps(_ bound: Double) -> Bool { measure.isLeast ? value >= bound : value <= bound }
+  private func keeps(_ bound: Double) -> Bool { measure.keeps(bound, value) }
+}
+
+extension AuditMeasure {
+  /// Whether a value is no worse than a limit. Written so that NaN keeps none.
+  public func keeps(_ limit: Double, _ value: Double) -> Bool { isLeast ? value >= limit : value <= limit }
 }
 
 /// What each measure may be at most, or must be at least.
+///
+/// The usual limits seem sensible after audits of the example model's adapters: cut to half of their bytes, five of six
+/// keep all and look the same; cut to a twentieth, none does; nor does a bake in an 8-bit format without scales.
 public struct AuditLimits: Sendable {
-  private var values = Self.usual
+  private var changed: [AuditMeasure: Double] = [:]
 
   public init() {}
 
-  /// What seems sensible after audits of the example model's adapters: cut to half of their bytes, five of six keep all
-  /// limits and look the same; cut to a twentieth, none does; nor does a bake in an 8-bit format without scales.
-  private static let usual: [AuditMeasure: Double] = [
-    .weightError: 0.3, .worstBlock: 0.6, .baseError: 0.05, .scale: 0.1, .lost: 0.15, .added: 0.05, .unplaced: 0,
-    .finite: 0, .probeError: 0.1, .effectError: 0.2, .perceptualScore: 60, .multiScaleSimilarity: 0.95,
-    .structuralSimilarity: 0.9, .peakSignalToNoise: 25,
-  ]
-
   public subscript(measure: AuditMeasure) -> Double {
-    get { values[measure]! }
-    set { values[measure] = newValue }
+    get { changed[measure] ?? measure.usualLimit }
+    set { changed[measure] = newValue }
   }
 }
 

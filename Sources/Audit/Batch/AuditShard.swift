@@ -1,29 +1,28 @@
-import ArgumentParser
-
 /// One of the equal parts that rows are divided into: `2/4` has the second row and every fourth after it.
 ///
 /// A row's place in the manifest decides, so all shards of the same count have every row exactly once between them, and
 /// rows that are added at the end move no other.
-struct AuditShard: ExpressibleByArgument, Equatable {
+public struct AuditShard: Equatable, Sendable {
   /// From 1.
-  let number: Int
-  let count: Int
+  public let number: Int
+  public let count: Int
 
-  init?(argument: String) {
-    let parts = argument.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
+  /// Reads what `text` writes; `nil` for anything else.
+  public init?(_ text: String) {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false).map { Int($0) }
     guard parts.count == 2, let number = parts[0], let count = parts[1], count >= 1, (1...count).contains(number) else {
       return nil
     }
     (self.number, self.count) = (number, count)
   }
 
-  var text: String { "\(number)/\(count)" }
+  public var text: String { "\(number)/\(count)" }
 
   /// For the names of files: `2-of-4`.
-  var fileText: String { "\(number)-of-\(count)" }
+  public var fileText: String { "\(number)-of-\(count)" }
 
   /// The elements that belong to this part, in their order.
-  func part<Element>(of all: [Element]) -> [Element] {
+  public func part<Element>(of all: [Element]) -> [Element] {
     stride(from: number - 1, to: all.count, by: count).map { all[$0] }
   }
 }

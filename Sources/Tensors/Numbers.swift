@@ -1,17 +1,17 @@
 import Platform
 
 /// How numbers are written for people.
-enum Numbers {
+package enum Numbers {
   /// Up to four significant digits, scientific when very small or large: `0.03142`, `1.5e-08`.
-  static func short(_ value: Double) -> String { formatted("%.4g", value) }
+  package static func short(_ value: Double) -> String { formatted("%.4g", value) }
 
   /// A fixed number of decimals.
-  static func fixed(_ value: Double, _ decimals: Int32) -> String {
+  package static func fixed(_ value: Double, _ decimals: Int32) -> String {
     withVaList([decimals, value]) { formatted("%.*f", $0) }
   }
 
   /// A share as per cent, with enough digits to tell it from 0 and from 100: `12.3 %`, `99.97 %`.
-  static func percent(_ share: Double) -> String {
+  package static func percent(_ share: Double) -> String {
     let distance = min(share.magnitude, (1 - share).magnitude)
     if distance > 0, distance < 5e-7 { return share < 0.5 ? "≈0 %" : "≈100 %" }
     let decimals: Int32 = distance == 0 ? 0 : distance < 0.0001 ? 4 : distance < 0.001 ? 3 : distance < 0.01 ? 2 : 1
@@ -19,7 +19,7 @@ enum Numbers {
   }
 
   /// With narrow gaps between groups of three digits: `3 226 184`.
-  static func grouped(_ value: Int) -> String {
+  package static func grouped(_ value: Int) -> String {
     var groups: [Substring] = [], digits = Substring(String(value.magnitude))
     while digits.count > 3 {
       groups.append(digits.suffix(3))

@@ -1,6 +1,6 @@
 import Testing
 
-@testable import Reports
+@testable import Tensors
 
 /// Numbers as people read them.
 @Suite struct NumbersTests {

@@ -17,12 +17,13 @@ public struct AuditGauge: Sendable {
   /// - Throws: what the engine throws.
   public init(_ measure: AuditMeasure, of original: AuditSide, scenes: [AuditScene], rendering: AuditRendering) throws {
     (self.measure, self.scenes, self.rendering) = (measure, scenes, rendering)
-    if AuditMeasure.ofProbe.contains(measure) {
+    switch measure.source {
+    case .weights: preconditionFailure("\(measure.name) needs no gauge")
+    case .probe:
       let probe = rendering.probe(scenes)
       predictions = (try probe.predictions(with: original.base), try probe.predictions(with: original))
       pictures = []
-    } else {
-      precondition(AuditMeasure.ofPictures.contains(measure), "\(measure.rawValue) needs no gauge")
+    case .pictures:
       precondition(!scenes.isEmpty, "pictures need scenes")
       predictions = nil
       pictures = try rendering.pictures(of: AuditShot.all(of: scenes), with: original.scaled) { _, _ in }.images
@@ -33,31 +34,19 @@ public struct AuditGauge: Sendable {
   ///
   /// - Throws: what the engine throws.
   public func value(of candidate: AuditSide) throws -> Double {
-    if let predictions {
+    switch measure.source {
+    case .weights: preconditionFailure("\(measure.name) needs no gauge")
+    case .probe(let read):
       let probe = rendering.probe(scenes)
-      let error = NoiseError(
-        probe, base: predictions.base, before: predictions.original, after: try probe.predictions(with: candidate),
-        nulls: [])
-      return measure == .probeError ? error.relativeError : error.effectError
+      return read(
+        NoiseError(
+          probe, base: predictions!.base, before: predictions!.original,
+          after: try probe.predictions(with: candidate), nulls: [])
+      ).value
+    case .pictures(let metric):
+      let others = try rendering.pictures(of: AuditShot.all(of: scenes), with: candidate.scaled) { _, _ in }.images
+      return metric.mean(
+        of: try zip(pictures, others).map { Likeness(try ImageComparison($0, $1), by: [metric]) })
     }
-    let others = try rendering.pictures(of: AuditShot.all(of: scenes), with: candidate.scaled) { _, _ in }.images
-    return AuditPictures.mean(measure, of: try zip(pictures, others).map { try ImageComparison($0, $1) })
   }
-}
-
-/// The smallest number of `range` that passes, found by bisection: right when everything above a number that passes
-/// passes too.
-///
-/// - Parameter passes: asked about the largest first, and then about ⌈log₂⌉ of the count of numbers.
-/// - Returns: `nil` when not even the largest passes.
-public func smallestPassing(
-  in range: ClosedRange<Int>, _ passes: (Int) throws -> Bool
-) rethrows -> Int? {
-  guard try passes(range.upperBound) else { return nil }
-  var (low, high) = (range.lowerBound, range.upperBound)
-  while low < high {
-    let middle = low + (high - low) / 2
-    if try passes(middle) { high = middle } else { low = middle + 1 }
-  }
-  return high
 }

@@ -1,5 +1,4 @@
 public import FoundationEssentials
-import JSON
 
 /// A report as one JSON object.
 public protocol JSONReport: Encodable, Sendable {
@@ -38,27 +37,6 @@ public struct ReportList<Report: JSONReport>: JSONReport {
   public static var schema: String { Report.schema }
   public let files: [Report]
   public init(_ files: [Report]) { self.files = files }
-}
-
-/// A field that is written as `null` when it has no value, so that it is always there.
-@propertyWrapper
-public struct Explicit<Value: Encodable & Sendable>: Encodable, Sendable {
-  public var wrappedValue: Value?
-  public init(wrappedValue: Value?) { self.wrappedValue = wrappedValue }
-
-  public func encode(to encoder: any Encoder) throws {
-    var container = encoder.singleValueContainer()
-    if let wrappedValue { try container.encode(wrappedValue) } else { try container.encodeNil() }
-  }
-}
-
-extension Explicit: Equatable where Value: Equatable {}
-
-extension Explicit: Decodable where Value: Decodable {
-  public init(from decoder: any Decoder) throws {
-    let container = try decoder.singleValueContainer()
-    self.init(wrappedValue: container.decodeNil() ? nil : try container.decode(Value.self))
-  }
 }
 
 extension JSONReport where Self: Decodable {

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-@testable import Reports
+@testable import JSON
 
 /// JSON that scripts can parse whatever the numbers are.
 @Suite struct JSONReportTests {

@@ -1,47 +1,44 @@
-import Factoring
+public import Factoring
+import Files
 import Foundation
 
-/// What one audit compares.
-struct AuditPair: Equatable {
-  var base: String
-  var before: [AdapterInput]
-  var after: [AdapterInput]
-  /// A file; `nil` for the one of the command line, if it has one.
-  var prompts: String?
-}
-
 /// The rows of many audits: from a table, or from a folder with pairs of files.
-struct AuditManifest {
-  struct Row: Equatable {
+public struct AuditManifest {
+  public struct Row: Equatable, Sendable {
     /// Of its folder in the output.
-    var name: String
-    var pair: AuditPair
+    public var name: String
+    public var pair: AuditPair
+
+    public init(name: String, pair: AuditPair) { (self.name, self.pair) = (name, pair) }
   }
 
   private enum Column: String, CaseIterable { case name, base, before, after, prompts }
   static let columnList = Column.allCases.map(\.rawValue).joined(separator: ",")
 
-  let rows: [Row]
+  public let rows: [Row]
 
   /// Reads names only; whether the files of a row are there is found out when it is audited.
   ///
   /// - Parameters:
   ///   - path: a CSV file, or a folder with `before` and `after` in it.
   ///   - base: for rows that name none.
+  ///   - adapter: reads an adapter with its strength; `nil` for a text that is none.
   /// - Throws: `FileError.missing` and its like, `AuditBatchError`.
-  init(path: String, base: String?) throws {
-    if AuditBatchFolder.isFolder(path) {
+  public init(path: String, base: String?, adapter: (String) -> AdapterInput?) throws {
+    if FolderEntry.isFolder(path) {
       rows = try Self.pairs(
         inFolder: path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path, base: base)
     } else {
-      rows = try Self.rows(of: CSVTable(path: path), path: path, base: base)
+      rows = try Self.rows(of: CSVTable(path: path), path: path, base: base, adapter: adapter)
     }
     guard !rows.isEmpty else { throw AuditBatchError(.noRows, path: path) }
   }
 
   // MARK: From a table
 
-  private static func rows(of table: CSVTable, path: String, base: String?) throws -> [Row] {
+  private static func rows(
+    of table: CSVTable, path: String, base: String?, adapter: (String) -> AdapterInput?
+  ) throws -> [Row] {
     var places: [Column: Int] = [:]
     for (place, title) in table.header.enumerated() {
       guard let column = Column(rawValue: title) else { throw AuditBatchError(.unknownColumn(title), path: path) }
@@ -67,7 +64,7 @@ struct AuditManifest {
           guard !text.isEmpty else {
             throw AuditBatchError(.nothing(column: column.rawValue, row: row.number, name: name), path: path)
           }
-          guard var input = (try? AdapterArgument(text))?.input else {
+          guard var input = adapter(text) else {
             throw AuditBatchError(.entry(text, column: column.rawValue, row: row.number, name: name), path: path)
           }
           if !input.path.hasPrefix("/") { input.path = place(of: input.path) }

@@ -1,0 +1,24 @@
+import Baking
+import Reports
+import Tensors
+
+extension ReportHints {
+  /// In options.
+  static let commandLine = ReportHints { occasion in
+    switch occasion {
+    case .onlyBlocks: "--targets shows each target"
+    case .someTargets: "--targets shows all"
+    case .someMetadata: "--json shows all"
+    case .weightsNotRead: "--norms reads the weights too"
+    case .needsBase: "--base"
+    case .rankLimit: "--max-rank"
+    case .capped: "a higher --max-rank"
+    case .narrowFactors: "--dtype f32 keeps more"
+    case .bake(let finding): finding.hint
+    case .littleSurvives(.nearest): "--rounding shaped keeps it in this format, --dtype f16 or f32 in a larger one"
+    case .littleSurvives: "--dtype f16 or f32"
+    case .clamped: "--dtype bf16"
+    case .starved: "--fair shares the loss, a larger size or rank lessens it"
+    }
+  }
+}
