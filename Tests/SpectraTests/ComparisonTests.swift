@@ -28,8 +28,8 @@ import Testing
 
   private func pair() -> Pico {
     var pico = Pico(seed: 31)
-    pico.add("lora_unet_a", rows: 9, inputs: 8, rank: 4, alpha: 2, upType: .f64, downType: .f64)
-    pico.add("lora_unet_b", rows: 5, inputs: 3, rank: 3, kernel: [3, 3], alpha: 1, upType: .f64, downType: .f64)
+    pico.add("lora_unet_a", rows: 9, inputs: 8, rank: 4, alpha: 2, dtype: .f64, downType: .f64)
+    pico.add("lora_unet_b", rows: 5, inputs: 3, rank: 3, kernel: [3, 3], alpha: 1, dtype: .f64, downType: .f64)
     return pico
   }
 

@@ -77,7 +77,7 @@ import Testing
   func gradedComponents() throws {
     let folder = try TemporaryFolder()
     var pico = Pico(seed: 11)
-    pico.add("lora_unet_a", rows: 12, inputs: 9, rank: 5, upType: .f64, downType: .f64)
+    pico.add("lora_unet_a", rows: 12, inputs: 9, rank: 5, dtype: .f64, downType: .f64)
     // Component j is 10⁻²ʲ as large as the first, and its two vectors differ in length by 10⁶ʲ.
     pico.change("lora_unet_a.lora_up.weight") { values in
       for place in values.indices { values[place] *= [1, 1e5, 1e-10, 1e11, 1e-20][place % 5] }
