@@ -150,6 +150,12 @@ let package = Package(
         swiftSettings: settings)
     }
     + [
+      .testTarget(
+        name: "ReadmeTests",
+        dependencies: [
+          "Tensors", "Kernels", "Checkpoints", "Images", "Adapters", "Spectra", "Factoring", "Merging", "Baking",
+          "Rendering", "Platform", "TestSupport",
+        ], swiftSettings: settings),
       .target(
         name: "TestSupport", dependencies: ["Tensors", "Safetensors", "Models", "Adapters", "Platform"],
         path: "Tests/TestSupport",
