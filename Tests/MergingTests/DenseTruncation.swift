@@ -1,3 +1,5 @@
+import TestSupport
+
 /// A dense singular value decomposition in double precision by one-sided Jacobi rotations: the slow and obvious way to
 /// the best approximation of each rank.
 struct DenseTruncation {
