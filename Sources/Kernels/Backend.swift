@@ -18,7 +18,8 @@ public enum Precision: String, Sendable, CaseIterable {
 /// `KernelThread` only.
 public protocol Backend: AnyObject {
   var precision: Precision { get }
-  var pool: MemoryPool { get }
+  /// Its memory for maps.
+  var pool: any MemoryPool { get }
 
   /// y = x·Wᵀ + b for each pixel.
   ///
@@ -97,7 +98,7 @@ extension Linear {
     let result = x.narrowed(to: outputs)
     for start in stride(from: 0, to: x.rows, by: rowsOfPart) {
       let rows = start..<min(start + rowsOfPart, x.rows), part = self(x[rows: rows], as: .f32)
-      result[rows: rows].floats.update(from: part.floats, count: part.count)
+      result[rows: rows].take(part)
     }
     x = result
   }
@@ -168,7 +169,7 @@ public struct Norm: @unchecked Sendable {
   let scale: FeatureMap
   let shift: FeatureMap
 
-  public init(scale: Tensor, shift: Tensor, epsilon: Float, pool: MemoryPool) {
+  public init(scale: Tensor, shift: Tensor, epsilon: Float, pool: any MemoryPool) {
     precondition(scale.elementCount == shift.elementCount, "a norm's scale and shift differ in size")
     self.epsilon = epsilon
     self.scale = FeatureMap(

@@ -39,7 +39,7 @@ final class DirectConvolution {
     self.backend = backend
     let weights = PackedWeights(
       weight, in: OneDNN.descriptor(extents, .f32, dnnl_oihw), as: form.primitive(Self.usualCase).weights,
-      pool: backend.pool)
+      pool: backend.hostPool)
     layer = OneDNNLayer(weights, bias: bias)
   }
 
@@ -60,7 +60,7 @@ final class DirectConvolution {
     let x = backend.converted(x, to: form.operand)
     let work = Case(batch: x.batch, size: x.size, sums: sums)
     backend.work(.convolution) {
-      let primitive = layer.primitive(for: work, pool: backend.pool) { form.primitive(work) }
+      let primitive = layer.primitive(for: work, pool: backend.hostPool) { form.primitive(work) }
       layer.run(primitive, x.base, into: target.base, scratch: backend.scratch(primitive.scratchBytes))
     }
   }

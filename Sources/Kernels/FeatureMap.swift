@@ -18,10 +18,10 @@ public struct FeatureMap {
   let pitch: Int
   /// Where the first number stands, counted in numbers.
   let offset: Int
-  private(set) var memory: PooledMemory
+  private(set) var memory: MapMemory
 
   init(
-    batch: Int, height: Int, width: Int, channels: Int, format: NumberFormat = .f32, pool: MemoryPool
+    batch: Int, height: Int, width: Int, channels: Int, format: NumberFormat = .f32, pool: any MemoryPool
   ) {
     self.batch = batch
     self.height = height
@@ -83,18 +83,12 @@ public struct FeatureMap {
   /// Most kernels walk over all of a map's memory.
   func requireWhole() { precondition(isDense, "a part of a map's channels, which only attention takes") }
 
-  var base: UnsafeMutableRawPointer { memory.base + offset * format.size }
-
-  var floats: UnsafeMutablePointer<Float> {
-    precondition(format == .f32, "a map of 16-bit numbers where 32 bits are needed")
-    return base.assumingMemoryBound(to: Float.self)
-  }
-
   /// Whether nobody else can see this map's memory.
   mutating func isAlone() -> Bool { isKnownUniquelyReferenced(&memory) }
 
   /// A map of the same extents, or some others, with arbitrary contents.
-  func similar(channels: Int? = nil, size: MapSize? = nil, format: NumberFormat? = nil, pool: MemoryPool) -> FeatureMap
+  func similar(channels: Int? = nil, size: MapSize? = nil, format: NumberFormat? = nil, pool: any MemoryPool)
+    -> FeatureMap
   {
     FeatureMap(
       batch: batch, height: size?.height ?? height, width: size?.width ?? width, channels: channels ?? self.channels,
@@ -104,34 +98,49 @@ public struct FeatureMap {
 
 extension FeatureMap {
   /// A map of `values`, which are in the order batch, height, width, channels.
-  public init(_ values: [Float], batch: Int, height: Int, width: Int, channels: Int, pool: MemoryPool) {
+  public init(_ values: [Float], batch: Int, height: Int, width: Int, channels: Int, pool: any MemoryPool) {
     self.init(batch: batch, height: height, width: width, channels: channels, pool: pool)
     precondition(values.count == count, "\(values.count) values for a map of \(count)")
-    values.withUnsafeBytes { memory.base.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+    values.withUnsafeBytes { memory.write($0, at: 0) }
   }
 
   /// A map of `values`, which are in the order batch, channels, height, width (NCHW).
-  public init(planar values: [Float], batch: Int, channels: Int, height: Int, width: Int, pool: MemoryPool) {
-    self.init(batch: batch, height: height, width: width, channels: channels, pool: pool)
+  public init(planar values: [Float], batch: Int, channels: Int, height: Int, width: Int, pool: any MemoryPool) {
+    let pixels = height * width, count = batch * pixels * channels
     precondition(values.count == count, "\(values.count) values for a map of \(count)")
-    for n in 0..<batch {
-      for c in 0..<channels {
-        let plane = (n * channels + c) * pixels
-        for i in 0..<pixels { floats[(n * pixels + i) * channels + c] = values[plane + i] }
+    let interleaved = [Float](unsafeUninitializedCapacity: count) { interleaved, initialized in
+      for n in 0..<batch {
+        for c in 0..<channels {
+          let plane = (n * channels + c) * pixels
+          for i in 0..<pixels {
+            interleaved.initializeElement(at: (n * pixels + i) * channels + c, to: values[plane + i])
+          }
+        }
       }
+      initialized = count
     }
+    self.init(interleaved, batch: batch, height: height, width: width, channels: channels, pool: pool)
   }
 
   /// All numbers in the order batch, height, width, channels.
   public var values: [Float] {
-    if isDense, format == .f32 { return Array(UnsafeBufferPointer(start: floats, count: count)) }
-    return (0..<rows).flatMap { row in
+    if isDense, format == .f32 { return numbers(count, at: offset) }
+    return (0..<rows).flatMap { row -> [Float] in
+      let place = offset + row * pitch
       switch format {
-      case .f32: Array(UnsafeBufferPointer(start: floats + row * pitch, count: channels))
+      case .f32: return numbers(channels, at: place)
       case .bf16:
-        UnsafeBufferPointer(start: base.assumingMemoryBound(to: UInt16.self) + row * pitch, count: channels)
-          .map { Float(bitPattern: UInt32($0) << 16) }
+        let halves: [UInt16] = numbers(channels, at: place)
+        return halves.map { Float(bitPattern: UInt32($0) << 16) }
       }
+    }
+  }
+
+  /// So many numbers as they are stored, from a place that is counted in numbers.
+  private func numbers<Number>(_ count: Int, at place: Int) -> [Number] {
+    [Number](unsafeUninitializedCapacity: count) { numbers, initialized in
+      memory.read(into: UnsafeMutableRawBufferPointer(numbers), at: place * format.size)
+      initialized = count
     }
   }
 
@@ -151,20 +160,29 @@ extension FeatureMap {
   }
 
   /// The map of `body`'s results.
-  public func mapped(pool: MemoryPool, _ body: (Float) -> Float) -> FeatureMap {
+  public func mapped(pool: any MemoryPool, _ body: (Float) -> Float) -> FeatureMap {
     requireWhole()
-    let result = similar(pool: pool)
-    for i in 0..<count { result.floats[i] = body(floats[i]) }
-    return result
+    precondition(format == .f32, "a map of 16-bit numbers where 32 bits are needed")
+    return FeatureMap(
+      values.map(body), batch: batch, height: height, width: width, channels: channels, pool: pool)
+  }
+
+  /// Takes over the numbers of a map that is like this one.
+  func take(_ other: FeatureMap) {
+    precondition(other.count == count && other.format == format, "a map of other extents")
+    requireWhole()
+    other.requireWhole()
+    memory.copy(
+      count * format.size, from: other.memory, at: other.offset * format.size, to: offset * format.size)
   }
 
   /// Some rows (pixels of the whole batch), copied to be a batch of maps of one pixel each.
-  public func picked(rows: some Collection<Int>, pool: MemoryPool) -> FeatureMap {
+  public func picked(rows: some Collection<Int>, pool: any MemoryPool) -> FeatureMap {
     requireWhole()
     let part = FeatureMap(batch: rows.count, height: 1, width: 1, channels: channels, format: format, pool: pool)
     let size = channels * format.size
     for (place, row) in rows.enumerated() {
-      part.memory.base.advanced(by: place * size).copyMemory(from: base + row * size, byteCount: size)
+      part.memory.copy(size, from: memory, at: offset * format.size + row * size, to: place * size)
     }
     return part
   }

@@ -16,7 +16,7 @@ final class FoldedConvolution {
     self.backend = backend
     self.operand = operand
     let kernels = extents[0] * extents[1], weight = weight.assumingMemoryBound(to: Float.self)
-    let folded = backend.pool.memory(of: 4 * 4 * kernels)
+    let folded = backend.hostPool.hostMemory(of: 4 * 4 * kernels)
     let target = folded.base.assumingMemoryBound(to: Float.self)
     parts = [(0, 0), (0, 1), (1, 0), (1, 1)].map { odd in
       for kernel in 0..<kernels {

@@ -7,14 +7,17 @@ public import Tensors
 /// - Important: to be used from `KernelThread` only.
 public final class NativeBackend: Backend {
   public let precision: Precision
-  public let pool: MemoryPool
+  /// Its memory, for maps and for packed weights.
+  public let hostPool: HostPool
   public let stopwatch = Stopwatch()
   /// Whether large convolutions are computed with transformed tiles: two to three times as fast, with ten times the
   /// rounding error (still below 3e-5 of the results' size).
   public let usesWinograd: Bool
   let team: Team
-  private var scratchMemory: PooledMemory?
+  private var scratchMemory: HostMemory?
   private var scratchBytes = 0
+
+  public var pool: any MemoryPool { hostPool }
 
   /// Rows (pixels) that one piece of work has: about this many bytes, for the cache of one core.
   private static let pieceBytes = 128 << 10
@@ -27,11 +30,11 @@ public final class NativeBackend: Backend {
 
   /// - Parameter threads: how many there may be; there are fewer where OpenMP or the system gives fewer.
   /// - Precondition: `precisions` contains `precision`.
-  public init(precision: Precision, threads: Int, usesWinograd: Bool = true, pool: MemoryPool = MemoryPool()) {
+  public init(precision: Precision, threads: Int, usesWinograd: Bool = true, pool: HostPool = HostPool()) {
     precondition(Self.precisions.contains(precision), "this processor has no \(precision.rawValue) kernels")
     precondition(threads > 0, "kernels need a thread")
     self.precision = precision
-    self.pool = pool
+    hostPool = pool
     self.usesWinograd = usesWinograd
     team = Team(threads: threads)
   }
@@ -91,6 +94,7 @@ public final class NativeBackend: Backend {
     scale: UnsafeMutablePointer<Float>, shift: UnsafeMutablePointer<Float>
   ) {
     let channels = norm.channels, size = channels / groups, count = Double(pixels), start = sums.startIndex
+    let gains = norm.scale.floats, shifts = norm.shift.floats
     for group in 0..<groups {
       var sum = 0.0, squares = 0.0
       for channel in group * size..<(group + 1) * size {
@@ -107,9 +111,9 @@ public final class NativeBackend: Backend {
       // Not max(variance, 0), which would hide NaN.
       let factor = 1 / ((variance < 0 ? 0 : variance) + Double(norm.epsilon)).squareRoot()
       for channel in group * size..<(group + 1) * size {
-        let added = offset.map { Double($0[channel]) } ?? 0, gain = Double(norm.scale.floats[channel]) * factor
+        let added = offset.map { Double($0[channel]) } ?? 0, gain = Double(gains[channel]) * factor
         scale[channel] = Float(gain)
-        shift[channel] = Float(Double(norm.shift.floats[channel]) + (added - mean) * gain)
+        shift[channel] = Float(Double(shifts[channel]) + (added - mean) * gain)
       }
     }
   }
@@ -161,7 +165,7 @@ public final class NativeBackend: Backend {
       dim: Int32(size), queries: Int32(q.pixels), keys: Int32(k.pixels), scale: 1 / Float(size).squareRoot(),
       causal: isCausal ? 1 : 0, bf16: q.format == .bf16 ? 1 : 0, instructions: attention_best)
     work(.attention) {
-      let threads = Int32(team.threads), packed = pool.memory(of: attention_packed_bytes(&task))
+      let threads = Int32(team.threads), packed = hostPool.hostMemory(of: attention_packed_bytes(&task))
       let scratch = scratch(attention_scratch_bytes(&task, threads))
       attention_pack(&task, threads, packed.base)
       attention_run(&task, threads, packed.base, scratch)
@@ -276,7 +280,7 @@ public final class NativeBackend: Backend {
 
   /// A tensor's numbers in f32, for as long as `body` runs.
   func withFloats<Result>(of tensor: Tensor, _ body: (UnsafeRawPointer) -> Result) -> Result {
-    let memory = pool.memory(of: 4 * tensor.elementCount), size = tensor.dtype.bits / 8
+    let memory = hostPool.hostMemory(of: 4 * tensor.elementCount), size = tensor.dtype.bits / 8
     return work(.packing) {
       let floats = memory.base.assumingMemoryBound(to: Float.self)
       team.split(tensor.elementCount, by: Self.pieceBytes) { range in
@@ -296,7 +300,7 @@ public final class NativeBackend: Backend {
   /// At least `count` bytes, valid until the next call.
   func scratch(_ count: Int) -> UnsafeMutableRawPointer {
     if count > scratchBytes || scratchMemory == nil {
-      scratchMemory = pool.memory(of: max(count, 64))
+      scratchMemory = hostPool.hostMemory(of: max(count, 64))
       scratchBytes = count
     }
     return scratchMemory!.base

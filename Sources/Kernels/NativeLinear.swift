@@ -33,7 +33,7 @@ final class NativeLinear: Linear {
         hasBias: bias != nil, operand: operand)
       // The stored matrix is out × in, so its transpose in × out has the first index fastest.
       let plain = OneDNN.descriptor([inputs, outputs], .f32, dnnl_ba)
-      return PackedWeights(values, in: plain, as: usual.weights, pool: backend.pool)
+      return PackedWeights(values, in: plain, as: usual.weights, pool: backend.hostPool)
     }
     layer = OneDNNLayer(weights, bias: bias.map { backend.parameters($0) })
   }
@@ -85,7 +85,7 @@ final class NativeLinear: Linear {
 
   private func primitive(rows: Int, _ target: NumberFormat, sums: Bool) -> OneDNNPrimitive {
     let work = Case(rows: rows, target: target, sums: sums)
-    return layer.primitive(for: work, pool: backend.pool) {
+    return layer.primitive(for: work, pool: backend.hostPool) {
       Self.primitive(work, inputs: inputs, outputs: outputs, hasBias: hasBias, operand: operand)
     }
   }

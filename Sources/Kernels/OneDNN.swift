@@ -137,11 +137,11 @@ extension OneDNN {
 /// Weights in the layout that a primitive wants.
 struct PackedWeights {
   private(set) var layout: dnnl_memory_desc_t
-  private(set) var memory: PooledMemory
+  private(set) var memory: HostMemory
 
   /// - Parameters:
   ///   - values: f32 in the layout `plain`.
-  init(_ values: UnsafeRawPointer, in plain: dnnl_memory_desc_t, as layout: dnnl_memory_desc_t, pool: MemoryPool) {
+  init(_ values: UnsafeRawPointer, in plain: dnnl_memory_desc_t, as layout: dnnl_memory_desc_t, pool: HostPool) {
     self.layout = layout
     memory = Self.reordered(values, from: plain, to: layout, pool: pool)
   }
@@ -149,7 +149,7 @@ struct PackedWeights {
   /// Changes the layout if `wanted` is another one.
   ///
   /// - Returns: whether it was.
-  mutating func arrange(as wanted: dnnl_memory_desc_t, pool: MemoryPool) -> Bool {
+  mutating func arrange(as wanted: dnnl_memory_desc_t, pool: HostPool) -> Bool {
     let isSame = withUnsafePointer(to: layout) { own in
       withUnsafePointer(to: wanted) { dnnl_memory_desc_equal(own, $0) != 0 }
     }
@@ -160,9 +160,9 @@ struct PackedWeights {
   }
 
   private static func reordered(
-    _ values: UnsafeRawPointer, from plain: dnnl_memory_desc_t, to layout: dnnl_memory_desc_t, pool: MemoryPool
-  ) -> PooledMemory {
-    let packed = withUnsafePointer(to: layout) { pool.memory(of: dnnl_memory_desc_get_size($0)) }
+    _ values: UnsafeRawPointer, from plain: dnnl_memory_desc_t, to layout: dnnl_memory_desc_t, pool: HostPool
+  ) -> HostMemory {
+    let packed = withUnsafePointer(to: layout) { pool.hostMemory(of: dnnl_memory_desc_get_size($0)) }
     var description: dnnl_primitive_desc_t?, reorder: dnnl_primitive_t?
     withUnsafePointer(to: plain) { plain in
       withUnsafePointer(to: layout) { layout in

@@ -10,7 +10,7 @@ struct OneDNNLayer<Case: Hashable> {
   }
 
   /// - Parameter make: the primitive for `work`, which is asked for once.
-  mutating func primitive(for work: Case, pool: MemoryPool, make: () -> OneDNNPrimitive) -> OneDNNPrimitive {
+  mutating func primitive(for work: Case, pool: HostPool, make: () -> OneDNNPrimitive) -> OneDNNPrimitive {
     if let primitive = primitives[work] { return primitive }
     let primitive = make()
     // Layouts differ between sizes now and then; the last one wins, and the primitives for others must be made anew.

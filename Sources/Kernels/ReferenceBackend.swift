@@ -5,7 +5,8 @@ public import Tensors
 /// compared with.
 public final class ReferenceBackend: Backend {
   public let precision = Precision.f32
-  public let pool = MemoryPool()
+  let hostPool = HostPool()
+  public var pool: any MemoryPool { hostPool }
 
   public init() {}
 

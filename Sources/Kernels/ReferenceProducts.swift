@@ -6,9 +6,9 @@ final class ReferenceLinear: Linear {
   private let bias: [Float]?
   private let inputs: Int
   let outputs: Int
-  private let pool: MemoryPool
+  private let pool: any MemoryPool
 
-  init(weight: Tensor, bias: Tensor?, pool: MemoryPool) {
+  init(weight: Tensor, bias: Tensor?, pool: any MemoryPool) {
     self.weight = weight.floats()
     self.bias = bias?.floats()
     outputs = weight.shape.extents[0]
@@ -22,12 +22,12 @@ final class ReferenceLinear: Linear {
 
   private func product(_ x: FeatureMap, adding sum: FeatureMap?) -> FeatureMap {
     precondition(x.channels == inputs, "a product of \(inputs) inputs was given \(x.channels)")
-    let result = x.similar(channels: outputs, pool: pool)
+    let result = x.similar(channels: outputs, pool: pool), values = x.floats
     for row in 0..<x.rows {
       for output in 0..<outputs {
         var value = Double(bias?[output] ?? 0)
         for input in 0..<inputs {
-          value += Double(x.floats[row * inputs + input]) * Double(weight[output * inputs + input])
+          value += Double(values[row * inputs + input]) * Double(weight[output * inputs + input])
         }
         let place = row * outputs + output
         result.floats[place] = Float(value + (sum.map { Double($0.floats[place]) } ?? 0))
@@ -66,6 +66,7 @@ final class ReferenceConvolution: Convolution {
     let kernel = MapSize(height: extents[2], width: extents[3])
     let result = x.similar(
       channels: extents[0], size: geometry.outputSize(size, kernel: kernel), pool: backend.pool)
+    let values = x.floats
     for place in 0..<result.count {
       let output = place % extents[0], column = place / extents[0] % result.width
       let row = place / extents[0] / result.width % result.height, sample = place / extents[0] / result.pixels
@@ -79,7 +80,7 @@ final class ReferenceConvolution: Convolution {
           let pixel = (sample * x.height + y * x.height / size.height) * x.width + x0 * x.width / size.width
           for input in 0..<extents[1] {
             let tap = ((output * extents[1] + input) * kernel.height + i) * kernel.width + j
-            value += Double(x.floats[pixel * extents[1] + input]) * Double(weight[tap])
+            value += Double(values[pixel * extents[1] + input]) * Double(weight[tap])
           }
         }
       }

@@ -7,7 +7,7 @@ final class WinogradConvolution {
   private let inputs: Int
   private let outputs: Int
   private let enlarges: Bool
-  private let weights: PooledMemory
+  private let weights: HostMemory
   private let bias: FeatureMap?
 
   /// - Parameter weight: out × in × 3 × 3 in f32; `extents`: these four numbers.
@@ -19,7 +19,7 @@ final class WinogradConvolution {
     inputs = extents[1]
     enlarges = enlarging
     let outputs = outputs, inputs = inputs
-    let packed = backend.pool.memory(of: winograd_packed_bytes(outputs, inputs, enlarging ? 1 : 0))
+    let packed = backend.hostPool.hostMemory(of: winograd_packed_bytes(outputs, inputs, enlarging ? 1 : 0))
     backend.team.run(winograd_pack_items(outputs)) { item, _ in
       winograd_pack(
         weight.assumingMemoryBound(to: Float.self), outputs, inputs, enlarging ? 1 : 0, item,

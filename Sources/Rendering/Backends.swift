@@ -6,7 +6,7 @@ struct Backends {
   let main: any Backend
   /// Always f32.
   let exact: any Backend
-  let pool: MemoryPool
+  let pool: any MemoryPool
 
   init(precision: Precision, threads: Int) {
     if NativeBackend.precisions.isEmpty {
@@ -17,6 +17,6 @@ struct Backends {
     let exact = NativeBackend(precision: .f32, threads: threads)
     self.exact = exact
     pool = exact.pool
-    main = precision == .f32 ? exact : NativeBackend(precision: precision, threads: threads, pool: exact.pool)
+    main = precision == .f32 ? exact : NativeBackend(precision: precision, threads: threads, pool: exact.hostPool)
   }
 }

@@ -6,7 +6,7 @@ struct GuidedDenoiser {
   private let denoiser: any PreparedDenoiser
   private let guidance: Guidance?
   private let channels: Int
-  private let pool: MemoryPool
+  private let pool: any MemoryPool
 
   /// - Parameters:
   ///   - texts: without a negative when the picture is made without guidance.
@@ -14,7 +14,7 @@ struct GuidedDenoiser {
   ///   - channels: of the latents.
   init(
     _ denoiser: any Denoiser, _ texts: PromptFeatures, request: RenderRequest, times: [Float], channels: Int,
-    pool: MemoryPool
+    pool: any MemoryPool
   ) throws {
     guidance = texts.negative == nil ? nil : request.guidance
     // The negative comes first, as in diffusers.

@@ -53,7 +53,7 @@ public struct NoiseProbe: Sendable {
 
   /// All times as the samples of one step.
   private func predictions(
-    _ denoiser: any Denoiser, _ text: TextFeatures, _ latents: [Float], _ latent: MapSize, pool: MemoryPool
+    _ denoiser: any Denoiser, _ text: TextFeatures, _ latents: [Float], _ latent: MapSize, pool: any MemoryPool
   ) throws -> [[Float]] {
     let batch = Self.times.count
     let condition = DenoiserCondition(text: text, sizes: DenoiserCondition.sizes(of: size))

@@ -8,7 +8,7 @@ struct PictureDecoder {
   private let network: (FeatureMap) -> FeatureMap
   /// How many pixels a latent pixel stands for, along each side.
   private let reduction: Int
-  private let pool: MemoryPool
+  private let pool: any MemoryPool
 
   /// A full autoencoder's decoder.
   ///

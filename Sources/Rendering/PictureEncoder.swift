@@ -6,7 +6,7 @@ import Networks
 /// From pictures to latents, as samplers have them.
 struct PictureEncoder {
   private let network: AutoencoderEncoder
-  private let pool: MemoryPool
+  private let pool: any MemoryPool
 
   /// - Parameter size: in pixels, of the pictures that it will mostly see.
   /// - Throws: `CheckpointError` for weights that are missing or have other shapes.

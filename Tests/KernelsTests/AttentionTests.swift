@@ -93,8 +93,8 @@ import Testing
           task.scale = 1 / Float(work.size).squareRoot()
           task.causal = work.isCausal ? 1 : 0
           task.instructions = instructions
-          let packed = plain.pool.memory(of: attention_packed_bytes(&task))
-          let scratch = plain.pool.memory(of: attention_scratch_bytes(&task, Int32(threads)))
+          let packed = plain.hostPool.hostMemory(of: attention_packed_bytes(&task))
+          let scratch = plain.hostPool.hostMemory(of: attention_scratch_bytes(&task, Int32(threads)))
           attention_pack(&task, Int32(threads), packed.base)
           attention_run(&task, Int32(threads), packed.base, scratch.base)
         }

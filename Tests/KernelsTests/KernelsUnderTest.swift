@@ -49,20 +49,20 @@ enum KernelsUnderTest: String, CaseIterable, Sendable, CustomStringConvertible {
 extension FeatureMap {
   /// Random normal numbers.
   static func random(
-    batch: Int = 1, height: Int = 1, width: Int, channels: Int, from generator: inout SplitMix64, pool: MemoryPool
+    batch: Int = 1, height: Int = 1, width: Int, channels: Int, from generator: inout SplitMix64, pool: any MemoryPool
   ) -> FeatureMap {
     FeatureMap(
       generator.floats(batch * height * width * channels), batch: batch, height: height, width: width,
       channels: channels, pool: pool)
   }
 
-  init(_ values: [Float], like map: FeatureMap, pool: MemoryPool) {
+  init(_ values: [Float], like map: FeatureMap, pool: any MemoryPool) {
     self.init(
       values, batch: map.batch, height: map.height, width: map.width, channels: map.channels, pool: pool)
   }
 
   /// The numbers of `tensor`: batch × channels × height × width, or any extents and then channels.
-  init(_ tensor: Tensor, pool: MemoryPool) {
+  init(_ tensor: Tensor, pool: any MemoryPool) {
     let extents = tensor.shape.extents
     if extents.count == 4 {
       self.init(
@@ -94,7 +94,7 @@ extension SplitMix64 {
     Tensor(dtype: .f32, shape: Shape([count]), bytes: Bytes(copying: floats(count, deviation: 0.1)))
   }
 
-  mutating func norm(_ channels: Int, epsilon: Float = 1e-5, pool: MemoryPool) -> Norm {
+  mutating func norm(_ channels: Int, epsilon: Float = 1e-5, pool: any MemoryPool) -> Norm {
     func tensor(_ values: [Float]) -> Tensor {
       Tensor(dtype: .f32, shape: Shape([channels]), bytes: Bytes(copying: values))
     }

@@ -10,7 +10,7 @@ import Testing
 @Suite struct MapTests {
   @Test("orders of numbers", arguments: [1, 3])
   func orders(_ batch: Int) {
-    let pool = MemoryPool(), count = batch * 2 * 3 * 5
+    let pool = HostPool(), count = batch * 2 * 3 * 5
     let map = FeatureMap(
       planar: (0..<count).map(Float.init), batch: batch, channels: 5, height: 2, width: 3, pool: pool)
     #expect(map.planarValues == (0..<count).map(Float.init))

@@ -33,7 +33,7 @@ import Testing
   func agrees(_ instructions: Int32, _ work: Work) {
     KernelThread.run {
       var generator = SplitMix64(seed: UInt64(work.height * 100 + work.inputs))
-      let plain = ReferenceBackend(), pool = plain.pool, size = MapSize(height: work.height, width: work.width)
+      let plain = ReferenceBackend(), pool = plain.hostPool, size = MapSize(height: work.height, width: work.width)
       let small = work.upsampled ? MapSize(height: work.height / 2, width: work.width / 2) : size
       let weight = generator.weight(work.outputs, work.inputs, 3, 3), bias = generator.bias(work.outputs)
       let x = FeatureMap.random(
@@ -47,7 +47,7 @@ import Testing
       let residual = generator.floats(expected.count)
 
       let upsampled: Int32 = work.upsampled ? 1 : 0
-      let packed = pool.memory(of: winograd_packed_bytes(work.outputs, work.inputs, upsampled))
+      let packed = pool.hostMemory(of: winograd_packed_bytes(work.outputs, work.inputs, upsampled))
       let weights = packed.base.assumingMemoryBound(to: Float.self)
       weight.bytes.withUnsafeBytes { values in
         for item in 0..<winograd_pack_items(work.outputs) {
@@ -79,7 +79,7 @@ import Testing
               for (i, value) in residual.enumerated() { output[margin + i] = value }
               task.residual = UnsafePointer(task.output)
             }
-            let scratch = pool.memory(of: winograd_scratch_bytes(&task))
+            let scratch = pool.hostMemory(of: winograd_scratch_bytes(&task))
             for item in 0..<winograd_items(&task) { winograd_run(&task, item, scratch.base) }
           }
         }

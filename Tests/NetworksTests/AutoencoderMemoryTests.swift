@@ -37,7 +37,7 @@ import Testing
         return backend.pool.peakBytes
       }
     }
-    func map(_ size: MapSize, _ channels: Int, _ pool: MemoryPool) -> FeatureMap {
+    func map(_ size: MapSize, _ channels: Int, _ pool: any MemoryPool) -> FeatureMap {
       FeatureMap(
         [Float](repeating: 1, count: size.area * channels), batch: 1, height: size.height, width: size.width,
         channels: channels, pool: pool)

@@ -65,7 +65,7 @@ func configurationFields(_ path: String) throws -> [String: JSONValue] {
 
 extension FeatureMap {
   /// - Parameter tensor: batch × channels × height × width, or batch × tokens × channels.
-  init(_ tensor: Tensor, pool: MemoryPool) {
+  init(_ tensor: Tensor, pool: any MemoryPool) {
     let extents = tensor.shape.extents
     if extents.count == 4 {
       self.init(

@@ -4,7 +4,7 @@ import Tensors
 /// A backend that keeps no weights and computes nothing: for networks that are built only to see what they ask for.
 final class WeightlessBackend: Backend {
   let precision = Precision.f32
-  let pool = MemoryPool()
+  let pool: any MemoryPool = HostPool()
 
   private final class Nothing: Linear, Convolution {
     let outputs = 0

@@ -62,7 +62,7 @@ private struct Packed: ModelArchitecture {
 
   private struct Halving: Denoiser, PreparedDenoiser {
     let record: Record
-    let pool: MemoryPool
+    let pool: any MemoryPool
 
     func prepared(for conditions: [DenoiserCondition], steps: [[Float]]) -> any PreparedDenoiser {
       record.preparations.withLock { $0.append(.init(conditions: conditions, steps: steps)) }

@@ -4,9 +4,9 @@ import Networks
 /// A UNet as a denoiser.
 struct UNetDenoiser: Denoiser {
   private let network: UNet
-  private let pool: MemoryPool
+  private let pool: any MemoryPool
 
-  init(_ network: UNet, pool: MemoryPool) { (self.network, self.pool) = (network, pool) }
+  init(_ network: UNet, pool: any MemoryPool) { (self.network, self.pool) = (network, pool) }
 
   func prepared(for conditions: [DenoiserCondition], steps: [[Float]]) -> any PreparedDenoiser {
     let text = FeatureMap(

@@ -78,7 +78,8 @@ final class Subject {
       .map { "\($0.key.rawValue) \(String(format: "%.2f", $0.value / .seconds(1)))" }.joined(separator: ", ")
   }
 
-  private static func wave(_ batch: Int, _ height: Int, _ width: Int, _ channels: Int, _ pool: MemoryPool) -> FeatureMap
+  private static func wave(_ batch: Int, _ height: Int, _ width: Int, _ channels: Int, _ pool: any MemoryPool)
+    -> FeatureMap
   {
     let count = batch * height * width * channels
     return FeatureMap(
@@ -97,7 +98,7 @@ final class Subject {
 
   // MARK: Diffusers' answers
 
-  private static func compareUNet(_ network: UNet, folder: String, pool: MemoryPool) throws -> String? {
+  private static func compareUNet(_ network: UNet, folder: String, pool: any MemoryPool) throws -> String? {
     guard let inputs = try? SafetensorsFile(path: "\(folder)/forward/unet-inputs.safetensors") else { return nil }
     let outputs = try SafetensorsFile(path: "\(folder)/forward/unet-outputs.safetensors")
     func values(_ name: String) -> [Float] { inputs["full/\(name)"]?.floats() ?? [] }
@@ -114,7 +115,8 @@ final class Subject {
     return difference(output.planarValues, outputs["full/output"]!.floats())
   }
 
-  private static func compareDecoder(_ decoder: AutoencoderDecoder, folder: String, pool: MemoryPool) throws -> String?
+  private static func compareDecoder(_ decoder: AutoencoderDecoder, folder: String, pool: any MemoryPool) throws
+    -> String?
   {
     guard let inputs = try? SafetensorsFile(path: "\(folder)/forward/vae-inputs.safetensors") else { return nil }
     let outputs = try SafetensorsFile(path: "\(folder)/forward/vae-outputs.safetensors")
