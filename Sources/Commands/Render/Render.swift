@@ -236,66 +236,6 @@ struct Render: LatheCommand {
     }
   }
 
-  // MARK: What must not fail late
-
-  private func checkTexts(_ texts: [String]) throws {
-    for text in texts + [prompts.negative ?? ""] { _ = try prompts.promptStyle.parts(of: text) }
-    guard try PromptTags(of: prompts.negative ?? "", style: prompts.promptStyle).tags.isEmpty else {
-      throw ValidationError("--negative: expected no tags, found some; hint: adapters belong to the prompt")
-    }
-  }
-
-  private func checkAutoencoder(_ model: PictureModel, _ other: AutoencoderSource?) throws {
-    guard model.autoencoder != nil || other != nil && (sampling.start == nil || other?.checkpoint != nil) else {
-      throw RenderingError(.missing("a VAE", hint: "give one with --vae"), file: base)
-    }
-    let latents = try other?.latents(), expected = model.latents
-    for (path, found) in [(base, other == nil ? model.autoencoder : nil), (sampling.vae ?? base, latents)] {
-      guard let found, found.channels != expected.channels else { continue }
-      throw RenderError(
-        .latentChannels(expected: expected.channels, denoiser: model.denoiserName, found: found.channels), path: path)
-    }
-    var reductions: [(path: String, found: Int)] = []
-    if let path = sampling.vae, let latents { reductions.append((path, latents.reduction)) }
-    if let path = sheets.preview { reductions.append((path, LatentPreview.reduction)) }
-    for (path, found) in reductions where found != expected.reduction {
-      throw RenderError(.reduction(expected: expected.reduction, found: found), path: path)
-    }
-  }
-
-  private func checkSheet(_ plan: SheetPlan, _ size: MapSize, caption: String) throws {
-    do {
-      _ = try plan.sheetSize(size, caption: caption)
-    } catch let error {
-      guard case .tooManyPixels(let width, let height) = error.kind else { throw error }
-      throw ValidationError(
-        "\(plan.pictures.count) pictures: expected a sheet of at most \(RGBImage.maximumPixels) pixels, found "
-          + "\(width)x\(height); hint: a smaller --size, or fewer prompts")
-    }
-  }
-
-  private func checkOutputs(_ plan: SheetPlan, preview: String?, _ size: MapSize) throws {
-    for path in plan.outputs + (preview.map { [$0] } ?? []) {
-      try TemporaryFile.checkDestination(path, overwriting: force)
-    }
-    // A picture of a model compresses to about half of its pixels' bytes.
-    try DiskSpace.require(plan.outputs.count * 3 * size.width * size.height / 2, for: plan.outputs[0])
-  }
-
-  private func modelWarnings(_ model: PictureModel) -> [String] {
-    // The only thing that is ever assumed is what the denoiser predicts.
-    sampling.prediction == nil ? model.warnings.map { "\(model.path): \($0)" } : []
-  }
-
-  private func truncations(_ model: PictureModel, _ texts: [String]) -> [String] {
-    guard prompts.promptStyle == .plain else { return [] }
-    return (texts + [prompts.negative ?? ""]).compactMap { text in
-      guard let count = try? model.truncatedTokens(of: text, style: .plain), count > 0 else { return nil }
-      return "prompt: the last \(count) tokens of \"\(text.prefix(40))…\" do not fit and are cut off; hint: "
-        + "--prompt-style a1111 takes prompts of any length"
-    }
-  }
-
   // MARK: Rendering
 
   private func run(_ renderer: SheetRenderer, denoiser: String) throws -> RenderReport.Cost {
@@ -304,50 +244,5 @@ struct Render: LatheCommand {
     let result = try renderer.run { progress.update($0) }
     return RenderReport.Cost(
       secondsPerStep: result.secondsPerStep, seconds: result.seconds, peakMemory: result.peakMemory)
-  }
-
-  // MARK: Report
-
-  /// A row for each adapter's file.
-  private func rows(_ adapters: SheetAdapters) -> [RenderReport.Adapter] {
-    adapters.files.indices.map { file in
-      let own = adapters.given.filter { $0.file == file }.map(\.input)
-      return RenderReport.Adapter(
-        file: adapters.files[file], strength: own.isEmpty ? nil : own.reduce(0) { $0 + $1.strength },
-        textEncoderStrength: own.isEmpty ? nil : own.reduce(0) { $0 + $1.textEncoderStrength },
-        targets: adapters.fits[file].entries.count, fitting: adapters.fits[file].fittingCount)
-    }
-  }
-
-  private func settings(_ model: PictureModel, _ request: RenderRequest, _ checkpoint: Checkpoint)
-    -> RenderReport.Settings
-  {
-    var settings = RenderReport.Settings(base: base, family: checkpoint.family.name)
-    settings.negative = request.negativePrompt
-    settings.promptStyle = request.style.rawValue
-    settings.clipSkip = prompts.clipSkip
-    settings.steps = request.steps
-    settings.sampler = request.sampler.rawValue
-    settings.cfg = sampling.scale(for: model)
-    settings.cfgRescale = sampling.cfgRescale
-    settings.eta = request.eta
-    settings.size = "\(request.size.width)x\(request.size.height)"
-    settings.rng = request.generator.rawValue
-    settings.dtype = sampling.precision.rawValue
-    settings.vae = sampling.vae
-    settings.start = sampling.start
-    settings.denoise = request.start?.strength
-    return settings
-  }
-
-  private func picture(of picture: SheetPlan.Picture, _ files: Int) -> RenderReport.Picture {
-    var strengths = [Double](repeating: 0, count: files), texts = strengths
-    for use in picture.uses {
-      strengths[use.file] += use.input.strength
-      texts[use.file] += use.input.textEncoderStrength
-    }
-    return RenderReport.Picture(
-      path: dryRun && output == nil ? nil : picture.path, prompt: picture.prompt.original, seed: picture.seed,
-      strengths: strengths, textEncoderStrengths: texts)
   }
 }
