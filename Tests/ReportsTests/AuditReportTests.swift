@@ -100,7 +100,7 @@ import Testing
   }
 
   @Test("CSV is read back field by field")
-  func csv() {
+  func csv() throws {
     let checks = rows(report.checksCSV)
     #expect(checks.count == 4 && checks.allSatisfy { $0.count == 10 })
     #expect(
@@ -114,8 +114,10 @@ import Testing
     #expect(targets.count == 34 && targets.allSatisfy { $0.count == 8 })
     #expect(targets[31][0] == AuditReport.row && targets[31][2] == "320x640x3x3" && targets[31][3] == "inf")
     let pictures = rows(report.picturesCSV)
-    #expect(pictures.count == 6 && pictures.allSatisfy { $0.count == 15 })
-    #expect(pictures[1][0] == "after" && pictures[1][4] == "0.5" && pictures[1][11] == "inf")
+    #expect(pictures.count == 6 && pictures.allSatisfy { $0.count == 11 + Metric.all.count })
+    let ratio = try #require(pictures[0].firstIndex(of: Metric.peakSignalToNoise.name))
+    #expect(pictures[1][ratio] == "inf")
+    #expect(pictures[1][0] == "after" && pictures[1][4] == "0.5")
     #expect(pictures[3][2] == AuditReport.accent && pictures[5][0] == "f16 weights")
     #expect(rows(AuditReport.empty.targetsCSV).count == 1)
   }
