@@ -17,7 +17,13 @@ asked=("$@")
 require_swift
 install_libraries
 
-is_asked lint && swift format lint --strict -p -r Sources Tests Examples
+if is_asked lint; then
+  swift format lint --strict -p -r Sources Tests Examples
+  # Only the desk names options in what it says. Merging and the engine are yet to follow.
+  if grep -rnE --include='*.swift' '"[^"]*--[a-z]+' Sources | grep -vE '^Sources/(Commands|Merging|Diffusion|Networks|Rendering)/'; then
+    echo "run.sh: expected options in the texts of Commands only, found these" >&2 && exit 1
+  fi
+fi
 [ "${asked[*]}" != lint ] || exit 0
 
 # Tests run side by side: kernels that wait for a thread must not keep a core busy meanwhile.
