@@ -60,7 +60,7 @@ let rooms: [Room] = [
     name: "Converting",
     dependencies: [
       "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Models", "Adapters", "Spectra", "Factoring",
-    ]),
+    ], testDependencies: ["Checkpoints", "Loaders", "Metadata"]),
   Room(name: "Metadata", dependencies: ["Tensors", "Files", "JSON", "Safetensors", "Factoring"]),
   Room(
     name: "Baking",
@@ -159,6 +159,6 @@ let package = Package(
       .target(
         name: "TestSupport", dependencies: ["Tensors", "Safetensors", "Models", "Adapters", "Platform"],
         path: "Tests/TestSupport",
-        swiftSettings: settings)
+        swiftSettings: settings),
     ]
 )

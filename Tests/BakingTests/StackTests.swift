@@ -32,8 +32,7 @@ import Testing
   }
 
   private func values(_ stack: Stack) throws -> [Double] {
-    let name = try #require(stack.base.weightNames.first { $0.path == "conv_in.weight" })
-    return try stack.weights.weight(named: name, shape: [4, 3, 1, 1]).doubles()
+    try stack.weights.weight(named: .init(.denoiser, "conv_in.weight"), shape: [4, 3, 1, 1]).doubles()
   }
 
   @Test(

@@ -1,4 +1,5 @@
 import Adapters
+import Loaders
 import Models
 import Tensors
 import TestSupport

@@ -1,6 +1,7 @@
 import Adapters
 import Files
 import FoundationEssentials
+import Metadata
 import Safetensors
 import Tensors
 import TestSupport

@@ -27,8 +27,11 @@ import Testing
     for (target, factor) in zip(adapter.targets, given) {
       #expect(target.scale == 0.5)
       let (up, down) = (factor.up.doubles(), factor.down.doubles())
-      let expected = (0..<9 * 7).map { place in
-        (0..<4).reduce(0.0) { $0 + 0.5 * up[place / 7 * 4 + $1] * down[$1 * 7 + place % 7] }
+      var expected = [Double](repeating: 0, count: 9 * 7)
+      for row in 0..<9 {
+        for column in 0..<7 {
+          for k in 0..<4 { expected[row * 7 + column] += 0.5 * up[row * 4 + k] * down[k * 7 + column] }
+        }
       }
       #expect(relativeDifference(target.dense, expected) <= 1e-15)
     }
@@ -46,8 +49,8 @@ import Testing
     "A resize and a merge in memory are those of files, to the bit", arguments: [RankRule.rank(2, conv: nil), .exact])
   func same(rule: RankRule) throws {
     let folder = try TemporaryFolder()
-    let own = try (1...2).map { try Adapter(factors: factors($0)) }
-    let stored = try (1...2).map { seed in
+    let seeds: [UInt64] = [1, 2], own = try seeds.map { try Adapter(factors: factors($0)) }
+    let stored = try seeds.map { seed in
       var pico = Pico(seed: 0)
       for factor in factors(seed) {
         for (end, tensor) in [("lora_up.weight", factor.up), ("lora_down.weight", factor.down)] {
