@@ -80,8 +80,8 @@ struct Convert: LatheCommand {
       : withProgress("converting", total: plan.targets.count, isQuiet: common.quiet) {
         try plan.write(to: output, overwriting: writer.force, threads: common.threads, progress: $0)
       }
-    common.warn(plan.warnings)
-    let report = ConvertReport(result, plan: plan, isDryRun: writer.dryRun)
+    common.warn(ReportHints.commandLine.lines(of: plan.notes))
+    let report = ConvertReport(result, plan: plan, isDryRun: writer.dryRun, hints: .commandLine)
     try common.show(report, text: report.text(width: Console.width, showsTargets: targets, hints: .commandLine))
     return plan.skipped.isEmpty ? .done : .skipped
   }

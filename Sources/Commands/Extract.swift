@@ -75,7 +75,7 @@ struct Extract: LatheCommand {
     let output = try writer.requiredOutput()
     if !writer.dryRun { try plan.checkDestination(output, overwriting: writer.force) }
     let memory = plan.peakMemory(threads: common.threads)
-    common.warn(plan.warnings)
+    common.warn(ReportHints.commandLine.lines(of: plan.notes))
     let decomposition = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
       try ExtractDecomposition(plan, output: writer.dryRun ? nil : output, threads: common.threads, progress: $0)
     }
@@ -88,7 +88,7 @@ struct Extract: LatheCommand {
           allocation, to: output, overwriting: writer.force, threads: common.threads, progress: $0)
       }
     let report = ExtractReport(result, plan: plan, peakMemory: memory, isDryRun: writer.dryRun, hints: .commandLine)
-    common.warn(report.warnings.dropFirst(plan.warnings.count) + report.skipped.map { "skipped: \($0)" })
+    common.warn(report.warnings.dropFirst(plan.notes.count) + report.skipped.map { "skipped: \($0)" })
     try common.show(report, text: report.text(width: Console.width, showsTargets: targets, hints: .commandLine))
     return report.skipped.isEmpty ? .done : .skipped
   }

@@ -85,7 +85,8 @@ struct Merge: LatheCommand {
       try DecomposedPlan(plan, threads: common.threads, progress: $0)
     }
     common.warn(
-      plan.warnings + (plan.isBaseUnused ? [BaseBinding.unused] : []) + plan.skipped.map { "skipped: \($0)" })
+      ReportHints.commandLine.lines(of: plan.notes) + (plan.isBaseUnused ? [BaseBinding.unused] : [])
+        + plan.skipped.map { "skipped: \($0)" })
     let report = try RefactorRun(plan: plan, decomposed: decomposed, writer: writer, common: common).report(
       rule: nil, output: output)
     try common.show(MergeReport(report), text: report.text(width: Console.width, showsTargets: targets))

@@ -87,7 +87,9 @@ struct Resize: LatheCommand {
     let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
       try DecomposedPlan(plan, threads: common.threads, progress: $0)
     }
-    common.warn(plan.warnings + (plan.isBaseUnused && until.until == nil ? [BaseBinding.unused] : []))
+    common.warn(
+      ReportHints.commandLine.lines(of: plan.notes)
+        + (plan.isBaseUnused && until.until == nil ? [BaseBinding.unused] : []))
     if curve {
       let report = CurveReport(file: file, decomposed.curve(points: 24))
       if let svg { try writeSideFile(report.svg, to: svg, overwriting: writer.force) }

@@ -30,19 +30,20 @@ struct ConvertGrouping {
   ///
   /// - Throws: `FactoringError.noDialectName` for a target without one, unless those may be left out.
   mutating func collect() throws(FactoringError) {
-    var places: [String: Int] = [:], unnamed: [(name: String, reason: String)] = []
+    var places: [String: Int] = [:], unnamed: [(name: String, reason: String, isFamilyOpen: Bool)] = []
     for source in sources {
       unnamed += source.adapter.dependents.filter { !$0.isOptional }.map {
-        ($0.name, "\($0.algorithm.rawValue) depends on the base weight, so that it has no factors of its own")
+        ($0.name, "\($0.algorithm.rawValue) depends on the base weight, so that it has no factors of its own", false)
       }
-      unnamed += source.adapter.frozen.map { ($0.name, "a copy of the base's weight, which only PEFT reads") }
+      unnamed += source.adapter.frozen.map { ($0.name, "a copy of the base's weight, which only PEFT reads", false) }
       for target in source.adapter.targets {
         guard target.kind != .vector else {
-          unnamed.append((target.name, "biases and weights of norms stay in the dialect that they have"))
+          unnamed.append((target.name, "biases and weights of norms stay in the dialect that they have", false))
           continue
         }
-        switch naming.places(of: target, key: source.key(of: target), in: source.adapter.format) {
-        case .none(let reason): unnamed.append((target.name, reason))
+        let key = source.key(of: target)
+        switch naming.places(of: target, key: key, in: source.adapter.format) {
+        case .none(let reason): unnamed.append((target.name, reason, naming.isFamilyOpen(for: key)))
         case .places(let found):
           for place in found {
             let member = (target, source.adapter.path, place)
@@ -61,7 +62,9 @@ struct ConvertGrouping {
     guard let first = unnamed.first else { return }
     guard recipe.allowsUnmatched else {
       throw FactoringError(
-        .noDialectName(target: first.name, reason: first.reason, format: naming.format, count: unnamed.count),
+        .noDialectName(
+          target: first.name, reason: first.reason, format: naming.format, count: unnamed.count,
+          isFamilyOpen: first.isFamilyOpen),
         path: recipe.path)
     }
     skipped += unnamed.map {
@@ -143,7 +146,9 @@ struct ConvertGrouping {
       let reason = "the rows of \(missing.joined(separator: ", ")) are not known, which \(name) has too"
       guard recipe.allowsUnmatched else {
         throw FactoringError(
-          .noDialectName(target: first.name, reason: reason, format: naming.format, count: members.count),
+          .noDialectName(
+            target: first.name, reason: reason, format: naming.format, count: members.count,
+            isFamilyOpen: false),
           path: recipe.path)
       }
       skipped += members.map {

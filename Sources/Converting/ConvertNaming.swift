@@ -86,11 +86,13 @@ struct ConvertNaming {
   private func reason(of key: TargetKey) -> String {
     if key.component.isTextEncoder { return "no text encoder that is known has a module of this name" }
     guard family == .unknown else { return "no module of this name is known in \(family.name)" }
-    return
-      (candidates.count > 1
+    return candidates.count > 1
       ? "names and shapes fit \(candidates.map(\.name).joined(separator: " and ")) alike, which the other dialect names differently"
-      : "the model's family is not known, and with it the names of the other dialect") + " (--family or --base says it)"
+      : "the model's family is not known, and with it the names of the other dialect"
   }
+
+  /// Whether it is the model's family that is missing for a module's name.
+  func isFamilyOpen(for key: TargetKey) -> Bool { family == .unknown && !key.component.isTextEncoder }
 
   /// The dotted name of the target's module in its base.
   private func module(_ target: Target, _ key: TargetKey) -> String? {

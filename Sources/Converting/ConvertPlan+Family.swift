@@ -34,11 +34,13 @@ extension ConvertPlan {
   /// A warning where the family was told against what the adapter looks like, or where a prefix was chosen without it.
   static func familyNote(
     _ recipe: ConvertRecipe, _ sources: [ConvertSource], _ family: Family, _ format: AdapterFormat
-  ) -> String? {
+  ) -> PlanNote? {
     let own = Self.family(of: sources)
     if let told = recipe.family {
       return own == .unknown || own == told
-        ? nil : "converted as \(told.withArticle) adapter, as told; names and shapes say \(own.name)"
+        ? nil
+        : PlanNote(
+          "\(recipe.path): converted as \(told.withArticle) adapter, as told; names and shapes say \(own.name)")
     }
     let hasDenoiser = sources.contains { $0.adapter.targets.contains { !$0.key.component.isTextEncoder } }
     guard own == .unknown, hasDenoiser, format.dialect.namesNetworks,
@@ -46,7 +48,8 @@ extension ConvertPlan {
     else {
       return nil
     }
-    return "the model's family is not known; the prefix unet. was chosen because the names are those of Stable "
-      + "Diffusion's UNets; hint: --family or --base says it"
+    return PlanNote(
+      "\(recipe.path): the model's family is not known; the prefix unet. was chosen because the names are those of Stable "
+        + "Diffusion's UNets", remedy: .family)
   }
 }

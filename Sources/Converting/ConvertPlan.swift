@@ -1,5 +1,5 @@
 public import Adapters
-import Factoring
+public import Factoring
 import FoundationEssentials
 public import Models
 public import Tensors
@@ -28,7 +28,7 @@ public struct ConvertPlan: Sendable {
   public let format: AdapterFormat
   public let targets: [ConvertTarget]
   public let embeddings: [Embedding]
-  public let warnings: [String]
+  public let notes: [PlanNote]
   /// What the output leaves out, because the user allowed it.
   public let skipped: [String]
 
@@ -57,17 +57,19 @@ public struct ConvertPlan: Sendable {
     var grouping = ConvertGrouping(recipe, sources, family: family, format: format, keepsAlphas: hasAlphas)
     try grouping.collect()
     var made = try grouping.targets()
-    var notes = grouping.notes
+    var notes = grouping.notes.map { PlanNote($0) }
     if recipe.dtype?.bits == 8, made.contains(where: { if case .tensor = $0.scaling { false } else { true } }) {
-      throw FactoringError(.noAlpha(dtype: recipe.dtype!, format: format, option: "--to"), path: recipe.path)
+      throw FactoringError(.noAlpha(dtype: recipe.dtype!, format: format, isConversion: true), path: recipe.path)
     }
     ConvertScales.assign(to: &made, normalising: recipe.normalises)
     if !recipe.normalises, let warning = ConvertScales.mixedAlphas(made, format) {
-      notes.append("\(recipe.path): \(warning)")
+      notes.append(PlanNote("\(recipe.path): \(warning)", remedy: .oneAlpha))
     }
-    if let warning = Self.familyNote(recipe, sources, family, format) { notes.append("\(recipe.path): \(warning)") }
+    if let note = Self.familyNote(recipe, sources, family, format) { notes.append(note) }
     let becomesFolder = recipe.format?.dialect.isFolder == true
-    if becomesFolder, let warning = Self.lostLevel(in: made) { notes.append("\(recipe.path): \(warning)") }
+    if becomesFolder, let warning = Self.lostLevel(in: made) {
+      notes.append(PlanNote("\(recipe.path): \(warning)"))
+    }
     skipped =
       grouping.skipped
       + adapters.flatMap { adapter in
@@ -81,9 +83,9 @@ public struct ConvertPlan: Sendable {
     (embeddings, passedThrough) = (
       split.embeddings, split.others.filter { format.dialect.isFolder || !Adapter.isTrainingState($0.name) }
     )
-    warnings =
+    self.notes =
       adapters.flatMap { adapter in
-        AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
+        AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { PlanNote("\(adapter.path): \($0)") }
       } + notes
   }
 

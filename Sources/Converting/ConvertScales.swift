@@ -38,7 +38,6 @@ enum ConvertScales {
     guard format.dialect.alphaRule == .tensor else { return nil }
     let alphas = Set(targets.map(\.alpha))
     guard alphas.count > 1 else { return nil }
-    return
-      "the targets have \(alphas.count) different alphas, which diffusers misreads; hint: --normalise gives them one"
+    return "the targets have \(alphas.count) different alphas, which diffusers misreads"
   }
 }

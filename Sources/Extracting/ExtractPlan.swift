@@ -1,6 +1,6 @@
 public import Adapters
 public import Checkpoints
-import Factoring
+public import Factoring
 public import Models
 import Tensors
 
@@ -16,7 +16,7 @@ public struct ExtractPlan: Sendable {
   public let format: AdapterFormat
   /// In the base's order.
   public let targets: [ExtractTarget]
-  public let warnings: [String]
+  public let notes: [PlanNote]
   /// Weights that only one of the checkpoints has, because the user allowed it.
   public let unmatched: [String]
 
@@ -64,18 +64,19 @@ public struct ExtractPlan: Sendable {
     self.unmatched = unmatched
     targets = try Self.targets(pairs, recipe, base, format, family)
     if recipe.dtype?.bits == 8, format.dialect.alphaRule != .tensor {
-      throw FactoringError(.noAlpha(dtype: recipe.dtype!, format: format, option: "--format"), path: recipe.base)
+      throw FactoringError(.noAlpha(dtype: recipe.dtype!, format: format, isConversion: false), path: recipe.base)
     }
-    var warnings = base.warnings + tuned.warnings
+    var notes = (base.warnings + tuned.warnings).map { PlanNote($0) }
     let expectsOriginalNames = usesOriginalNames && family.hasTransformer && family.kohyaVersion != nil
     if format.dialect.alphaRule == .tensor, expectsOriginalNames, ExtractPairing.originalNames(base) == nil,
       ExtractPairing.originalNames(tuned) == nil
     {
-      warnings.append(
-        "\(recipe.base): neither checkpoint has the original names of \(family.withArticle), so the adapter has "
-          + "diffusers' names; hint: --format diffusers")
+      notes.append(
+        PlanNote(
+          "\(recipe.base): neither checkpoint has the original names of \(family.withArticle), so the adapter has diffusers' names",
+          remedy: .diffusersNames))
     }
-    self.warnings = warnings
+    self.notes = notes
   }
 
   /// A weight's name in messages: the only network of a model needs no mention.

@@ -15,7 +15,7 @@ public struct FactoringError: Error, CustomStringConvertible {
     case unreachableError(limit: Double, smallest: Double, dtype: DType)
     case overflow(target: String, dtype: DType)
     case lost(target: String, dtype: DType, share: Double, count: Int)
-    case noAlpha(dtype: DType, format: AdapterFormat, option: String)
+    case noAlpha(dtype: DType, format: AdapterFormat, isConversion: Bool)
     case needsFolder
     case conflictingTensor(name: String)
     case wholeWeight(name: String, strengths: Double, adapters: Int)
@@ -30,7 +30,8 @@ public struct FactoringError: Error, CustomStringConvertible {
     case unchanged(reason: String)
     case rankCap(limit: Double, smallest: Double, rank: Int)
     case severalNetworks(format: AdapterFormat)
-    case noDialectName(target: String, reason: String, format: AdapterFormat, count: Int)
+    case noDialectName(
+      target: String, reason: String, format: AdapterFormat, count: Int, isFamilyOpen: Bool)
     case noDialectTargets(format: AdapterFormat)
     case noFamily(Family)
     case embeddingNames(first: String, second: String)
@@ -45,70 +46,64 @@ public struct FactoringError: Error, CustomStringConvertible {
     self.path = path
   }
 
-  public var description: String {
-    "\(path): "
-      + {
-        switch kind {
-        case .differentFamilies(let first, let file, let other):
-          "family: expected \(first.name) as in \(file), found \(other.name)"
-        case .noName(let target, let format):
-          "\(target): name: has no spelling in the \(format.rawValue) format"
-            + (format == .kohya ? "; hint: merge only adapters of one format" : "; hint: --format kohya")
-        case .noNameToKeep(let target, let format):
-          "\(target): name: has no spelling in the \(format.rawValue) format; hint: lathe merge FILE@1 --format kohya gives it a name"
-        case .noNameInFamily(let target, let format, let reason):
-          "\(target): name: expected one that the \(format.rawValue) dialect has, found none: \(reason)"
-        case .fusedAndSplit(let fused, let split):
-          "\(fused): expected all adapters to name the attention's projections alike, found \(split) beside it; hint: "
-            + "merge adapters of one trainer's naming"
-        case .tooSmall(let limit, let smallest):
-          "size: expected at least \(smallest.bytes) bytes (\(smallest)), found a limit of \(limit.bytes) bytes"
-        case .unreachableError(let limit, let smallest, let dtype):
-          "max-error: expected at least \(Self.short(smallest)) in \(dtype.rawValue), found \(Self.short(limit)); hint: --dtype f32"
-        case .overflow(let target, let dtype):
-          "\(target): a value is too large for \(dtype.rawValue); hint: --dtype bf16 or f32"
-        case .lost(let target, let dtype, let share, let count):
-          "\(target): delta: expected one that \(dtype.rawValue) can hold, found \(Int((100 * share).rounded())) % of it lost to rounding"
-            + (count > 1 ? " (and much of \(count - 1) more targets)" : "") + "; hint: --dtype f32"
-        case .noAlpha(let dtype, let format, let option):
-          "\(dtype.rawValue) factors need an alpha to scale them, and the \(format.rawValue) names have none; hint: \(option) kohya"
-        case .needsFolder: "expected the name of a folder for a PEFT adapter, found a file's"
-        case .conflictingTensor(let name): "\(name): the adapters have different tensors of this name"
-        case .onlyWholeWeights: "expected targets with factors, found only whole weights and biases"
-        case .wholeWeight(let name, let strengths, let adapters):
-          "\(name): a whole weight: expected a base that tells what it replaces, or strengths of sum 1, found \(strengths.shortText)"
-            + (adapters > 1 ? " in \(adapters) adapters" : "") + "; hint: --base, or --allow-unmatched leaves it out"
-        case .verification(let target, let what, let expected, let found):
-          "\(target): \(what): expected \(expected), found \(found) on reading the output again; the output was removed"
-        case .recipe(let reason): "recipe: \(reason)"
-        case .blockWeights(let reason): "block weights: \(reason)"
-        case .nothingLeft: "no component is left: every delta is zero"
-        case .weightShape(let tensor, let expected, let file, let found):
-          "\(tensor): shape: expected \(expected) as in \(file), found \(found)"
-        case .unmatched(let first, let count):
-          "expected the same weights in both checkpoints, found \(first)\(count > 1 ? " (and \(count - 1) more)" : ""); hint: "
-            + "--allow-unmatched leaves them aside"
-        case .notFinite(let tensor, let count):
-          "\(tensor): expected finite numbers, found \(count) that are NaN or infinite"
-        case .unchanged(let reason): "expected weights that differ from the base, found \(reason)"
-        case .rankCap(let limit, let smallest, let rank):
-          "max-error: expected at least \(Self.short(smallest)) with ranks up to \(rank), found \(Self.short(limit)); hint: "
-            + "a higher --max-rank"
-        case .noDialectName(let target, let reason, let format, let count):
-          "\(target): name: expected one that the \(format.rawValue) dialect has, found none: \(reason)"
-            + (count > 1 ? " (and \(count - 1) more targets)" : "")
-            + "; hint: --allow-unmatched leaves such targets out"
-        case .noDialectTargets(let format):
-          "expected at least one target that the \(format.rawValue) dialect has a name for, found none"
-        case .noFamily(let found):
-          "family: expected one whose names are known in both dialects, found \(found.name); hint: --family"
-        case .noMetadata(let key): "\(key): expected an entry of this name in the metadata, found none"
-        case .embeddingNames(let first, let second):
-          "\(second): expected tokens whose files can have different names, found \(first) beside it"
-        case .severalNetworks(let format):
-          "expected changes in one network, found several, and a \(format.rawValue) adapter holds one; hint: --format kohya"
-        }
-      }()
+  public var description: String { "\(path): \(message)" }
+
+  /// What is wrong, without the file.
+  package var message: String {
+    switch kind {
+    case .differentFamilies(let first, let file, let other):
+      "family: expected \(first.name) as in \(file), found \(other.name)"
+    case .noName(let target, let format), .noNameToKeep(let target, let format):
+      "\(target): name: has no spelling in the \(format.rawValue) format"
+    case .noNameInFamily(let target, let format, let reason):
+      "\(target): name: expected one that the \(format.rawValue) dialect has, found none: \(reason)"
+    case .fusedAndSplit(let fused, let split):
+      "\(fused): expected all adapters to name the attention's projections alike, found \(split) beside it; hint: "
+        + "merge adapters of one trainer's naming"
+    case .tooSmall(let limit, let smallest):
+      "size: expected at least \(smallest.bytes) bytes (\(smallest)), found a limit of \(limit.bytes) bytes"
+    case .unreachableError(let limit, let smallest, let dtype):
+      "max-error: expected at least \(Self.short(smallest)) in \(dtype.rawValue), found \(Self.short(limit))"
+    case .overflow(let target, let dtype):
+      "\(target): a value is too large for \(dtype.rawValue)"
+    case .lost(let target, let dtype, let share, let count):
+      "\(target): delta: expected one that \(dtype.rawValue) can hold, found \(Int((100 * share).rounded())) % of it lost to rounding"
+        + (count > 1 ? " (and much of \(count - 1) more targets)" : "")
+    case .noAlpha(let dtype, let format, isConversion: _):
+      "\(dtype.rawValue) factors need an alpha to scale them, and the \(format.rawValue) names have none"
+    case .needsFolder: "expected the name of a folder for a PEFT adapter, found a file's"
+    case .conflictingTensor(let name): "\(name): the adapters have different tensors of this name"
+    case .onlyWholeWeights: "expected targets with factors, found only whole weights and biases"
+    case .wholeWeight(let name, let strengths, let adapters):
+      "\(name): a whole weight: expected a base that tells what it replaces, or strengths of sum 1, found \(strengths.shortText)"
+        + (adapters > 1 ? " in \(adapters) adapters" : "")
+    case .verification(let target, let what, let expected, let found):
+      "\(target): \(what): expected \(expected), found \(found) on reading the output again; the output was removed"
+    case .recipe(let reason): "recipe: \(reason)"
+    case .blockWeights(let reason): "block weights: \(reason)"
+    case .nothingLeft: "no component is left: every delta is zero"
+    case .weightShape(let tensor, let expected, let file, let found):
+      "\(tensor): shape: expected \(expected) as in \(file), found \(found)"
+    case .unmatched(let first, let count):
+      "expected the same weights in both checkpoints, found \(first)\(count > 1 ? " (and \(count - 1) more)" : "")"
+    case .notFinite(let tensor, let count):
+      "\(tensor): expected finite numbers, found \(count) that are NaN or infinite"
+    case .unchanged(let reason): "expected weights that differ from the base, found \(reason)"
+    case .rankCap(let limit, let smallest, let rank):
+      "max-error: expected at least \(Self.short(smallest)) with ranks up to \(rank), found \(Self.short(limit))"
+    case .noDialectName(let target, let reason, let format, let count, isFamilyOpen: _):
+      "\(target): name: expected one that the \(format.rawValue) dialect has, found none: \(reason)"
+        + (count > 1 ? " (and \(count - 1) more targets)" : "")
+    case .noDialectTargets(let format):
+      "expected at least one target that the \(format.rawValue) dialect has a name for, found none"
+    case .noFamily(let found):
+      "family: expected one whose names are known in both dialects, found \(found.name)"
+    case .noMetadata(let key): "\(key): expected an entry of this name in the metadata, found none"
+    case .embeddingNames(let first, let second):
+      "\(second): expected tokens whose files can have different names, found \(first) beside it"
+    case .severalNetworks(let format):
+      "expected changes in one network, found several, and a \(format.rawValue) adapter holds one"
+    }
   }
 
   private static func short(_ value: Double) -> String { "\((value * 1e6).rounded() / 1e6)" }

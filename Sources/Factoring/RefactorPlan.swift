@@ -15,7 +15,7 @@ public struct RefactorPlan: Sendable {
   public let format: AdapterFormat
   public let targets: [OutputTarget]
   /// What the user should know before or instead of the work.
-  public let warnings: [String]
+  public let notes: [PlanNote]
   /// Tensors that the output leaves out, because the user allowed it.
   public let skipped: [String]
   /// Whether the output is a folder with a configuration rather than one file.
@@ -43,7 +43,7 @@ public struct RefactorPlan: Sendable {
     package var targets: [OutputTarget]
     /// Tensors that stand beside the factors, other than those that all inputs agree on.
     package var passedThrough: [(name: String, tensor: Tensor)] = []
-    package var warnings: [String] = []
+    package var notes: [PlanNote] = []
     package var skipped: [String] = []
     package var writesFolder: Bool
     package var isBaseUnused: Bool
@@ -69,11 +69,11 @@ public struct RefactorPlan: Sendable {
     family = Self.family(of: adapters)
     try Self.checkNames(targets, format, adapters)
     if recipe.dtype?.bits == 8, targets.contains(where: { $0.names.alpha == nil }) {
-      throw FactoringError(.noAlpha(dtype: recipe.dtype!, format: format, option: "--format"), path: adapters[0].path)
+      throw FactoringError(.noAlpha(dtype: recipe.dtype!, format: format, isConversion: false), path: adapters[0].path)
     }
     skipped = parts.skipped + adapters.flatMap { adapter in adapter.unknown.map { "\(adapter.path): \($0)" } }
     passedThrough = try Self.passedThrough(adapters) + parts.passedThrough
-    warnings = parts.warnings
+    notes = parts.notes
     (writesFolder, isBaseUnused, replaceableInputs) = (parts.writesFolder, parts.isBaseUnused, parts.replaceableInputs)
     (isAnotherWork, alphas, copiesWhatIsWhole) = (parts.isAnotherWork, parts.alphas, parts.copiesWhatIsWhole)
   }

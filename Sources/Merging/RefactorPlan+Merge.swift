@@ -25,9 +25,9 @@ extension RefactorPlan {
       adapters, format: format, targets: targets, writesFolder: format.dialect.isFolder, isBaseUnused: base.isUnused,
       isAnotherWork: true, alphas: .rank, copiesWhatIsWhole: false)
     result.passedThrough = whole.merged + vectors.map { ($0.name, $0.tensor) }
-    result.warnings =
-      adapters.flatMap { Self.warnings(about: $0) + Self.conversions(of: $0) } + whole.warnings
-      + OutputVector.warnings(about: vectors)
+    result.notes =
+      adapters.flatMap { Self.warnings(about: $0) + Self.conversions(of: $0) }.map { PlanNote($0) } + whole.notes
+      + OutputVector.warnings(about: vectors).map { PlanNote($0) }
     result.skipped = whole.skipped
     try self.init(recipe, result)
   }

@@ -33,17 +33,17 @@ extension RefactorPlan {
       isAnotherWork: false, alphas: .likeBefore, copiesWhatIsWhole: true)
     result.passedThrough = vectors.map { ($0.name, $0.tensor) }
     result.replaceableInputs = adapter.ownFiles
-    result.warnings = Self.warnings(about: adapter)
+    var notes = Self.warnings(about: adapter)
     if isOutdated {
-      result.warnings.append(
+      notes.append(
         "\(adapter.path): its names are of the oldest diffusers style, which current diffusers skips; the output has today's names"
       )
     }
-    result.warnings += Self.conversions(of: adapter)
+    notes += Self.conversions(of: adapter)
     if let count = parts?.magnitudes.count, count > 0 {
-      result.warnings.append("\(count) targets of dora stay dora: errors are those of the part that has factors")
+      notes.append("\(count) targets of dora stay dora: errors are those of the part that has factors")
     }
-    result.warnings += OutputVector.warnings(about: vectors)
+    result.notes = (notes + OutputVector.warnings(about: vectors)).map { PlanNote($0) }
     try self.init(recipe, result)
   }
 }

@@ -13,7 +13,7 @@ struct WholeWeightMerge {
   private let base: Checkpoint?
   /// What could be merged, under its name in the output.
   private(set) var merged: [(name: String, tensor: Tensor)] = []
-  private(set) var warnings: [String] = []
+  private(set) var notes: [PlanNote] = []
   private(set) var skipped: [String] = []
 
   init(_ recipe: RefactorRecipe, base: Checkpoint?) {
@@ -34,9 +34,10 @@ struct WholeWeightMerge {
       }
       guard !format.dialect.isFolder, !adapter.frozen.isEmpty else { return adapter }
       if base == nil {
-        warnings.append(
-          "\(adapter.path): \(adapter.frozen.map(\.name).joined(separator: ", ")): left out: a copy of the base's weight, which "
-            + "only PEFT reads; hint: --base counts what is not the base's in it")
+        notes.append(
+          PlanNote(
+            "\(adapter.path): \(adapter.frozen.map(\.name).joined(separator: ", ")): left out: a copy of the base's weight, which only PEFT reads",
+            remedy: .base(reason: "counts what is not the base's in it")))
       }
       return base == nil ? adapter.withoutFrozen : adapter
     }
@@ -128,9 +129,10 @@ struct WholeWeightMerge {
       else {
         return try fail(.wholeWeight(name: first.name, strengths: sum, adapters: holders.count))
       }
-      warnings.append(
-        "\(adapters[holders[0].adapter].path): \(first.name): put in whole, whatever the strength, because what it replaces is "
-          + "not known; hint: --base")
+      notes.append(
+        PlanNote(
+          "\(adapters[holders[0].adapter].path): \(first.name): put in whole, whatever the strength, because what it replaces is not known",
+          remedy: .base(reason: nil)))
     }
     guard !(isSame && added.isEmpty && (isWhole || own == nil)) else {
       merged.append((name, first.tensor))

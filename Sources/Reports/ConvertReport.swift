@@ -29,7 +29,7 @@ public struct ConvertReport: JSONReport {
     case output, format, bytes, dryRun, targets, splitOut, skipped, warnings
   }
 
-  public init(_ result: ConvertResult, plan: ConvertPlan, isDryRun: Bool) {
+  public init(_ result: ConvertResult, plan: ConvertPlan, isDryRun: Bool, hints: ReportHints = .none) {
     output = result.output
     format = plan.format.rawValue
     bytes = result.bytes
@@ -40,7 +40,7 @@ public struct ConvertReport: JSONReport {
     }
     splitOut = result.splitOut
     skipped = plan.skipped
-    warnings = plan.warnings
+    warnings = hints.lines(of: plan.notes)
     hasNarrowFactors = plan.hasNarrowFactors
   }
 

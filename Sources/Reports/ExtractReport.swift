@@ -72,7 +72,7 @@ public struct ExtractReport: JSONReport {
     maxRank = plan.recipe.maxRank
     bytesBefore = plan.tuned.byteCount
     warnings =
-      plan.warnings
+      hints.lines(of: plan.notes)
       + (result.cappedCount > 0
         ? [
           "\(result.cappedCount) targets have the highest rank that is allowed, \(plan.recipe.maxRank), and would have "

@@ -55,7 +55,7 @@ public struct RefactorReport: JSONReport {
     adapters = result.shares.map { AdapterRow(file: $0.file, strength: $0.strength, retention: $0.retention) }
     bytesBefore = plan.adapters.reduce(0) { $0 + $1.byteCount }
     warnings =
-      plan.warnings
+      hints.lines(of: plan.notes)
       + adapters.filter { ($0.retention ?? 1) < Self.starved }.map {
         "\($0.file): only \(Numbers.percent($0.retention!)) of its effect is kept"
           + (plan.recipe.method.sharesLoss ? "" : hints.ending(.starved))

@@ -1,4 +1,5 @@
 public import Baking
+public import Factoring
 public import Tensors
 
 /// What a report's reader can ask for or do about something that it says. Whoever shows the report has words for it.
@@ -24,6 +25,7 @@ public struct ReportHints: Sendable {
     case clamped
     /// Little is kept of one adapter of several.
     case starved
+    case note(PlanNote.Remedy)
   }
 
   private let words: @Sendable (Occasion) -> String?
@@ -36,6 +38,11 @@ public struct ReportHints: Sendable {
 
   /// `; hint: <words>`, or nothing.
   func ending(_ occasion: Occasion) -> String { words(occasion).map { "; hint: \($0)" } ?? "" }
+
+  /// Notes with what to try.
+  public func lines(of notes: [PlanNote]) -> [String] {
+    notes.map { $0.text + ($0.remedy.map { ending(.note($0)) } ?? "") }
+  }
 
   /// ` (<words>)`, or nothing.
   func aside(_ occasion: Occasion) -> String { words(occasion).map { " (\($0))" } ?? "" }

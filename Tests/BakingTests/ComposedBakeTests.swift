@@ -62,8 +62,8 @@ import Testing
         rule: .exact,
         dtype: .f32))
     #expect(
-      merge.warnings.contains {
-        $0.hasSuffix("targets of loha become LoRA, which needs more bytes for the same energy")
+      merge.notes.contains {
+        $0.text.hasSuffix("targets of loha become LoRA, which needs more bytes for the same energy")
       })
     let decomposed = try DecomposedPlan(merge, threads: 2)
     let result = try decomposed.write(

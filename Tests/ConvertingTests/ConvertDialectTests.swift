@@ -108,10 +108,10 @@ import Testing
     let source = try pico.write(to: folder.file("a.safetensors"))
     let there = try Converting(ConvertRecipe(source.path, .peft), to: folder.file("there"))
     #expect(
-      there.outputs.count == 3 && there.plan.warnings.contains { $0.contains("text encoder 1: with transformers") })
+      there.outputs.count == 3 && there.plan.notes.contains { $0.text.contains("text encoder 1: with transformers") })
     let back = try Converting(ConvertRecipe(folder.file("there"), .kohya), to: folder.file("back.safetensors"))
     #expect(Set(back.targets.map(\.name)) == Set(names) && back.plan.family == .sdxl)
-    #expect(!back.plan.warnings.contains { $0.contains("transformers") })
+    #expect(!back.plan.notes.contains { $0.text.contains("transformers") })
   }
 
   @Test("Loaders that read a file with mixed alphas otherwise are a warning about that file")
@@ -124,9 +124,9 @@ import Testing
     let source = try pico.write(to: folder.file("a.safetensors"))
     let plan = try ConvertPlan(ConvertRecipe(source.path, .kohya))
     #expect(
-      plan.warnings == [
-        "\(source.path): the targets have 2 different alphas, which diffusers misreads; hint: --normalise gives them one"
+      plan.notes.map(\.text) == [
+        "\(source.path): the targets have 2 different alphas, which diffusers misreads"
       ])
-    #expect(try ConvertPlan(ConvertRecipe(source.path, .kohya, normalises: true)).warnings.isEmpty)
+    #expect(try ConvertPlan(ConvertRecipe(source.path, .kohya, normalises: true)).notes.isEmpty)
   }
 }

@@ -77,7 +77,7 @@ import Testing
     let path = try adapter([("diffusion_model.double_blocks.0.img_mlp.0", 12288, 3072)], folder)
     let run = try convert(path, .diffusers, family: .flux2, folder)
     #expect(run.targets.map(\.name) == ["transformer.transformer_blocks.0.ff.linear_in"])
-    #expect(run.plan.warnings.contains { $0.contains("a Flux.2 adapter, as told; names and shapes say Flux.1") })
+    #expect(run.plan.notes.contains { $0.text.contains("a Flux.2 adapter, as told; names and shapes say Flux.1") })
   }
 
   @Test("Families by the names that users write")

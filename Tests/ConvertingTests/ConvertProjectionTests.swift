@@ -74,7 +74,7 @@ import Testing
     #expect(target.dense == source.targets[0].dense + zeros(8) + source.targets[1].dense + zeros(32))
     let back = try Converting(ConvertRecipe(folder.file("b.safetensors"), .diffusers), to: folder.file("c.safetensors"))
     #expect(Set(back.targets.map(\.name)) == Set(source.targets.map(\.name)))
-    #expect(back.plan.warnings.contains { $0.contains("has no effect on") })
+    #expect(back.plan.notes.contains { $0.text.contains("has no effect on") })
   }
 
   @Test("Rows of unequal parts are found by the number of columns")

@@ -19,6 +19,10 @@ extension ReportHints {
     case .littleSurvives: "--dtype f16 or f32"
     case .clamped: "--dtype bf16"
     case .starved: "--fair shares the loss, a larger size or rank lessens it"
+    case .note(.family): "--family or --base says it"
+    case .note(.oneAlpha): "--normalise gives them one"
+    case .note(.base(let reason)): "--base" + (reason.map { " \($0)" } ?? "")
+    case .note(.diffusersNames): "--format diffusers"
     }
   }
 }

@@ -1,0 +1,23 @@
+import Factoring
+
+extension FactoringError: HintedError {
+  var place: String { path }
+
+  var hint: Hint? {
+    switch kind {
+    case .noName(_, .kohya): .new("merge only adapters of one format")
+    case .noName, .severalNetworks: .new("--format kohya")
+    case .noNameToKeep: .new("lathe merge FILE@1 --format kohya gives it a name")
+    case .unreachableError, .lost: .new("--dtype f32")
+    case .overflow: .new("--dtype bf16 or f32")
+    case .noAlpha(_, _, let isConversion): .new("\(isConversion ? "--to" : "--format") kohya")
+    case .wholeWeight: .new("--base, or --allow-unmatched leaves it out")
+    case .unmatched: .new("--allow-unmatched leaves them aside")
+    case .rankCap: .new("a higher --max-rank")
+    case .noDialectName(_, _, _, _, let isFamilyOpen):
+      .new((isFamilyOpen ? "--family or --base says it, or " : "") + "--allow-unmatched leaves such targets out")
+    case .noFamily: .new("--family")
+    default: nil
+    }
+  }
+}
