@@ -27,7 +27,7 @@ struct Merge: LatheCommand {
     transform: AdapterArgument.init)
   var adapters: [AdapterArgument] = []
 
-  @Option(help: "exact (all components) or svd (cut by --rank, --energy, --max-error or --size).")
+  @Option(help: "exact (all components), or cut by --rank, --energy, --max-error or --size: svd, or fair (as --fair).")
   var method: Method?
 
   @OptionGroup var base: BaseOption
@@ -54,7 +54,18 @@ struct Merge: LatheCommand {
 
   @OptionGroup var common: CommonOptions
 
-  enum Method: String, ExpressibleByArgument, CaseIterable { case exact, svd }
+  /// All components, or how they are cut.
+  struct Method: ExpressibleByArgument {
+    /// `nil` for all components.
+    let cut: (any MergeMethod)?
+
+    init?(argument: String) {
+      cut = MergeMethods.named(argument)
+      guard cut != nil || argument == "exact" else { return nil }
+    }
+
+    static var allValueStrings: [String] { ["exact"] + MergeMethods.all.map(\.name) }
+  }
 
   enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
     case kohya, diffusers, peft, native
@@ -67,11 +78,11 @@ struct Merge: LatheCommand {
     }
     guard recipe == nil || adapters.isEmpty else { throw ValidationError("expected adapters or --recipe, found both") }
     let rule = try rules.rule
-    if method == .exact, rule != nil {
+    if let method, method.cut == nil, rule != nil {
       throw ValidationError("--method exact: expected no rank, energy, error or size beside it")
     }
-    if method == .svd, rule == nil, recipe == nil {
-      throw ValidationError("--method svd: expected one of --rank, --energy, --max-error or --size")
+    if let cut = method?.cut, rule == nil, recipe == nil {
+      throw ValidationError("--method \(cut.name): expected one of --rank, --energy, --max-error or --size")
     }
     guard try rules.sizes.count <= 1 else { throw ValidationError("--size: expected one size, found several") }
     _ = try writer.requiredOutput()
@@ -98,11 +109,13 @@ struct Merge: LatheCommand {
     let file = try recipe.map { try MergeRecipeFile(path: $0) }
     var result = file?.recipe ?? RefactorRecipe(.merge, inputs: adapters.map(\.input), rule: .exact)
     if let rule = try rules.rule { result.rule = rule }
-    if method == .exact { result.rule = .exact }
+    if let method, method.cut == nil { result.rule = .exact }
     if rules.weigh != .absolute { result.weighing = rules.weigh }
     if let dtype = writer.dtype { result.dtype = dtype.dtype }
     if let format { result.format = format.format }
     if rules.keepAllTargets { result.keepsAllTargets = true }
+    // What the file says of how to cut stays where the command line only says that something is cut.
+    if let cut = method?.cut, !(cut is LeadingComponents) { result.method = cut }
     if fair { result.method = FairShares() }
     if allowUnknown { result.allowsUnknown = true }
     if let base = base.base { result.base = base }

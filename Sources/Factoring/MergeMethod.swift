@@ -3,10 +3,10 @@ public import Spectra
 
 /// How the sum of several adapters' deltas of one weight is cut to fewer components than it has.
 ///
-/// A method is a file in this folder. A sum of which nothing is cut is the same by all of them.
+/// A sum of which nothing is cut is the same by all of them.
 public protocol MergeMethod: Sendable {
-  /// The field that chooses it in recipes; `nil` for what is done without a word.
-  var nameInRecipes: String? { get }
+  /// What users call it.
+  var name: String { get }
 
   /// Whether the loss is shared, so that weak adapters do not bear all of it.
   var sharesLoss: Bool { get }
@@ -30,7 +30,7 @@ public struct SumToCut {
 public struct LeadingComponents: MergeMethod {
   public init() {}
 
-  public var nameInRecipes: String? { nil }
+  public var name: String { "svd" }
   public var sharesLoss: Bool { false }
   public func decomposition(of sum: SumToCut, rank: Int) -> Decomposition? { nil }
 }

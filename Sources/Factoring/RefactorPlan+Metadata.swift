@@ -51,7 +51,8 @@ extension RefactorRecipe {
       "weigh": .string(weighing.rawValue),
     ]
     if let dtype { fields["dtype"] = .string(dtype.rawValue) }
-    if let name = method.nameInRecipes { fields[name] = .bool(true) }
+    // What is done without a word needs none.
+    if !(method is LeadingComponents) { fields[method.name] = .bool(true) }
     if keepsAllTargets { fields["keep_all_targets"] = .bool(true) }
     if countsLikeKohya { fields["compat"] = .string("kohya") }
     return fields

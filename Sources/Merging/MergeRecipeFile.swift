@@ -30,11 +30,12 @@ public struct MergeRecipeFile: Sendable {
     var format: String?
     var weigh: String?
     var fair: Bool?
+    var method: String?
     var keep_all_targets: Bool?
   }
 
   private static let fields: Set = [
-    "adapters", "rank", "conv_rank", "energy", "max_error", "size", "dtype", "format", "weigh", "fair",
+    "adapters", "rank", "conv_rank", "energy", "max_error", "size", "dtype", "format", "weigh", "fair", "method",
     "keep_all_targets",
   ]
 
@@ -58,6 +59,12 @@ public struct MergeRecipeFile: Sendable {
       recipe.weighing = weighing
     }
     if document.fair == true { recipe.method = FairShares() }
+    if let name = document.method {
+      guard let method = MergeMethods.named(name) else {
+        throw fault("method: expected \(MergeMethods.all.map(\.name).joined(separator: " or ")), found \(name)")
+      }
+      recipe.method = method
+    }
     recipe.keepsAllTargets = document.keep_all_targets ?? false
     self.recipe = recipe
   }

@@ -117,8 +117,7 @@ import Testing
     #expect(
       needy
         == adapter.dependents.map {
-          "\($0.name): \($0.algorithm.rawValue) depends on the base weight: expected a base, found none; "
-            + "hint: give the checkpoint with --base"
+          "\($0.name): \($0.algorithm.rawValue) depends on the base weight: expected a base, found none"
         })
     let messages = adapter.problems.filter { if case .unsupported = $0.kind { true } else { false } }.map(\.description)
     let expected = adapter.unsupported.map {

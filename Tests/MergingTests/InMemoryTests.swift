@@ -64,7 +64,7 @@ import Testing
       let plan = try DecomposedPlan(RefactorPlan(mine, adapters: adapters), threads: 2)
       let (output, result) = try plan.adapter(plan.allocation(), titled: "small", threads: 2)
       let run = try Refactoring(files, to: folder.file("out.safetensors"), overwriting: true)
-      #expect(output.path == "small" && result.output == "small" && result.bytes == run.result.bytes)
+      #expect(output.path == "small" && result.output == "small")
       #expect(result.relativeError == run.result.relativeError)
       let (mine, theirs) = (try #require(output.data), try #require(run.output.data))
       #expect(mine.withUnsafeBytes(Array.init) == theirs.withUnsafeBytes(Array.init))

@@ -11,7 +11,7 @@ import Testing
 @Suite struct MergeMethodTests {
   /// Keeps the directions of the first adapter, whatever the others are.
   private struct FirstComesFirst: MergeMethod {
-    var nameInRecipes: String? { "first_comes_first" }
+    var name: String { "first_comes_first" }
     var sharesLoss: Bool { false }
 
     func decomposition(of sum: SumToCut, rank: Int) throws -> Decomposition? {

@@ -179,7 +179,7 @@ import Testing
     #expect(nothing.spectra.allSatisfy { $0.energy == 0 })
   }
 
-  @Test("The bytes do not depend on the number of threads", arguments: RetentionTests.methods)
+  @Test("The bytes do not depend on the number of threads", arguments: MergeMethods.all)
   func threads(method: any MergeMethod) throws {
     let folder = try TemporaryFolder(), adapters = try three(folder)
     let outputs = try [1, 2, 4].map { threads in

@@ -29,10 +29,8 @@ import Testing
     return kept / (strength * own)
   }
 
-  static let methods: [any MergeMethod] = [LeadingComponents(), FairShares()]
-
   @Test(
-    "Retention is what dense inner products give", arguments: methods,
+    "Retention is what dense inner products give", arguments: MergeMethods.all,
     [[1, 1], [0.5, -2], [1, 0]] as [[Double]])
   func retention(method: any MergeMethod, strengths: [Double]) throws {
     let folder = try TemporaryFolder(), adapters = try uneven(folder)

@@ -12,7 +12,7 @@ public struct FairShares: MergeMethod {
 
   public init() {}
 
-  public var nameInRecipes: String? { "fair" }
+  public var name: String { "fair" }
   public var sharesLoss: Bool { true }
 
   /// - Returns: `nil` also where the adapters' common directions cancel in the sum, so that its projection would not fill the rank.
