@@ -61,15 +61,18 @@ public struct AuditPlan: Sendable {
   public func run(progress: @escaping @Sendable (Progress) -> Void = { _ in }) throws -> AuditResult {
     let start = ContinuousClock.now
     let weights = try compareWeights(progress)
+    try Task.checkCancellation()
     progress(.costs)
     let costs = try [AuditSide([], base: base), before, after].map { try AuditCost(of: $0) }
     progress(.spectra)
-    let structure = AuditStructure(before, after, threads: threads)
+    let structure = try AuditStructure(before, after, threads: threads)
     var noise: NoiseError?, pictures: AuditPictures?
     // What is broken cannot be rendered.
     let isFinite = weights.entries.allSatisfy { $0.notFiniteAfter == 0 }
     if let rendering, isFinite {
+      try Task.checkCancellation()
       noise = try probe(rendering, progress)
+      try Task.checkCancellation()
       if !scenes.isEmpty {
         pictures = try AuditPictures(
           scenes, before: before, after: after, rendering: rendering,

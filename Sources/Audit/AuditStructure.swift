@@ -26,34 +26,39 @@ public struct AuditStructure: Sendable {
 
   public let gaps: [Gap]
 
-  init(_ before: AuditSide, _ after: AuditSide, threads: Int) {
+  /// - Throws: `CancellationError`; what else keeps something from being computed is a gap.
+  init(_ before: AuditSide, _ after: AuditSide, threads: Int) throws {
     var gaps: [Gap] = []
-    func decomposed(_ side: AuditSide) -> DecomposedPlan? {
+    func decomposed(_ side: AuditSide) throws -> DecomposedPlan? {
       guard side.hasStrength else { return nil }
       do {
         let recipe = RefactorRecipe(
           side.inputs.count == 1 ? .resize : .merge, inputs: side.inputs, rule: .exact, allowsUnknown: true,
           base: side.base.path)
         return try DecomposedPlan(RefactorPlan(recipe), threads: threads)
+      } catch let error as CancellationError {
+        throw error
       } catch {
         gaps.append(Gap(part: "spectra of \(side.label)", reason: error))
         return nil
       }
     }
-    let first = decomposed(before), second = decomposed(after)
+    let first = try decomposed(before), second = try decomposed(after)
     blocks = Self.blocks(first, second)
     curve = first?.curve(points: 24) ?? []
-    func measuredCrossTalk() -> CrossTalk? {
+    func measuredCrossTalk() throws -> CrossTalk? {
       guard before.inputs.count > 1, before.hasStrength else { return nil }
       do {
         return try CrossTalk(
           before.fits.map(\.adapter), strengths: before.inputs.map(\.strength), threads: threads)
+      } catch let error as CancellationError {
+        throw error
       } catch {
         gaps.append(Gap(part: "cross-talk of \(before.label)", reason: error))
         return nil
       }
     }
-    crossTalk = measuredCrossTalk()
+    crossTalk = try measuredCrossTalk()
     self.gaps = gaps
   }
 

@@ -2,13 +2,6 @@ import Checkpoints
 
 /// Something about a bake that its user should know, as a value: whoever shows it adds what to try.
 public struct BakeFinding: Sendable, Equatable, CustomStringConvertible {
-  public enum Severity: Sendable {
-    /// As it should be, and perhaps not as expected.
-    case note
-    /// Something is not changed that somebody may use.
-    case warning
-  }
-
   public enum Kind: Sendable, Equatable {
     /// Tensors of a training average, which is not what is used: they stay without the change.
     case averages(count: Int)
@@ -16,19 +9,11 @@ public struct BakeFinding: Sendable, Equatable, CustomStringConvertible {
     case widened(count: Int)
     /// A file that holds the same weights again, and is left out.
     case duplicate
-
-    public var severity: Severity {
-      switch self {
-      case .averages: .warning
-      case .widened, .duplicate: .note
-      }
-    }
   }
 
   /// The file.
   public let subject: String
   public let kind: Kind
-  public var severity: Severity { kind.severity }
 
   public var description: String {
     switch kind {

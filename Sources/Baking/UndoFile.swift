@@ -36,8 +36,16 @@ public struct UndoFile: Sendable {
           && addition.rows.count == 2 && addition.deltaRows.count == 2
           && 0 <= addition.rows[0] && addition.rows[0] <= addition.rows[1]
           && 0 <= addition.deltaRows[0] && addition.deltaRows[0] <= addition.deltaRows[1]
-      } && record.files.allSatisfy { !$0.path.hasPrefix("/") && !$0.path.split(separator: "/").contains("..") }
+      } && Self.sizeOfHeads(contents, count: record.files.count) <= 1 << 30
+      && record.files.allSatisfy { !$0.path.hasPrefix("/") && !$0.path.split(separator: "/").contains("..") }
     guard isSound else { throw BakingError(.undo(reason: "found a damaged record"), path: path) }
+  }
+
+  /// What all headers together unpack to: a few bytes may say that it is more than any base has.
+  private static func sizeOfHeads(_ contents: SafetensorsFile, count: Int) -> Int {
+    (0..<count).reduce(0) { sum, file in
+      sum + min(contents["head.\(file)"].map { Zstandard.size(of: $0.bytes) } ?? 0, 1 << 32)
+    }
   }
 
   /// A tensor of the base that the bake dropped or changed as a whole.
@@ -46,8 +54,7 @@ public struct UndoFile: Sendable {
   /// The header of a base file with its length field.
   func head(ofFile file: Int) throws -> [UInt8] {
     guard let bytes = contents["head.\(file)"]?.bytes,
-      // Headers are texts, which are never as small as a thousandth of themselves: all together are bounded by this file.
-      let head = Zstandard.decompressed(bytes, limit: min(100_000_008, max(1 << 20, 1000 * bytes.count))),
+      let head = Zstandard.decompressed(bytes, limit: 100_000_008),
       ContentHash.sha256(Bytes(copying: head)) == record.files[file].headSHA256
     else { throw BakingError(.undo(reason: "found no header of \(record.files[file].path) in it"), path: path) }
     return head

@@ -13,6 +13,11 @@ enum Zstandard {
     }
   }
 
+  /// How many bytes a frame says that it holds; the largest number where it does not say.
+  static func size(of bytes: Bytes) -> Int {
+    bytes.withUnsafeBytes { Int(clamping: ZSTD_getFrameContentSize($0.baseAddress, $0.count)) }
+  }
+
   /// `nil` for bytes that are not a whole frame, or one of more than `limit` bytes.
   static func decompressed(_ bytes: Bytes, limit: Int) -> [UInt8]? {
     bytes.withUnsafeBytes { source in

@@ -44,7 +44,8 @@ extension DecomposedPlan {
     progress: WorkProgress? = nil
   ) throws -> (adapter: Adapter, result: RefactorResult) {
     try requireSomething(in: allocation)
-    let files = try OutputFiles(inMemory: place(title, allocation.ranks))
+    // Only a folder holds a configuration, and a title is no folder's name.
+    let files = try OutputFiles(inMemory: place(plan.writesFolder ? title + "/" : title, allocation.ranks))
     let (writer, result) = try write(allocation, to: files, named: title, threads: threads, progress)
     return (try writer.adapter(titled: title), result)
   }
@@ -163,6 +164,9 @@ extension DecomposedPlan {
     guard delta.terms.count > 1, !(plan.recipe.method is LeadingComponents) else { return nil }
     let sum = SumToCut(delta: delta, sources: target.sources, core: try delta.core(in: workspace))
     guard let decomposition = try plan.recipe.method.decomposition(of: sum, rank: rank) else { return nil }
+    precondition(
+      decomposition.values.count == rank,
+      "\(plan.recipe.method.name) kept \(decomposition.values.count) of \(rank) components")
     let inners = delta.terms.indices.map { term in
       zip(decomposition.values, decomposition.projections(of: sum.core.core(weights: delta.weights(ofTerm: term))))
         .reduce(0) { $0 + $1.0 * $1.1 }

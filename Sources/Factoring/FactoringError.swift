@@ -2,7 +2,7 @@ public import Adapters
 public import Models
 public import Tensors
 
-/// Why adapters could not be resized, merged or extracted as asked.
+/// Why an adapter could not be made as asked: resized, merged, extracted or converted.
 public struct FactoringError: Error, CustomStringConvertible {
   public enum Kind: Sendable {
     case differentFamilies(first: Family, file: String, other: Family)

@@ -1,7 +1,7 @@
 package import Adapters
 package import Models
 
-/// How a merge spells its targets.
+/// How an output spells its targets.
 package struct OutputNaming {
   package let format: AdapterFormat
   package var setting: SpellingSetting

@@ -56,7 +56,9 @@ private final class RunningHash {
   deinit { EVP_MD_CTX_free(context) }
 
   func update(_ bytes: UnsafeRawBufferPointer) {
-    precondition(EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) == 1, "a SHA-256 is finished once")
+    guard EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) == 1 else {
+      fatalError("a SHA-256 takes no bytes when it is finished")
+    }
   }
 
   /// Adds much memory part by part, and lets go of each part of a mapped file.
@@ -73,7 +75,7 @@ private final class RunningHash {
   /// All 64 hexadecimal digits, lower case.
   func finish() -> String {
     let digest = [UInt8](unsafeUninitializedCapacity: 32) { buffer, count in
-      precondition(EVP_DigestFinal_ex(context, buffer.baseAddress, nil) == 1, "a SHA-256 is finished once")
+      guard EVP_DigestFinal_ex(context, buffer.baseAddress, nil) == 1 else { fatalError("a SHA-256 is finished once") }
       count = 32
     }
     let digits = Array("0123456789abcdef".utf8)

@@ -16,6 +16,9 @@ package struct Destination {
   ///   whose place nothing may be put.
   init(_ name: String) throws(FileError) {
     self.name = name
+    guard !name.isEmpty else {
+      throw FileError(.notWritable(reason: "expected a name, found an empty one"), path: "\"\"")
+    }
     var path = name, status = stat(), links = 0
     while true {
       guard !Self.isOfSystem(path) else {

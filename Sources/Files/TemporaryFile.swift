@@ -21,6 +21,8 @@ public final class TemporaryFile: @unchecked Sendable {
   private let permissions: Permissions?
   /// Has the file from the beginning, under its name.
   private let folder: StagedFolder?
+  /// Whether the file is in no folder, and never gets a name.
+  private let isInMemory: Bool
   private let descriptor: Int32
   private let registration: Interruption.Token
   private var isOpen = true
@@ -55,7 +57,7 @@ public final class TemporaryFile: @unchecked Sendable {
     descriptor = files_without_name(title)
     guard descriptor >= 0 else { throw FileError(.system(operation: "write", reason: systemReason()), path: title) }
     (name, destination, overwrites, own) = (title, "", false, [])
-    (permissions, folder) = (nil, nil)
+    (permissions, folder, isInMemory) = (nil, nil, true)
     path = "/dev/fd/\(descriptor)"
     registration = Interruption.register(path)
   }
@@ -65,7 +67,7 @@ public final class TemporaryFile: @unchecked Sendable {
     folder: StagedFolder?
   ) throws(FileError) {
     (self.name, self.destination, self.overwrites, self.own) = (name, destination, overwrites, own)
-    (self.permissions, self.folder) = (permissions, folder)
+    (self.permissions, self.folder, isInMemory) = (permissions, folder, false)
     // Whoever may not read the old file may not read the new one meanwhile.
     let mode: mode_t = permissions == nil ? 0o666 : 0o600
     while true {
@@ -144,7 +146,7 @@ public final class TemporaryFile: @unchecked Sendable {
 
   /// Syncs the file to the disk and gives it its name. A file of a folder gets it with the folder.
   public func commit() throws(FileError) {
-    precondition(!destination.isEmpty, "a file in memory gets no name")
+    precondition(!isInMemory, "a file in memory gets no name")
     guard folder != nil else { return try Publication.publish([self]) }
     try prepare()
     finish(keepingFile: true)
@@ -167,7 +169,7 @@ public final class TemporaryFile: @unchecked Sendable {
     isOpen = false
     close(descriptor)
     Interruption.uninterrupted {
-      if !keepingFile, !destination.isEmpty { unlink(path) }
+      if !keepingFile, !isInMemory { unlink(path) }
       Interruption.forget(registration)
     }
   }

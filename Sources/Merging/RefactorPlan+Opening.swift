@@ -18,6 +18,7 @@ extension RefactorPlan {
   /// - Throws: `AdapterError` for an adapter that cannot be worked on, or `FactoringError`.
   public init(_ recipe: RefactorRecipe, adapters: [Adapter], base: Checkpoint? = nil) throws {
     precondition(adapters.count == recipe.inputs.count, "\(adapters.count) adapters for \(recipe.inputs.count) inputs")
+    precondition(!adapters.isEmpty, "a plan is of an adapter at least")
     switch recipe.operation {
     case .resize: try self.init(recipe, resizing: adapters[0], base: base)
     case .merge: try self.init(recipe, merging: adapters, base: base)

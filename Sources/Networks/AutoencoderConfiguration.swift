@@ -67,8 +67,7 @@ public struct AutoencoderConfiguration: Sendable, Equatable {
   init(detecting checkpoint: Checkpoint) throws {
     let shapes = WeightShapes(checkpoint, .vae), levels = shapes.count("decoder.up_blocks.*.resnets.0.conv1.weight")
     guard levels > 0, let input = shapes["decoder.conv_in.weight"], input.count == 4 else {
-      throw NetworkError(
-        .missing("a VAE", hint: "give the autoencoder's file with --vae"), file: checkpoint.path)
+      throw NetworkError(.noAutoencoder, file: checkpoint.path)
     }
     channels = (0..<levels).reversed().map { shapes["decoder.up_blocks.\($0).resnets.0.conv1.weight"]?.first ?? 0 }
     resnetsPerLevel = shapes.count("decoder.up_blocks.0.resnets.*.conv1.weight") - 1

@@ -3,6 +3,8 @@ public struct NetworkError: Error, Equatable, Sendable, CustomStringConvertible 
   public enum Kind: Equatable, Sendable {
     /// A network or a tensor that the file lacks.
     case missing(String, hint: String?)
+    /// A VAE.
+    case noAutoencoder
     /// A field of a configuration, or a measure that was read from shapes.
     case configuration(field: String, expected: String, found: String)
     /// A tensor of another shape.
@@ -19,6 +21,7 @@ public struct NetworkError: Error, Equatable, Sendable, CustomStringConvertible 
 
   public var description: String {
     switch kind {
+    case .noAutoencoder: "\(file): expected a VAE, found none"
     case .missing(let what, let hint): "\(file): expected \(what), found none" + (hint.map { "; hint: \($0)" } ?? "")
     case .configuration(let what, let expected, let found), .shape(let what, let expected, let found):
       "\(file): \(what): expected \(expected), found \(found)"

@@ -13,9 +13,11 @@ package struct RecipeSource<Document: Decodable> {
   ///   - fields: all that the document may have; an unknown one is an error, because a misspelled field would otherwise
   ///     have no effect.
   ///   - entryFields: all that the entries of a list may have, by the list's name.
+  ///   - limit: of the file in bytes.
   /// - Throws: `FileError.missing`, or `FactoringError.recipe` for anything that is not understood.
   package init(
-    path: String, fields: Set<String>, entryFields: [String: Set<String>] = ["adapters": RecipeEntry.fields]
+    path: String, fields: Set<String>, entryFields: [String: Set<String>] = ["adapters": RecipeEntry.fields],
+    limit: Int = RecipeLimits.bytes
   ) throws {
     self.path = path
     let bytes = try MappedFile(path: path).bytes
@@ -25,8 +27,8 @@ package struct RecipeSource<Document: Decodable> {
       func unknown(_ map: Any?, _ known: Set<String>) -> String? {
         (map as? [String: Any])?.keys.sorted().first { !known.contains($0) }
       }
-      guard bytes.count <= RecipeLimits.bytes else {
-        throw fault("expected at most \(RecipeLimits.bytes) bytes, found \(bytes.count)")
+      guard bytes.count <= limit else {
+        throw fault("expected at most \(limit) bytes, found \(bytes.count)")
       }
       guard !Outline.hasExplicitNames(text) else { throw fault(Outline.otherName) }
       if let reason = try Yams.compose(yaml: Outline.text(of: text))?.faultOfOutline { throw fault(reason) }
@@ -98,8 +100,8 @@ package struct RecipeSource<Document: Decodable> {
 }
 
 /// What a file that somebody writes by hand never has.
-private enum RecipeLimits {
-  static let bytes = 256 << 10
+package enum RecipeLimits {
+  package static let bytes = 256 << 10
   static let nodes = 100_000
   static let adapters = 500
   static let blocks = 300

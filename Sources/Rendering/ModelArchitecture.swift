@@ -18,7 +18,7 @@ protocol ModelArchitecture: Sendable {
   /// What the checkpoint says about its noise.
   var scheduler: SchedulerSettings { get }
   /// What had to be assumed.
-  var warnings: [String] { get }
+  var assumptions: [PictureModel.Assumption] { get }
   /// Whether the denoiser is told how closely to follow the text, and needs no prediction without it.
   var isGuidanceDistilled: Bool { get }
   /// How closely prompts are followed where nobody says it.

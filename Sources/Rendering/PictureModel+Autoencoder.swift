@@ -12,6 +12,7 @@ extension PictureModel {
   ) throws -> PictureDecoder {
     try RenderingError.ofNetworks {
       if case .tiny(let path) = source {
+        try require(channels: TinyDecoder.latentChannels, reduction: TinyDecoder.reduction, of: path)
         return try PictureDecoder(tiny: path, backend: backend, expecting: size)
       }
       let (configuration, weights) = try autoencoder(source, weights)
@@ -38,17 +39,28 @@ extension PictureModel {
       (chosenWeights, file) = (checkpoint, checkpoint.path)
     } else {
       guard let own = architecture.autoencoder else {
-        throw RenderingError(.missing("a VAE", hint: "give one with --vae"), file: path)
+        throw RenderingError(.noAutoencoder(isApart: false), file: path)
       }
       (chosen, chosenWeights, file) = (own, weights, path)
     }
-    guard chosen.latentChannels == latents.channels else {
+    try require(channels: chosen.latentChannels, reduction: chosen.reduction, of: file)
+    return (chosen, chosenWeights)
+  }
+
+  /// Refuses an autoencoder whose latents are not those of the denoiser.
+  private func require(channels: Int, reduction: Int, of file: String) throws {
+    guard channels == latents.channels else {
       throw RenderingError(
         .unsupported(
           what: "the autoencoder's latents", expected: "\(latents.channels) channels as the \(denoiserName) has them",
-          found: "\(chosen.latentChannels)", hint: nil), file: file)
+          found: "\(channels)", hint: nil), file: file)
     }
-    return (chosen, chosenWeights)
+    guard reduction == latents.reduction else {
+      throw RenderingError(
+        .unsupported(
+          what: "the autoencoder's latents", expected: "one for each \(latents.reduction) pixels along a side",
+          found: "one for each \(reduction)", hint: nil), file: file)
+    }
   }
 }
 

@@ -25,7 +25,7 @@ public struct PictureModel: Sendable {
   /// How its noise is meant.
   public var scheduler: SchedulerSettings
   /// What had to be assumed.
-  public let warnings: [String]
+  public let assumptions: [Assumption]
   let architecture: any ModelArchitecture
 
   /// Reads configurations and, in single files, names and shapes; no weights.
@@ -40,7 +40,7 @@ public struct PictureModel: Sendable {
     latents = architecture.latents
     autoencoder = architecture.autoencoder.map { LatentFormat($0) }
     scheduler = architecture.scheduler
-    warnings = architecture.warnings
+    assumptions = architecture.assumptions
   }
 
   /// The one place that tells the kinds of models apart.
@@ -111,5 +111,19 @@ public struct PictureModel: Sendable {
   /// - Throws: `CheckpointError` for weights that are missing or have other shapes.
   public func makeTextModel(weights: some WeightSource, backend: any Backend) throws -> any TextModel {
     try RenderingError.ofNetworks { try architecture.textModel(weights: weights, backend: backend) }
+  }
+}
+
+extension PictureModel {
+  /// Something that a checkpoint does not say of itself.
+  public enum Assumption: Sendable, Equatable, CustomStringConvertible {
+    /// That the denoiser predicts the velocity.
+    case velocity
+
+    public var description: String {
+      switch self {
+      case .velocity: "the file does not say what its UNet predicts; taken as velocity"
+      }
+    }
   }
 }

@@ -12,7 +12,7 @@ extension Renderer {
     _ requests: [RenderRequest], progress: @escaping @Sendable (Progress) throws -> Void = { _ in }
   ) async throws -> Result {
     let cancellation = Cancellation()
-    // Nobody else has this renderer until the thread is done with it.
+    // What copies of a renderer share is touched on `KernelThread` alone.
     nonisolated(unsafe) let renderer = self
     return try await withTaskCancellationHandler {
       try await withCheckedThrowingContinuation { continuation in

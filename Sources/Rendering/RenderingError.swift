@@ -6,6 +6,8 @@ public struct RenderingError: Error, Equatable, Sendable, CustomStringConvertibl
   public enum Kind: Equatable, Sendable {
     /// A network or a file that the model lacks.
     case missing(String, hint: String?)
+    /// A VAE: the model has none, or the file that was given in its place.
+    case noAutoencoder(isApart: Bool)
     case unsupported(what: String, expected: String, found: String, hint: String?)
     /// Settings of a scheduler that cannot be used, in whole words.
     case settings(reason: String)
@@ -34,19 +36,21 @@ public struct RenderingError: Error, Equatable, Sendable, CustomStringConvertibl
     }
   }
 
-  public var description: String {
-    let message =
-      switch kind {
-      case .missing(let what, let hint): "expected \(what), found none" + Self.hint(hint)
-      case .unsupported(let what, let expected, let found, let hint):
-        "\(what): expected \(expected), found \(found)" + Self.hint(hint)
-      case .settings(let reason): reason
-      case .notFinite(let what, let count, let hint):
-        "\(what): expected finite numbers, found \(count) that are not" + Self.hint(hint)
-      case .addressSpace(let needed, let free):
-        "address space: expected about \(ByteCount(needed)) more, found \(ByteCount(free)); hint: ulimit -v limits it"
-      }
-    return (file.map { "\($0): " } ?? "") + message
+  public var description: String { (file.map { "\($0): " } ?? "") + message }
+
+  /// What is wrong, without the file.
+  package var message: String {
+    switch kind {
+    case .noAutoencoder: "expected a VAE, found none"
+    case .missing(let what, let hint): "expected \(what), found none" + Self.hint(hint)
+    case .unsupported(let what, let expected, let found, let hint):
+      "\(what): expected \(expected), found \(found)" + Self.hint(hint)
+    case .settings(let reason): reason
+    case .notFinite(let what, let count, let hint):
+      "\(what): expected finite numbers, found \(count) that are not" + Self.hint(hint)
+    case .addressSpace(let needed, let free):
+      "address space: expected about \(ByteCount(needed)) more, found \(ByteCount(free)); hint: ulimit -v limits it"
+    }
   }
 
   private static func hint(_ text: String?) -> String { text.map { "; hint: \($0)" } ?? "" }
@@ -57,6 +61,7 @@ extension RenderingError {
   init(_ error: NetworkError) {
     switch error.kind {
     case .missing(let what, let hint): self.init(.missing(what, hint: hint), file: error.file)
+    case .noAutoencoder: self.init(.noAutoencoder(isApart: true), file: error.file)
     case .configuration(let what, let expected, let found), .shape(let what, let expected, let found):
       self.init(.unsupported(what: what, expected: expected, found: found, hint: nil), file: error.file)
     }

@@ -188,4 +188,20 @@ import Testing
     }
     #expect(try folder.names == ["out7"])
   }
+
+  @Test("An empty name is refused, and leaves nothing in the current folder")
+  func emptyName() throws {
+    let before = try FileManager.default.contentsOfDirectory(atPath: ".").sorted()
+    let error = #expect(throws: FileError.self) { try TemporaryFile(for: "", overwriting: true) }
+    #expect(error?.description.contains("expected a name, found an empty one") == true)
+    #expect(throws: FileError.self) { try TemporaryFile.checkDestination("", overwriting: true) }
+    #expect(try FileManager.default.contentsOfDirectory(atPath: ".").sorted() == before)
+  }
+
+  @Test("A file in memory is written and read like another, and is in no folder")
+  func memory() throws {
+    let file = try TemporaryFile(inMemory: "numbers"), bytes: [UInt8] = [1, 2, 3]
+    try bytes.withUnsafeBytes { try file.write($0, at: 2) }
+    #expect(try MappedFile(path: file.path).bytes.withUnsafeBytes(Array.init) == [0, 0, 1, 2, 3])
+  }
 }

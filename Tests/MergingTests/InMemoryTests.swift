@@ -86,7 +86,7 @@ import Testing
     #expect(adapter.format == .peft && adapter.targets[0].scale == 4)
     let plan = try DecomposedPlan(
       RefactorPlan(.init(resizing: adapter, rule: .rank(2, conv: nil)), adapters: [adapter]), threads: 1)
-    let output = try plan.adapter(plan.allocation(), threads: 1).adapter
+    let output = try plan.adapter(plan.allocation(), titled: "style.safetensors", threads: 1).adapter
     #expect(output.configuration?["r"] == .int(2) && output.targets[0].rank == 2)
   }
 }

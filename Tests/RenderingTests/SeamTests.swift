@@ -29,7 +29,7 @@ private struct Packed: ModelArchitecture {
   let autoencoder: AutoencoderConfiguration?
   let denoiserName = "transformer"
   let scheduler = SchedulerSettings.stableDiffusion1
-  let warnings: [String] = []
+  let assumptions: [PictureModel.Assumption] = []
   let isGuidanceDistilled = true
   let usualGuidance = 3.5
   let textLayers = 12

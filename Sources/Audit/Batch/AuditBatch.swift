@@ -82,6 +82,8 @@ public struct AuditBatch {
       measured = try measure(row.pair)
       try InputFiles.requireUnchanged()
       InputFiles.beginAnew()
+    } catch let error as CancellationError {
+      throw error
     } catch {
       let result = failed(error)
       InputFiles.beginAnew()

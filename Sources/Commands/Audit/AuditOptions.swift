@@ -71,7 +71,7 @@ struct AuditSceneOptions: ParsableArguments {
     request.generator = rng
     let other = try vae.map { try AutoencoderSource(path: $0) }
     guard other != nil || model.autoencoder != nil || !hasPrompts else {
-      throw RenderingError(.missing("a VAE", hint: "give one with --vae"), file: model.path)
+      throw RenderingError(.noAutoencoder(isApart: false), file: model.path)
     }
     // Weights are compared by further threads.
     try MemoryEstimate(

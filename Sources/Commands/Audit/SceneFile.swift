@@ -72,7 +72,7 @@ struct SceneFile {
     }
     let source = try RecipeSource<Document>(
       path: path, fields: ["prompts", "negative", "seed", "size", "strengths"],
-      entryFields: ["prompts": Entry.fields])
+      entryFields: ["prompts": Entry.fields], limit: 4 << 20)
     let document = source.document
     guard !document.prompts.isEmpty else { throw source.fault("prompts: expected at least one, found none") }
     entries = document.prompts

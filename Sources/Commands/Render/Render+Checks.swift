@@ -17,7 +17,7 @@ extension Render {
 
   func checkAutoencoder(_ model: PictureModel, _ other: AutoencoderSource?) throws {
     guard model.autoencoder != nil || other != nil && (sampling.start == nil || other?.checkpoint != nil) else {
-      throw RenderingError(.missing("a VAE", hint: "give one with --vae"), file: base)
+      throw RenderingError(.noAutoencoder(isApart: false), file: base)
     }
     let latents = try other?.latents(), expected = model.latents
     for (path, found) in [(base, other == nil ? model.autoencoder : nil), (sampling.vae ?? base, latents)] {
@@ -54,7 +54,7 @@ extension Render {
 
   func modelWarnings(_ model: PictureModel) -> [String] {
     // The only thing that is ever assumed is what the denoiser predicts.
-    sampling.prediction == nil ? model.warnings.map { "\(model.path): \($0)" } : []
+    sampling.prediction == nil ? model.assumptions.map { "\(model.path): \($0) (\($0.otherwise))" } : []
   }
 
   func truncations(_ model: PictureModel, _ texts: [String]) -> [String] {

@@ -30,7 +30,7 @@ struct StableDiffusion: Sendable {
   /// Whether a missing negative prompt means features of zeros instead of those of an empty text.
   let zeroesMissingNegative: Bool
   let tokenizer: CLIPTokenizer
-  let warnings: [String]
+  let assumptions: [PictureModel.Assumption]
 
   static let encoders: [Component] = [.textEncoder1, .textEncoder2]
 
@@ -85,12 +85,12 @@ struct StableDiffusion: Sendable {
             expected: "\(expected) for this text encoder and addition_time_embed_dim", found: "\(added)"), file: source)
       }
     }
-    (scheduler, warnings) = try Self.scheduler(checkpoint, isXL: isXL, isOpenCLIP: isOpenCLIP)
+    (scheduler, assumptions) = try Self.scheduler(checkpoint, isXL: isXL, isOpenCLIP: isOpenCLIP)
   }
 
   private static func scheduler(
     _ checkpoint: Checkpoint, isXL: Bool, isOpenCLIP: Bool
-  ) throws -> (SchedulerSettings, [String]) {
+  ) throws -> (SchedulerSettings, [PictureModel.Assumption]) {
     if let settings = try checkpoint.schedulerSettings() { return (settings, []) }
     if isXL {
       var settings = SchedulerSettings.stableDiffusionXL
@@ -104,12 +104,7 @@ struct StableDiffusion: Sendable {
       return (settings, [])
     }
     guard isOpenCLIP else { return (.stableDiffusion1, []) }
-    return (
-      .stableDiffusion2V,
-      [
-        "the file does not say what its UNet predicts; taken as velocity (--prediction epsilon for 512 pixel base models)"
-      ]
-    )
+    return (.stableDiffusion2V, [.velocity])
   }
 
   /// The token that fills up texts for an encoder.
