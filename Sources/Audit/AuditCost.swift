@@ -1,5 +1,6 @@
 /// What it takes to use some adapters, or a checkpoint in the base's place.
 public struct AuditCost: Sendable {
+  /// How many there are: none of the base alone.
   public let adapters: Int
   /// Of the adapters' files; of the checkpoint's files where there are no adapters.
   public let fileBytes: Int

@@ -1,14 +1,18 @@
 /// Why an audit could not be made.
 public struct AuditError: Error, CustomStringConvertible {
+  /// What stands in the way, with what its message tells.
   public enum Kind: Sendable {
     /// A side of the comparison is neither adapters nor a checkpoint, or more than one checkpoint.
     case side(reason: String)
     /// A checkpoint of another model.
     case otherModel(weight: String, expected: String, found: String)
+    /// Adapters of a family that the base is not of; the sentence says which two.
     case wrongFamily(sentence: String)
+    /// No target of an adapter has its place.
     case noneFits
     /// What the other result is compared with is broken itself.
     case brokenBefore(weight: String, count: Int)
+    /// What the other result is compared with adds nothing to the base.
     case noEffect
     /// An earlier report that cannot be compared with.
     case otherAudit(reason: String)
@@ -16,7 +20,9 @@ public struct AuditError: Error, CustomStringConvertible {
     case noneGoodEnough(limit: String, best: Double, dtype: String)
   }
 
+  /// What went wrong.
   public let kind: Kind
+  /// Of the adapter, the checkpoint or the report that it is about.
   public let path: String
 
   public init(_ kind: Kind, path: String) {
@@ -24,6 +30,7 @@ public struct AuditError: Error, CustomStringConvertible {
     self.path = path
   }
 
+  /// The path and the message, as people get to read them.
   public var description: String { "\(path): \(message)" }
 
   /// The message without the file's name.

@@ -6,13 +6,18 @@ import Tensors
 
 /// How pictures are made for an audit.
 public struct AuditRendering: Sendable {
+  /// The base's, whose networks get the weights of either side.
   public var model: PictureModel
+  /// What makes pictures of latents: the model's own, or another.
   public var autoencoder: AutoencoderSource
   /// Of all pictures; prompt, seed and size are each scene's own.
   public var request: RenderRequest
+  /// Of the denoiser's products.
   public var precision: Precision
+  /// How many threads the engine works with.
   public var threads: Int
 
+  /// - Parameter request: its prompt, negative prompt, seed and size are replaced by each scene's.
   public init(
     model: PictureModel, autoencoder: AutoencoderSource = .own, request: RenderRequest, precision: Precision,
     threads: Int
@@ -52,7 +57,9 @@ public struct AuditRendering: Sendable {
 
 /// A scene at one strength.
 public struct AuditShot: Sendable {
+  /// What the picture shows.
   public let scene: AuditScene
+  /// What the strengths of all adapters are multiplied with.
   public let strength: Double
 
   /// All scenes at all their strengths.
@@ -70,27 +77,39 @@ public struct AuditPictures: Sendable {
     case null(name: String)
   }
 
+  /// A shot rendered with the weights of both sides.
   public struct Pair: Sendable {
+    /// What both pictures show, and at which strength.
     public let shot: AuditShot
+    /// Rendered with what the other side is compared with.
     public let before: RGBImage
+    /// Rendered with what is checked.
     public let after: RGBImage
+    /// Of the two pictures, by all metrics.
     public let likeness: Likeness
   }
 
   /// A harmless change of what was before.
   public struct Null: Sendable {
+    /// A shot of the side before, rendered with the change.
     public struct Row: Sendable {
+      /// What the picture shows, and at which strength.
       public let shot: AuditShot
+      /// Rendered with the change.
       public let picture: RGBImage
+      /// Of the picture to the one before without the change.
       public let likeness: Likeness
     }
 
+    /// Which change it is.
     public let kind: NullKind
+    /// One for each scene, at its largest strength.
     public let rows: [Row]
   }
 
   /// In the order of the scenes, each with its strengths.
   public let pairs: [Pair]
+  /// One for each harmless change that this processor and precision allow.
   public let nulls: [Null]
   /// Of the pictures before and of those after.
   public let secondsPerStep: (before: Double, after: Double)

@@ -4,22 +4,29 @@ public import Rendering
 
 /// Whether what came after is still what was before: everything that is measured, resolved against the real files.
 public struct AuditPlan: Sendable {
+  /// What is being done, for those who wait; in the order of the work.
   public enum Progress: Sendable {
     /// Weights done, of all.
     case weights(Int, of: Int)
+    /// Reading the weights of the base alone, before and after, to take the time.
     case costs
     case spectra
+    /// Asking the denoiser, with weights of this name.
     case probing(String)
     case pictures(AuditPictures.Series, Renderer.Progress)
   }
 
+  /// What the other side is compared with.
   public let before: AuditSide
+  /// What is checked.
   public let after: AuditSide
   /// What is rendered; none for an audit without pictures.
   public let scenes: [AuditScene]
   /// `nil` where the denoiser is not asked.
   public let rendering: AuditRendering?
+  /// What each measure may be at most, or must be at least.
   public let limits: AuditLimits
+  /// How many threads work on weights and spectra; rendering has a number of its own.
   public let threads: Int
 
   /// - Parameters:
@@ -38,6 +45,7 @@ public struct AuditPlan: Sendable {
     }
   }
 
+  /// What both sides are compared with, weight by weight.
   public var base: Checkpoint { before.base }
 
   /// How many weights are compared, for progress.

@@ -8,7 +8,9 @@ import Models
 public struct AuditRecipe: Codable, Sendable {
   /// A file that the audit read.
   public struct Source: Codable, Sendable {
+    /// As the audit opened it; of an adapter in a folder the folder's.
     public var path: String
+    /// The size of the whole file.
     public var bytes: Int
     /// 64 digits; `nil` where hashing was not wanted.
     @Explicit public var sha256: String?
@@ -19,10 +21,15 @@ public struct AuditRecipe: Codable, Sendable {
     }
   }
 
+  /// An adapter as a side has it.
   public struct Adapter: Codable, Sendable {
+    /// Of an adapter in a folder the path is the folder's, bytes and hash are those of its file of tensors.
     public var file: Source
+    /// For targets of the UNet or another denoiser.
     public var strength: Double
+    /// For targets of text encoders.
     public var textEncoderStrength: Double
+    /// How many there are in the file, those that cannot be used too.
     public var targets: Int
     /// How many of the targets have their place in the base.
     public var fitting: Int
@@ -39,6 +46,7 @@ public struct AuditRecipe: Codable, Sendable {
     public var label: String
     /// Files of its checkpoint; empty where it is the base's.
     public var checkpoint: [Source]
+    /// In the order in which they were given.
     public var adapters: [Adapter]
 
     public init(label: String, checkpoint: [Source], adapters: [Adapter]) {
@@ -46,19 +54,29 @@ public struct AuditRecipe: Codable, Sendable {
     }
   }
 
+  /// Of Lathe.
   public var version: String
   /// The command line.
   public var command: [String]
+  /// Files of the base's checkpoint.
   public var base: [Source]
+  /// The kind of model, by its name for people: `SDXL`.
   public var family: String
+  /// What the other side is compared with.
   public var before: Side
+  /// What is checked.
   public var after: Side
+  /// What was rendered, with the strengths that were used; none without pictures.
   public var scenes: [AuditScene]
+  /// By its name on the command line: `dpm++2m`; empty where only weights were looked at.
   public var sampler: String
+  /// Of each picture; 0 where only weights were looked at.
   public var steps: Int
+  /// The scale of classifier-free guidance; 0 where only weights were looked at.
   public var cfg: Double
+  /// Whose random numbers the noise is: `torch` or `philox`; empty where only weights were looked at.
   public var rng: String
-  /// The UNet's arithmetic.
+  /// The UNet's arithmetic: `f32` or `bf16`; empty where only weights were looked at.
   public var dtype: String
 
   public init(

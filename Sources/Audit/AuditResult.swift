@@ -4,16 +4,23 @@ import Images
 
 /// What an audit measured, and what follows from it.
 public struct AuditResult: Sendable {
+  /// What was asked for.
   public let plan: AuditPlan
+  /// What is added to the weights, before against after.
   public let weights: WeightComparison
   /// Of the base alone, before, and after.
   public let costs: [AuditCost]
+  /// What the factors of the adapters say by themselves.
   public let structure: AuditStructure
+  /// `nil` where the denoiser was not to be asked, or where numbers after are broken.
   public let noise: NoiseError?
+  /// `nil` where there are no scenes or no rendering, or where numbers after are broken.
   public let pictures: AuditPictures?
+  /// One for each measure that was looked at, in the order of `AuditMeasure.all`.
   public private(set) var checks: [AuditCheck] = []
   /// `nil` where there is no earlier audit to compare with.
   public internal(set) var earlier: EarlierComparison?
+  /// Of the whole run.
   public internal(set) var seconds = 0.0
 
   init(
@@ -56,6 +63,8 @@ public struct AuditResult: Sendable {
   /// The checks that do not pass, in their order.
   public var failing: [AuditCheck] { checks.filter { !$0.passes } }
 
+  /// `different` where a check fails. Else the error of the prediction and the metrics that judge pictures decide what
+  /// is within noise; without pictures that error alone, and without a prediction the error of the weights.
   public var verdict: AuditVerdict {
     guard passes else { return .different }
     let judges: [AuditMeasure] =

@@ -8,6 +8,7 @@ public import Tensors
 /// One of the two things that an audit compares: adapters on the base, a checkpoint in its place, or adapters on such a
 /// checkpoint.
 public struct AuditSide: Sendable {
+  /// What both sides of an audit have in common; an own checkpoint is compared with it.
   public let base: Checkpoint
   /// What stands in the base's place; `nil` where it is the base itself.
   public let checkpoint: Checkpoint?
@@ -55,7 +56,9 @@ public struct AuditSide: Sendable {
     stack = other.stack.scaled(by: factor)
   }
 
+  /// How the targets of each adapter find their weights, in the order of `inputs`.
   public var fits: [AdapterFit] { stack.layers.map(\.fit) }
+  /// The adapters with the strengths that they have here; a checkpoint is not among them.
   public var inputs: [AdapterInput] { stack.layers.map(\.input) }
 
   /// The same with all adapters' strengths multiplied. What a checkpoint holds stays as it is.
@@ -118,6 +121,9 @@ public struct AuditSide: Sendable {
 }
 
 extension AuditSide: WeightSource {
+  /// The weight with the adapters added. A network that the side's own checkpoint lacks is the base's, without them.
+  ///
+  /// - Throws: what reading a weight throws.
   public func weight(named name: WeightName, shape: Shape) throws -> Tensor {
     borrowed.contains(name.component)
       ? try base.weight(named: name, shape: shape) : try stack.weights.weight(named: name, shape: shape)

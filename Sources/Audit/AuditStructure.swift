@@ -7,11 +7,15 @@ public import Spectra
 public struct AuditStructure: Sendable {
   /// The singular values of a block's targets together, largest first.
   public struct Block: Sendable {
+    /// The part of the network: `down_blocks.1`.
     public let name: String
+    /// Without zeros; empty where the side is not adapters alone, or has nothing in the block.
     public let before: [Double]
+    /// Without zeros; empty where the side is not adapters alone, or has nothing in the block.
     public let after: [Double]
   }
 
+  /// Those that either side has targets in, in the order of the targets.
   public let blocks: [Block]
   /// The best that resizes of what was before can do.
   public let curve: [RankAllocation]
@@ -21,9 +25,11 @@ public struct AuditStructure: Sendable {
   public struct Gap: Sendable {
     /// `spectra of style 0.8`
     public let part: String
+    /// What kept it from being computed, as it was thrown.
     public let reason: any Error
   }
 
+  /// None where all that the sides allow was computed.
   public let gaps: [Gap]
 
   /// - Throws: `CancellationError`; what else keeps something from being computed is a gap.

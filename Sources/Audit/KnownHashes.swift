@@ -5,6 +5,7 @@ import Synchronization
 public final class KnownHashes: Sendable {
   private let hashes = Mutex<[AuditRowInputs.File: String]>([:])
 
+  /// No file is known yet.
   public init() {}
 
   func sha256(of file: MappedFile) -> String {

@@ -3,12 +3,15 @@ public import Rendering
 
 /// How far two sides are from each other in what the denoiser predicts, for several prompts and times.
 public struct NoiseError: Sendable {
+  /// What one prompt gives, at each time and over all.
   public struct Row: Sendable {
+    /// What the denoiser is told to draw.
     public let prompt: String
     /// From nearly pure noise to nearly a picture.
     public let times = NoiseProbe.times
-    /// Relative to the prediction, and to what the side before changes of the base's.
+    /// ‖ε − ε'‖ ÷ ‖ε‖, with ε predicted by the side before and ε' by the side after.
     public let errors: NoiseComparison
+    /// ‖ε − ε'‖ ÷ ‖ε − ε_base‖: the share of what the side before changes of the base's prediction.
     public let effect: NoiseComparison
     /// Of the side before in each of the ways of `NullKind`.
     let nulls: [NoiseComparison]
@@ -16,6 +19,7 @@ public struct NoiseError: Sendable {
     public var null: [Double] { times.indices.map { index in nulls.map { $0.relativeErrors[index] }.max() ?? 0 } }
   }
 
+  /// One for each prompt of the probe, in their order.
   public let rows: [Row]
   /// Width and height in pixels: `256x256`.
   public let size: String
@@ -30,9 +34,11 @@ public struct NoiseError: Sendable {
     }
   }
 
-  /// Of the worst prompt.
+  /// ‖ε − ε'‖ ÷ ‖ε‖ over all times, of the worst prompt.
   public var relativeError: Double { rows.worst(of: \.errors) }
+  /// ‖ε − ε'‖ ÷ ‖ε − ε_base‖ over all times, of the worst prompt.
   public var effectError: Double { rows.worst(of: \.effect) }
+  /// The largest relative error over all times that a harmless change makes with any prompt; 0 where none was tried.
   public var null: Double { rows.flatMap { $0.nulls.map(\.relativeError) }.max() ?? 0 }
 }
 

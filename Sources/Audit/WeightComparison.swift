@@ -13,15 +13,19 @@ public struct WeightComparison: Sendable {
   public struct Sums: Sendable {
     /// ‖W‖².
     public internal(set) var baseEnergy = 0.0
-    /// ‖D‖², ‖D'‖², ⟨D, D'⟩ and ‖D − D'‖².
+    /// ‖D‖².
     public internal(set) var energyBefore = 0.0
+    /// ‖D'‖².
     public internal(set) var energyAfter = 0.0
+    /// ⟨D, D'⟩.
     public internal(set) var inner = 0.0
+    /// ‖D − D'‖².
     public internal(set) var difference = 0.0
     /// ‖D − D″‖², D″ being what is left of D when W + D is rounded to 16 bits.
     public internal(set) var roundingEnergy = 0.0
-    /// Numbers of D and D' that are NaN or infinite. They are in no sum.
+    /// Numbers of D that are NaN or infinite. Neither they nor up to seven beside them are in a sum of D or D'.
     public internal(set) var notFiniteBefore = 0
+    /// Numbers of D' that are NaN or infinite. Neither they nor up to seven beside them are in a sum of D or D'.
     public internal(set) var notFiniteAfter = 0
 
     static func += (total: inout Sums, part: Sums) {
@@ -56,15 +60,19 @@ public struct WeightComparison: Sendable {
 
   /// A weight with its sums, whose names it answers to.
   @dynamicMemberLookup public struct Entry: Sendable {
+    /// The network and the path in it, as the engine asks for the weight.
     public let name: WeightName
+    /// As the base stores it.
     public let shape: Shape
     /// The part of the network: `down_blocks.1`, `text encoder 1`.
     public let block: String
     /// All zero where neither side changes the weight.
     public internal(set) var sums = Sums()
 
+    /// One of the sums: `entry.relativeError`.
     public subscript<Value>(dynamicMember member: KeyPath<Sums, Value>) -> Value { sums[keyPath: member] }
 
+    /// Whether a side adds something, zeros too, so that the sums say something.
     public var isChanged: Bool {
       sums.baseEnergy > 0 || sums.energyBefore > 0 || sums.energyAfter > 0 || sums.notFiniteAfter > 0
     }
@@ -121,6 +129,7 @@ public struct WeightComparison: Sendable {
 
   // MARK: Totals
 
+  /// Over all `entries`.
   public var total: Sums { entries.lazy.map(\.sums).total }
 
   /// By block, in the order of the first weight.

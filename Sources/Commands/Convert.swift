@@ -88,7 +88,9 @@ struct Convert: LatheCommand {
 }
 
 extension Family: ExpressibleByArgument {
+  /// Reads a family's name, whatever its capital letters and signs: `flux1`, `Flux.1`; `nil` for an unknown one.
   public init?(argument: String) { self.init(named: argument) }
 
+  /// Of the families whose names are known in both dialects, as they are written here.
   public static var allValueStrings: [String] { withNames.map(\.optionName) }
 }

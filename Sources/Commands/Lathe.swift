@@ -4,6 +4,7 @@ import Files
 
 /// The root of the command line.
 public struct Lathe: ParsableCommand {
+  /// The program's name, what help says of it, and its subcommands in the order of help.
   public static let configuration = CommandConfiguration(
     commandName: "lathe",
     abstract: "Inspects, measures, shrinks, merges, bakes and renders LoRA adapters, with exact errors.",
@@ -21,6 +22,7 @@ public struct Lathe: ParsableCommand {
       MetadataCommand.self, Render.self, AuditCommand.self,
     ])
 
+  /// As the argument parser makes it: without a subcommand it shows the help.
   public init() {}
 
   /// What the program does to its process before anything else: signals that end it remove what is unfinished, and all files

@@ -78,6 +78,7 @@ enum OutputDType: String, ExpressibleByArgument, CaseIterable {
 }
 
 extension ByteCount: ExpressibleByArgument {
+  /// Reads `20MB` (10⁶), `20MiB` (2²⁰) or plain bytes; `nil` for anything else or less than one byte.
   public init?(argument: String) { self.init(argument) }
 }
 

@@ -38,6 +38,7 @@ struct ResizeUntilOptions: ParsableArguments {
 }
 
 extension AuditLimit: ExpressibleByArgument {
+  /// Reads `ssim>=0.98`; `nil` for a measure that no search asks, the wrong sign or a limit that is not finite.
   public init?(argument: String) { self.init(argument) }
 }
 

@@ -35,6 +35,7 @@ public struct BakeReport: JSONReport {
     var bitsPerWeight: Double
   }
 
+  /// Path of the baked file or folder; in a dry run, of what would be written.
   public let output: String
   let bytes: Int
   let dryRun: Bool
@@ -53,11 +54,16 @@ public struct BakeReport: JSONReport {
   let weights: [Row]
   let files: [FileRow]
   @Explicit var undo: UndoRow?
+  /// Sentences about what the plan found, and about what rounding lost or clamped, with hints where there are some.
   public let warnings: [String]
 
   /// Below this share of the delta a warning says what to do.
   private static let sufficient = 0.95
 
+  /// - Parameters:
+  ///   - plan: the one that `result` comes from.
+  ///   - isDryRun: whether `result` is a prediction.
+  ///   - threads: as many as worked; more take more memory.
   public init(_ result: BakeResult, plan: BakePlan, isDryRun: Bool, threads: Int, hints: ReportHints = .none) {
     let total = result.total
     output = result.output
@@ -113,6 +119,11 @@ public struct BakeReport: JSONReport {
 
   // MARK: Text
 
+  /// The size, the memory, what survived rounding, and a table.
+  ///
+  /// - Parameters:
+  ///   - width: of the terminal, in characters.
+  ///   - showsTargets: whether each changed weight gets a line, rather than each block.
   public func text(width: Int, showsTargets: Bool) -> String {
     var lines = ["\(output)\(dryRun ? "   (dry run: nothing was written)" : "")"]
     func row(_ label: String, _ value: String) { lines.append("  " + label.padded(to: 16) + value) }

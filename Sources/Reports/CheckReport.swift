@@ -29,6 +29,7 @@ public struct CheckReport: JSONReport {
   /// What keeps the adapter from being worked on, apart from unknown tensors and algorithms.
   let problems: [String]
   let targets: [Row]
+  /// Sentences about what is odd in the adapter or the base and keeps nothing from fitting.
   public let warnings: [String]
 
   /// - Parameter hint: what to try about a kind of problem.
@@ -82,6 +83,11 @@ public struct CheckReport: JSONReport {
 
   // MARK: Text
 
+  /// A line that says whether it fits, and one for each reason with the first target that it holds for.
+  ///
+  /// - Parameters:
+  ///   - width: of the terminal, in characters.
+  ///   - showsTargets: whether each target gets a line, with its weights or the reason why it has none.
   public func text(width: Int, showsTargets: Bool) -> String {
     var lines = [
       fits

@@ -25,6 +25,7 @@ public struct CompareReport: JSONReport {
 
   let a: String
   let b: String
+  /// ‖A − B‖ ÷ ‖A‖ over all targets; 0 where both are zero, infinite where only A is.
   public let relativeError: Double
   @Explicit var cosine: Double? = nil
   let normA: Double
@@ -37,6 +38,9 @@ public struct CompareReport: JSONReport {
   public var noisePrediction: NoiseProbeReport?
   let targets: [TargetRow]
 
+  /// - Parameters:
+  ///   - a: path of the adapter that errors are relative to.
+  ///   - b: path of the other one.
   public init(a: String, b: String, _ comparison: Comparison) {
     self.a = a
     self.b = b
@@ -57,6 +61,11 @@ public struct CompareReport: JSONReport {
 
   // MARK: Text
 
+  /// Both as a whole, and a table of targets.
+  ///
+  /// - Parameters:
+  ///   - width: of the terminal, in characters.
+  ///   - showsTargets: whether all targets get a line in their order, or only the ten that are farthest apart.
   public func text(width: Int, showsTargets: Bool, hints: ReportHints = .none) -> String {
     var lines = ["A  \(a)", "B  \(b)"]
     lines.append("  relative error  \(Numbers.short(relativeError))   ‖A − B‖ ÷ ‖A‖ over all targets: \(meaning)")

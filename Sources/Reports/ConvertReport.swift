@@ -15,13 +15,16 @@ public struct ConvertReport: JSONReport {
     @Explicit var relativeError: Double? = nil
   }
 
+  /// Path of the converted file or folder; in a dry run, of what would be written.
   public let output: String
   let format: String
   let bytes: Int
   let dryRun: Bool
   let targets: [TargetRow]
   let splitOut: [String]
+  /// Targets and tensors that the output lacks because the user allowed it, each with the reason.
   public let skipped: [String]
+  /// The plan's notes, with hints where there are some.
   public let warnings: [String]
   private let hasNarrowFactors: Bool
 
@@ -29,6 +32,9 @@ public struct ConvertReport: JSONReport {
     case output, format, bytes, dryRun, targets, splitOut, skipped, warnings
   }
 
+  /// - Parameters:
+  ///   - plan: the one that `result` comes from.
+  ///   - isDryRun: whether `result` is a prediction, which has no errors yet.
   public init(_ result: ConvertResult, plan: ConvertPlan, isDryRun: Bool, hints: ReportHints = .none) {
     output = result.output
     format = plan.format.rawValue
@@ -46,6 +52,11 @@ public struct ConvertReport: JSONReport {
 
   // MARK: Text
 
+  /// How many deltas are exact, and by how much the others are rounded at most.
+  ///
+  /// - Parameters:
+  ///   - width: of the terminal, in characters.
+  ///   - showsTargets: whether each target gets a line.
   public func text(width: Int, showsTargets: Bool, hints: ReportHints = .none) -> String {
     var lines = ["\(output)\(dryRun ? "   (dry run: nothing was written)" : "")"]
     func row(_ label: String, _ value: String) { lines.append("  " + label.padded(to: 16) + value) }

@@ -24,8 +24,10 @@ public struct CrossTalkReport: JSONReport {
 
   let files: [String]
   let pairs: [PairRow]
+  /// A sentence for each ordered pair and side with more cross-talk than 0.3.
   public let warnings: [String]
 
+  /// - Parameter files: paths, in the order of the adapters that `crossTalk` was computed of.
   public init(files: [String], _ crossTalk: CrossTalk) {
     self.files = files
     pairs = crossTalk.pairs.map { pair in
@@ -44,6 +46,9 @@ public struct CrossTalkReport: JSONReport {
     }
   }
 
+  /// A line for each ordered pair.
+  ///
+  /// - Parameter width: of the terminal, in characters.
   public func text(width: Int) -> String {
     var lines = [
       "Cross-talk: how strongly one adapter writes to the outputs, and answers the inputs, that another uses.",

@@ -17,6 +17,9 @@ public struct CurveReport: JSONReport {
   let file: String
   let points: [Point]
 
+  /// - Parameters:
+  ///   - file: path of the adapter.
+  ///   - curve: from the smallest file to the full one.
   public init(file: String, _ curve: [RankAllocation]) {
     self.file = file
     points = curve.map { step in
@@ -26,6 +29,9 @@ public struct CurveReport: JSONReport {
     }
   }
 
+  /// A table with a line for each size.
+  ///
+  /// - Parameter width: of the terminal, in characters.
   public func text(width: Int) -> String {
     var table = TextTable(
       .number("size"), .number("bytes"), .number("relative error"), .number("energy kept"), .number("components"),
@@ -40,6 +46,7 @@ public struct CurveReport: JSONReport {
       separator: "\n") + "\n"
   }
 
+  /// The relative error, from 0 to 1, over the size of the file in units of 10⁶ bytes.
   public var svg: String {
     LinePlot(
       title: "Size against error", subtitle: file, xAxis: .init(title: "file size, MB"),

@@ -33,9 +33,11 @@ public struct ExtractReport: JSONReport {
   let unchanged: Int
   let withinRounding: Int
   let capped: Int
+  /// Changes that the adapter does not hold, each with the reason.
   public let skipped: [String]
   let targets: [TargetRow]
   let full: [FullRow]
+  /// The plan's notes, and how many targets the highest allowed rank holds back, with hints where there are some.
   public let warnings: [String]
 
   private let rule: ExtractRecipe.Rule
@@ -82,6 +84,11 @@ public struct ExtractReport: JSONReport {
 
   // MARK: Text
 
+  /// The size, the error and the ranks.
+  ///
+  /// - Parameters:
+  ///   - width: of the terminal, in characters.
+  ///   - showsTargets: whether each target gets a line.
   public func text(width: Int, showsTargets: Bool, hints: ReportHints = .none) -> String {
     var lines = ["\(output)\(dryRun ? "   (dry run: nothing was written)" : "")"]
     func row(_ label: String, _ value: String) { lines.append("  " + label.padded(to: 16) + value) }

@@ -33,6 +33,7 @@ public struct InspectReport: JSONReport {
     var count: Int
   }
 
+  /// Path of the adapter: a file, or a folder as PEFT writes it.
   public let file: String
   let format: String
   let family: String

@@ -20,6 +20,7 @@ struct MetadataHashRow: Encodable, Sendable {
 public struct MetadataReport: JSONReport {
   public static let schema = "lathe.metadata/1"
 
+  /// Path of the file that was read.
   public let file: String
   let metadata: [String: String]
   let hashes: [MetadataHashRow]
@@ -54,6 +55,7 @@ public struct MetadataReport: JSONReport {
 
 /// What a change of metadata wrote, or would write.
 public struct MetadataEditReport: JSONReport {
+  /// The same as that of `MetadataReport`: one with `output` is about a change.
   public static let schema = "lathe.metadata/1"
 
   struct ChangeRow: Encodable, Sendable {
@@ -63,6 +65,7 @@ public struct MetadataEditReport: JSONReport {
   }
 
   let file: String
+  /// Path of the changed file; in a dry run, of what would be written.
   public let output: String
   let bytes: Int
   let dryRun: Bool
@@ -70,6 +73,9 @@ public struct MetadataEditReport: JSONReport {
   let missing: [String]
   let hashes: [MetadataHashRow]
 
+  /// - Parameters:
+  ///   - output: where the edit went or would go.
+  ///   - isDryRun: whether nothing was written.
   public init(_ edit: MetadataEdit, output: String, isDryRun: Bool) {
     file = edit.file.path
     self.output = output
@@ -80,6 +86,7 @@ public struct MetadataEditReport: JSONReport {
     hashes = edit.hashes.map(MetadataHashRow.init)
   }
 
+  /// A line for each entry that was added, removed or changed; values are cut to 100 characters, whatever `width` is.
   public func text(width: Int) -> String {
     var lines = ["\(output)\(dryRun ? "   (dry run: nothing was written)" : "")"]
     func row(_ label: String, _ value: String) { lines.append("  " + label.padded(to: 10) + value) }

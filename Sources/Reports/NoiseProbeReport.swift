@@ -62,6 +62,7 @@ public struct NoiseProbeReport: Encodable, Sendable {
 
 /// How far two base checkpoints are from each other, by their predictions alone.
 public struct CheckpointCompareReport: JSONReport {
+  /// The same as that of `CompareReport`: what is not compared here is `null` or empty.
   public static let schema = "lathe.compare/1"
 
   let a: String
@@ -72,12 +73,18 @@ public struct CheckpointCompareReport: JSONReport {
   let targets: [String] = []
   let noisePrediction: NoiseProbeReport
 
+  /// - Parameters:
+  ///   - a: path of the checkpoint that errors are relative to.
+  ///   - b: path of the other one.
   public init(a: String, b: String, _ probe: NoiseProbeReport) {
     self.a = a
     self.b = b
     noisePrediction = probe
   }
 
+  /// The two paths and a table of errors by time.
+  ///
+  /// - Parameter width: of the terminal, in characters.
   public func text(width: Int) -> String {
     (["A  \(a)", "B  \(b)"] + noisePrediction.lines(width: width)).joined(separator: "\n") + "\n"
   }

@@ -4,6 +4,7 @@ import Tensors
 
 /// What a resize or merge wrote, or would write.
 public struct RefactorReport: JSONReport {
+  /// That of a resize; `MergeReport` has another for the same fields.
   public static var schema: String { "lathe.resize/1" }
 
   struct TargetRow: Encodable, Sendable {
@@ -19,6 +20,7 @@ public struct RefactorReport: JSONReport {
     @Explicit var retention: Double? = nil
   }
 
+  /// Path of what was written; in a dry run, of what would be.
   public let output: String
   let bytes: Int
   let relativeError: Double
@@ -28,6 +30,7 @@ public struct RefactorReport: JSONReport {
   let skipped: [String]
   let targets: [TargetRow]
   let adapters: [AdapterRow]
+  /// The plan's notes, and adapters of which less than 80 % of the effect is kept, with hints where there are some.
   public let warnings: [String]
   /// What was tried before, if the size was searched for.
   public var until: UntilReport?
@@ -41,6 +44,9 @@ public struct RefactorReport: JSONReport {
   /// From here on an adapter of a merge counts as starved.
   private static let starved = 0.8
 
+  /// - Parameters:
+  ///   - plan: the one that `result` comes from.
+  ///   - isDryRun: whether `result` is a prediction, whose errors are those before rounding.
   public init(_ result: RefactorResult, plan: RefactorPlan, isDryRun: Bool, hints: ReportHints = .none) {
     output = result.output
     bytes = result.bytes
@@ -64,6 +70,11 @@ public struct RefactorReport: JSONReport {
 
   // MARK: Text
 
+  /// The size, the error and the ranks.
+  ///
+  /// - Parameters:
+  ///   - width: of the terminal, in characters.
+  ///   - showsTargets: whether each target gets a line.
   public func text(width: Int, showsTargets: Bool) -> String {
     var lines = ["\(output)\(dryRun ? "   (dry run: nothing was written)" : "")"]
     func row(_ label: String, _ value: String) { lines.append("  " + label.padded(to: 16) + value) }
@@ -110,14 +121,18 @@ public struct RefactorReport: JSONReport {
 /// The report of a merge: the same fields under its own schema.
 public struct MergeReport: JSONReport {
   public static let schema = "lathe.merge/1"
+  /// What is written, but for the schema.
   public let report: RefactorReport
   public init(_ report: RefactorReport) { self.report = report }
+  /// Writes the fields of `report` as its own.
   public func encode(to encoder: any Encoder) throws { try report.encode(to: encoder) }
 }
 
 /// Several sizes made of one decomposition.
 public struct ResizeSeriesReport: JSONReport {
+  /// The same as that of one resize: a series has `outputs` and nothing else.
   public static let schema = "lathe.resize/1"
   let outputs: [RefactorReport]
+  /// - Parameter outputs: one for each size, in the order in which they were asked for.
   public init(_ outputs: [RefactorReport]) { self.outputs = outputs }
 }

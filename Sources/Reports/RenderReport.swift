@@ -8,22 +8,37 @@ public struct RenderReport: JSONReport {
 
   /// What all pictures have in common.
   public struct Settings: Encodable, Sendable {
+    /// Path of the checkpoint, as the user wrote it.
     public var base: String
+    /// The kind of model, by its name for people: `SDXL`.
     public var family: String
+    /// The negative prompt of all pictures; `null` for none.
     @Explicit public var negative: String?
+    /// Whose rules prompts are read by: `a1111`, `comfy` or `plain`.
     public var promptStyle = ""
+    /// Which layer of the text encoder is taken, counted from the last, which is 1.
     public var clipSkip = 1
+    /// As asked for; pictures that start from another take fewer.
     public var steps = 0
+    /// By its name on the command line: `dpm++2m`.
     public var sampler = ""
+    /// The scale of classifier-free guidance; up to 1 the negative prompt has no part in it.
     public var cfg = 0.0
+    /// How far the guided prediction's deviation is brought back to that of the one with the prompt, from 0 to 1.
     public var cfgRescale = 0.0
+    /// How much noise the sampler adds at each step; `null` for the sampler's own.
     @Explicit public var eta: Double?
+    /// Width and height in pixels: `512x768`.
     public var size = ""
+    /// Whose random numbers the noise is: `torch` (on a CPU) or `philox` (on a GPU).
     public var rng = ""
     /// Of the UNet's products.
     public var dtype = ""
+    /// Path of another autoencoder; `null` for the base's own.
     @Explicit public var vae: String?
+    /// Path of the picture that all start from, `init` in JSON; `null` where they start from noise.
     @Explicit public var start: String?
+    /// The share of that picture that is replaced, from 0 to 1; `null` without one.
     @Explicit public var denoise: Double?
 
     enum CodingKeys: String, CodingKey {
@@ -32,11 +47,13 @@ public struct RenderReport: JSONReport {
       case denoise
     }
 
+    /// The rest stays empty until it is set.
     public init(base: String, family: String) {
       (self.base, self.family) = (base, family)
     }
   }
 
+  /// An adapter's file, with how much of it has its place in the base.
   public struct Adapter: Encodable, Sendable {
     var file: String
     /// On the command line; `null` for one that only tags name.
@@ -45,6 +62,9 @@ public struct RenderReport: JSONReport {
     var targets: Int
     var fitting: Int
 
+    /// - Parameters:
+    ///   - strength: the sum, where the file is given more than once.
+    ///   - fitting: how many of `targets` have their place in the base.
     public init(file: String, strength: Double?, textEncoderStrength: Double?, targets: Int, fitting: Int) {
       (self.file, self.targets, self.fitting) = (file, targets, fitting)
       (_strength, _textEncoderStrength) = (
@@ -53,6 +73,7 @@ public struct RenderReport: JSONReport {
     }
   }
 
+  /// One picture, with what it differs in from the others.
   public struct Picture: Encodable, Sendable {
     /// `null` where only the sheet is written.
     @Explicit var path: String?
@@ -62,6 +83,9 @@ public struct RenderReport: JSONReport {
     var strengths: [Double]
     var textEncoderStrengths: [Double]
 
+    /// - Parameters:
+    ///   - prompt: as it was written, with its tags.
+    ///   - strengths: one for each adapter of the report, 0 where the picture does without.
     public init(path: String?, prompt: String, seed: UInt64, strengths: [Double], textEncoderStrengths: [Double]) {
       _path = Explicit(wrappedValue: path)
       (self.prompt, self.seed) = (prompt, seed)
@@ -71,8 +95,11 @@ public struct RenderReport: JSONReport {
 
   /// What was measured while the pictures were made.
   public struct Cost: Sendable {
+    /// The mean over all pictures, without each run's first step, which also prepares the kernels.
     public var secondsPerStep: Double
+    /// From the first weight that is read to the last file that is written.
     public var seconds: Double
+    /// Bytes of the engine's pool at most.
     public var peakMemory: Int
 
     public init(secondsPerStep: Double, seconds: Double, peakMemory: Int) {
@@ -92,12 +119,18 @@ public struct RenderReport: JSONReport {
   @Explicit var peakMemory: Int?
   /// What was told before the work.
   let estimatedMemory: Int
+  /// Sentences about files, the model and cut prompts, and about memory that this machine does not have.
   public let warnings: [String]
 
   private enum CodingKeys: String, CodingKey {
     case adapters, images, sheet, skipped, dryRun, secondsPerStep, seconds, peakMemory, estimatedMemory, warnings
   }
 
+  /// - Parameters:
+  ///   - sheet: path of the sheet; `nil` for a single picture.
+  ///   - skipped: targets and tensors that were left out because the user allowed it, each with the reason.
+  ///   - cost: `nil` in a dry run.
+  ///   - estimatedMemory: bytes.
   public init(
     _ settings: Settings, adapters: [Adapter], images: [Picture], sheet: String?, skipped: [String], cost: Cost?,
     estimatedMemory: Int, warnings: [String]
@@ -115,6 +148,7 @@ public struct RenderReport: JSONReport {
     peakMemory = cost?.peakMemory
   }
 
+  /// Writes the settings among the other fields, not as an object of their own.
   public func encode(to encoder: any Encoder) throws {
     try settings.encode(to: encoder)
     var container = encoder.container(keyedBy: CodingKeys.self)
@@ -132,6 +166,9 @@ public struct RenderReport: JSONReport {
 
   // MARK: Text
 
+  /// What all pictures have in common, and a line for each.
+  ///
+  /// - Parameter width: of the terminal, in characters.
   public func text(width: Int) -> String {
     let title = sheet ?? images.first?.path ?? ""
     var lines = ["\(title)\(dryRun ? "   (dry run: nothing was written)" : "")"]

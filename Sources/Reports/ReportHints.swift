@@ -4,20 +4,25 @@ public import Tensors
 
 /// What a report's reader can ask for or do about something that it says. Whoever shows the report has words for it.
 public struct ReportHints: Sendable {
+  /// What a hint may be about.
   public enum Occasion: Sendable {
     /// Blocks are shown, and no target.
     case onlyBlocks
     /// Some of the targets are shown.
     case someTargets
+    /// Some entries of the metadata are shown.
     case someMetadata
     /// Problems are looked for without the weights.
     case weightsNotRead
+    /// What the targets add depends on the weights of a base.
     case needsBase
     /// A limit of ranks, and that it keeps more out.
     case rankLimit
+    /// Targets have the highest rank that is allowed, and would have more.
     case capped
     /// Factors have few digits, and were rounded to them.
     case narrowFactors
+    /// Something that the plan of a bake found.
     case bake(BakeFinding.Kind)
     /// Little of the delta is left after rounding.
     case littleSurvives(Rounding)
@@ -25,13 +30,16 @@ public struct ReportHints: Sendable {
     case clamped
     /// Little is kept of one adapter of several.
     case starved
+    /// A note of a plan that has a remedy.
     case note(PlanNote.Remedy)
   }
 
   private let words: @Sendable (Occasion) -> String?
 
+  /// - Parameter words: what to ask for or do, without a full stop; `nil` where there is nothing to say.
   public init(_ words: @escaping @Sendable (Occasion) -> String?) { self.words = words }
 
+  /// No word for any occasion.
   public static let none = ReportHints { _ in nil }
 
   func callAsFunction(_ occasion: Occasion) -> String? { words(occasion) }

@@ -37,6 +37,9 @@ public struct SpectrumReport: JSONReport {
 
   private enum CodingKeys: String, CodingKey { case file, norm, components, energyRank, blocks, targets }
 
+  /// - Parameters:
+  ///   - adapter: for its path.
+  ///   - spectrum: of the same adapter.
   public init(_ adapter: Adapter, _ spectrum: AdapterSpectrum) {
     file = adapter.path
     let total = spectrum.total

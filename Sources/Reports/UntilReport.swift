@@ -20,6 +20,9 @@ public struct UntilReport: Encodable, Sendable {
 
   private enum CodingKeys: String, CodingKey { case measure, limit, tries }
 
+  /// - Parameters:
+  ///   - limit: what the search was for.
+  ///   - attempts: in the order in which they were made.
   public init(_ limit: AuditLimit, _ attempts: [SmallestResize.Attempt]) {
     (measure, self.limit, text) = (limit.measure.name, limit.limit, limit.text)
     tries = attempts.map {

@@ -4,8 +4,12 @@ public import Factoring
 public struct AdapterUse: Sendable, Equatable {
   /// Index into `SheetAdapters.files`.
   public let file: Int
+  /// With the strengths that it has in this picture.
   public var input: AdapterInput
 
+  /// - Parameters:
+  ///   - file: index into `SheetAdapters.files`, whose path is that of `input`.
+  ///   - input: with the strengths that it has in the picture.
   public init(file: Int, input: AdapterInput) { (self.file, self.input) = (file, input) }
 
   /// Whether it changes anything.

@@ -16,6 +16,7 @@ public struct SheetAdapters: Sendable {
   public private(set) var tagged: [[AdapterUse]] = []
   /// Each file on the base, at the sum of its strengths.
   private let stack: Stack
+  /// Sentences about base and adapters that keep nothing from being rendered.
   public let warnings: [String]
   /// What is left out, as it was allowed.
   public let skipped: [String]
@@ -64,6 +65,7 @@ public struct SheetAdapters: Sendable {
     warnings = plan.base.warnings + stack.layers.flatMap { $0.problems + $0.notes }
   }
 
+  /// What all adapters were matched with.
   public var base: Checkpoint { stack.base }
   /// How each file fits the base.
   public var fits: [AdapterFit] { stack.layers.map(\.fit) }

@@ -21,9 +21,14 @@ public struct SheetPlan: Sendable {
   public struct Prompt: Sendable {
     /// As it was written.
     public let original: String
+    /// Without tags: what the text encoders read.
     public let text: String
+    /// Adapters that its tags name, with the tags' strengths, in the order of the tags.
     public let tags: [AdapterUse]
 
+    /// - Parameters:
+    ///   - original: with tags, for the texts in files.
+    ///   - text: without them, for the text encoders.
     public init(original: String, text: String, tags: [AdapterUse]) {
       (self.original, self.text, self.tags) = (original, text, tags)
     }
@@ -32,8 +37,11 @@ public struct SheetPlan: Sendable {
     public init(_ text: String) { self.init(original: text, text: text, tags: []) }
   }
 
+  /// A place of the sheet, with all that it shows.
   public struct Picture: Sendable {
+    /// The text of the picture's row, and what its tags ask for.
     public let prompt: Prompt
+    /// Of the noise that the picture begins with.
     public let seed: UInt64
     /// Those that change something.
     public let uses: [AdapterUse]
@@ -52,7 +60,9 @@ public struct SheetPlan: Sendable {
   public private(set) var pictures: [Picture] = []
   /// Of the sheet; the last row may be shorter.
   public let columnCount: Int
+  /// One for each row; empty where there is one row that needs none.
   public let rowLabels: [String]
+  /// One for each column; empty where rows say it all.
   public let columnLabels: [String]
   /// Where the sheet goes; `nil` for a single picture.
   public let sheet: String?

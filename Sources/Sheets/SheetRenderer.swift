@@ -16,10 +16,16 @@ public import Rendering
 public struct SheetRenderer {
   /// What shows unfinished pictures, where, and after each so many steps.
   public struct Preview {
+    /// What makes pictures of unfinished latents.
     public let decoder: LatentPreview
+    /// Of the PNG file that is written again and again, and removed in the end.
     public let path: String
+    /// In steps, 1 or more.
     public let interval: Int
 
+    /// - Parameters:
+    ///   - path: of a PNG file that is there only while pictures are made.
+    ///   - interval: in steps; must be larger than 0.
     public init(decoder: LatentPreview, path: String, interval: Int) {
       precondition(interval > 0, "a preview after each so many steps")
       (self.decoder, self.path, self.interval) = (decoder, path, interval)
@@ -32,7 +38,9 @@ public struct SheetRenderer {
     public var pictures: [RGBImage] = []
     /// `nil` for a single picture.
     public var sheet: RGBImage?
+    /// The mean over all pictures, without each run's first step, which also prepares the kernels.
     public var secondsPerStep = 0.0
+    /// Of the whole run, reading weights and writing files included.
     public var seconds = 0.0
     /// Bytes of the engine's pool.
     public var peakMemory = 0

@@ -10,6 +10,7 @@ import Sampling
 public struct SheetTexts: Sendable {
   /// Of all pictures; prompt and seed are each one's own.
   public let request: RenderRequest
+  /// Of the denoiser's products.
   public let precision: Precision
   private let scheduler: SchedulerSettings
   /// The base's path, and that of another autoencoder.
@@ -49,6 +50,7 @@ public struct SheetTexts: Sendable {
     }
   }
 
+  /// Of one picture, in the form of A1111's `parameters`: its prompt as it was written, seed, adapters, settings.
   public func text(of picture: SheetPlan.Picture) -> String {
     GenerationParameters(
       prompt: picture.prompt.original, negativePrompt: request.negativePrompt ?? "",

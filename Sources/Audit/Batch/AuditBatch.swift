@@ -14,6 +14,9 @@ public struct AuditBatch {
     /// Makes the report, complete and without its name: for a path, in a folder for what is unfinished.
     let write: (_ path: String, _ workshop: String) throws -> StagedFolder
 
+    /// - Parameters:
+    ///   - page: file name of the report for people, in its folder.
+    ///   - write: makes the report complete in the workshop, and leaves it to others to give it its path.
     public init(
       verdict: AuditVerdict, passed: Bool, checks: [AuditRow.Check], page: String,
       write: @escaping (_ path: String, _ workshop: String) throws -> StagedFolder
@@ -23,11 +26,16 @@ public struct AuditBatch {
     }
   }
 
+  /// Where reports, and records of what was audited, are kept.
   public let folder: AuditBatchFolder
+  /// Those of the manifest, or of one shard of it.
   public let rows: [AuditManifest.Row]
   /// All that decides what a pair's audit says, as it is now.
   private let inputs: (AuditPair) -> AuditRowInputs
 
+  /// - Parameters:
+  ///   - rows: each with a name of its own.
+  ///   - inputs: looks at all that decides what a pair's audit says, as it is at the time of the call.
   public init(
     _ rows: [AuditManifest.Row], in folder: AuditBatchFolder, inputs: @escaping (AuditPair) -> AuditRowInputs
   ) {

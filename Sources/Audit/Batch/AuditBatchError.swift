@@ -1,5 +1,6 @@
 /// Why many audits could not be begun, or why a row of them could not be made.
 public struct AuditBatchError: Error, CustomStringConvertible {
+  /// What was found. Rows are counted from 1: those of a table as a spreadsheet does, its header being the first.
   public enum Kind: Sendable {
     // Of the table
     case notText
@@ -30,7 +31,9 @@ public struct AuditBatchError: Error, CustomStringConvertible {
     case busy
   }
 
+  /// What went wrong.
   public let kind: Kind
+  /// Of the manifest, or of the folder that something is wrong with.
   public let path: String
 
   public init(_ kind: Kind, path: String) {
@@ -38,6 +41,7 @@ public struct AuditBatchError: Error, CustomStringConvertible {
     self.path = path
   }
 
+  /// The path and the message, as people get to read them.
   public var description: String { "\(path): \(message)" }
 
   /// The message without the path.

@@ -8,6 +8,7 @@ import Platform
 /// A row's record is written first, with the hash of the report that belongs to it, and then its folder is put in place. So
 /// a record with its report is a whole result, whenever a run was stopped.
 public struct AuditBatchFolder: Sendable {
+  /// As it was given, without a slash at its end.
   public let path: String
   private var records: String { "\(path)/.rows" }
 

@@ -4,17 +4,21 @@ import Foundation
 
 /// The rows of many audits: from a table, or from a folder with pairs of files.
 public struct AuditManifest {
+  /// An audit of the many: its name and what it compares.
   public struct Row: Equatable, Sendable {
     /// Of its folder in the output.
     public var name: String
+    /// What is compared. Paths of a table that do not begin at the root are those beside the table.
     public var pair: AuditPair
 
+    /// - Parameter name: of a folder, without slashes; no other row may have it.
     public init(name: String, pair: AuditPair) { (self.name, self.pair) = (name, pair) }
   }
 
   private enum Column: String, CaseIterable { case name, base, before, after, prompts }
   static let columnList = Column.allCases.map(\.rawValue).joined(separator: ",")
 
+  /// In the order of the table, or of the names in the folder; at least one.
   public let rows: [Row]
 
   /// Reads names only; whether the files of a row are there is found out when it is audited.

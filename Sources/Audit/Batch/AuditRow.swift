@@ -8,7 +8,9 @@ public struct AuditRow: Codable, Sendable {
     public var name: String
     /// `nil` when it could not be measured.
     @Explicit public var value: Double?
+    /// What the value may be at most, or at least where larger is better.
     public var limit: Double
+    /// Whether the value keeps the limit or is within the noise.
     public var pass: Bool
 
     public init(name: String, value: Double?, limit: Double, pass: Bool) {
@@ -17,10 +19,13 @@ public struct AuditRow: Codable, Sendable {
     }
   }
 
+  /// As the manifest has it: also that of the report's folder in the output.
   public var name: String
   /// `within noise`, `visible but small` or `different`; `nil` where there is no audit.
   @Explicit public var verdict: String?
+  /// Whether all checks pass; `nil` where there is no audit.
   @Explicit public var passed: Bool?
+  /// In the order of reports; empty where there is no audit.
   public var checks: [Check]
   /// The report for people, its path beside the tables.
   @Explicit public var report: String?

@@ -5,6 +5,7 @@
 public struct AuditShard: Equatable, Sendable {
   /// From 1.
   public let number: Int
+  /// How many parts there are, 1 or more.
   public let count: Int
 
   /// Reads what `text` writes; `nil` for anything else.
@@ -16,6 +17,7 @@ public struct AuditShard: Equatable, Sendable {
     (self.number, self.count) = (number, count)
   }
 
+  /// As on the command line: `2/4`.
   public var text: String { "\(number)/\(count)" }
 
   /// For the names of files: `2-of-4`.

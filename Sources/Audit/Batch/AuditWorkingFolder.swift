@@ -4,6 +4,7 @@ import Platform
 
 /// Where a shard makes its reports, until they are complete. Only one run at a time has it; when it ends nothing is left.
 public final class AuditWorkingFolder {
+  /// In the output: `.working`, or `.working-2-of-4` for a shard.
   public let path: String
   private let lock: Int32
   private let registrations: [Interruption.Token]

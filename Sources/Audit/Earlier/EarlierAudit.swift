@@ -1,9 +1,11 @@
 /// An audit that was made before, as far as a later one compares itself with it.
 public struct EarlierAudit: Sendable {
+  /// What it was made under.
   public var conditions: AuditConditions
   /// What its checks found, by their names in its order; none of what it could not measure.
   public var values: [(name: String, value: Double)]
 
+  /// - Parameter values: of checks that were measured, by their names.
   public init(conditions: AuditConditions, values: [(name: String, value: Double)]) {
     (self.conditions, self.values) = (conditions, values)
   }
@@ -13,12 +15,17 @@ public struct EarlierAudit: Sendable {
 public struct AuditConditions: Sendable {
   /// SHA-256 of the base's files; `nil` where they were not read for it.
   public var base: [String]?
+  /// With all their prompts, seeds, sizes and strengths, in their order.
   public var scenes: [AuditScene]
+  /// By its name on the command line: `dpm++2m`; empty where only weights were looked at.
   public var sampler: String
+  /// Of each picture; 0 where only weights were looked at.
   public var steps: Int
+  /// The scale of classifier-free guidance; 0 where only weights were looked at.
   public var cfg: Double
   /// The UNet's arithmetic.
   public var precision: String
+  /// Whose random numbers the noise is: `torch` or `philox`; empty where only weights were looked at.
   public var rng: String
 
   public init(

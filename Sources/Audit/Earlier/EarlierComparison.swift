@@ -4,7 +4,9 @@ public struct EarlierComparison: Sendable {
   public struct Check: Sendable {
     /// Today's.
     public let check: AuditCheck
+    /// The earlier audit's value.
     public let was: Double
+    /// What today's value may be at most, or at least where larger is better: a twentieth worse, or within the noise.
     public let limit: Double
 
     init(_ check: AuditCheck, was: Double) {
@@ -14,6 +16,7 @@ public struct EarlierComparison: Sendable {
     /// In reports: `against.weights.scale`.
     public var name: String { EarlierComparison.prefix + check.measure.name }
 
+    /// Whether today's value keeps `limit`.
     public var passes: Bool { check.measure.keeps(limit, check.value) }
 
     /// What a value may be today that was `was`: a twentieth worse, or within the noise.
@@ -30,6 +33,7 @@ public struct EarlierComparison: Sendable {
 
   static let prefix = "against."
 
+  /// One for each measure that both audits have, in the order of the earlier one.
   public let checks: [Check]
 
   /// Of every check that the earlier audit has too, in its order.
@@ -39,6 +43,7 @@ public struct EarlierComparison: Sendable {
     }
   }
 
+  /// Those that do not pass.
   public var worse: [Check] { checks.filter { !$0.passes } }
 }
 

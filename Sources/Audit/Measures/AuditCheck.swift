@@ -1,7 +1,10 @@
 /// A measure with its limit, and whether it is kept.
 public struct AuditCheck: Sendable {
+  /// What was measured.
   public let measure: AuditMeasure
+  /// In the measure's unit; infinite for an error relative to nothing, and for equal pictures in decibels.
   public let value: Double
+  /// What `value` may be at most, or at least where larger is better.
   public let limit: Double
   /// The same measure of a change that everybody accepts; `nil` where there is none.
   public let null: Double?
@@ -37,8 +40,10 @@ extension AuditMeasure {
 public struct AuditLimits: Sendable {
   private var changed: [AuditMeasure: Double] = [:]
 
+  /// Every measure has its usual limit.
   public init() {}
 
+  /// The measure's limit: the usual one until another is set.
   public subscript(measure: AuditMeasure) -> Double {
     get { changed[measure] ?? measure.usualLimit }
     set { changed[measure] = newValue }

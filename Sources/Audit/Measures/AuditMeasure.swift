@@ -46,6 +46,7 @@ public struct AuditMeasure: Sendable {
     (self.source, self.meaning) = (source, meaning)
   }
 
+  /// One sentence for people: what a value means beside its limit.
   public func meaning(of value: Double, limit: Double) -> String { meaning(value, limit) }
 
   // MARK: All
@@ -53,10 +54,13 @@ public struct AuditMeasure: Sendable {
   /// In the order of reports.
   public static let all: [AuditMeasure] = ofWeights + ofProbe + ofPictures
 
+  /// Of what both sides add to the weights; every audit has them.
   public static let ofWeights: [AuditMeasure] = [
     .weightError, .worstBlock, .baseError, .scale, .lost, .added, .unplaced, .notFinite,
   ]
+  /// Of what the denoiser predicts, where it is asked.
   public static let ofProbe: [AuditMeasure] = [.probeError, .effectError]
+  /// Of the pictures, where there are some: one for each metric.
   public static let ofPictures: [AuditMeasure] = Metric.all.map { AuditMeasure($0) }
 
   /// The measure of that name.
@@ -73,6 +77,7 @@ public struct AuditMeasure: Sendable {
 }
 
 extension AuditMeasure: Hashable {
+  /// Measures of the same name are the same: no two have one.
   public static func == (a: AuditMeasure, b: AuditMeasure) -> Bool { a.name == b.name }
   public func hash(into hasher: inout Hasher) { hasher.combine(name) }
 }

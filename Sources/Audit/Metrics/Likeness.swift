@@ -8,6 +8,7 @@ public struct Likeness: Sendable, Equatable {
   /// The share of pixels that differ at all.
   public let differingShare: Double
 
+  /// - Parameter metrics: those to compute. No others can be asked for.
   public init(_ comparison: ImageComparison, by metrics: [Metric] = Metric.all) {
     values = Dictionary(uniqueKeysWithValues: metrics.map { ($0.name, $0.value(comparison)) })
     (greatestDifference, differingShare) = (comparison.greatestDifference, comparison.differingShare)

@@ -23,6 +23,7 @@ public struct Metric: Sendable {
   public let perfect: Double?
   /// What an audit wants at least, or allows at most, of the mean over its pictures.
   public let usualLimit: Double
+  /// How a number of it is written for people.
   public let format: Format
   /// One sentence for people: what the numbers mean.
   public let meaning: String
@@ -33,6 +34,10 @@ public struct Metric: Sendable {
   /// The number for a pair of pictures.
   public let value: @Sendable (ImageComparison) -> Double
 
+  /// - Parameters:
+  ///   - isLarger: whether larger numbers are for pictures that are more alike.
+  ///   - perfect: the number of equal pictures; `nil` where no finite number is.
+  ///   - isJudge: whether it says of each pair if it is within the noise, beside its limit for the mean.
   public init(
     name: String, title: String, unit: String? = nil, isLarger: Bool = true, perfect: Double?, usualLimit: Double,
     format: Format, meaning: String, scale: String? = nil, isJudge: Bool = false,

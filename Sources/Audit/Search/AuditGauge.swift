@@ -3,6 +3,7 @@ import Rendering
 
 /// One measure of an audit, asked about many candidates for the same original: the original's part is done once.
 public struct AuditGauge: Sendable {
+  /// What is asked of each candidate: a measure of the probe or of pictures.
   public let measure: AuditMeasure
   private let scenes: [AuditScene]
   private let rendering: AuditRendering

@@ -1,6 +1,8 @@
 /// A measure and the limit that is good enough: `ssim>=0.98`.
 public struct AuditLimit: Sendable {
+  /// The one that the text names by its `searchName`.
   public let measure: AuditMeasure
+  /// In the measure's unit; finite.
   public let limit: Double
   /// As it was written, without spaces.
   public let text: String
@@ -20,5 +22,6 @@ public struct AuditLimit: Sendable {
     return nil
   }
 
+  /// Whether a value is no worse than the limit. NaN keeps none.
   public func isKept(by value: Double) -> Bool { measure.keeps(limit, value) }
 }

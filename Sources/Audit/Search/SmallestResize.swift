@@ -8,10 +8,13 @@ public struct SmallestResize {
   public struct Attempt: Sendable {
     /// Of all targets together.
     public let components: Int
+    /// The size of the file of tensors.
     public let bytes: Int
     /// Of the weights, measured on what was written.
     public let relativeError: Double
+    /// What the gauge measured, in its measure's unit.
     public let value: Double
+    /// Whether `value` keeps the limit of the search.
     public let passes: Bool
 
     public init(components: Int, bytes: Int, relativeError: Double, value: Double, passes: Bool) {

@@ -29,5 +29,6 @@ struct AuditBatchOptions: ParsableArguments {
 }
 
 extension AuditShard: ExpressibleByArgument {
+  /// Reads `2/4`; `nil` unless the first number is from 1 to the second.
   public init?(argument: String) { self.init(argument) }
 }

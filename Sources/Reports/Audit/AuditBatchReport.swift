@@ -8,14 +8,24 @@ public struct AuditBatchReport: JSONReport {
 
   /// `2/4`; `nil` for all rows.
   @Explicit public var shard: String?
+  /// Of the manifest or the shard, in its order.
   public var rows: [AuditRow]
+  /// How many audits pass all checks, those of earlier runs too.
   public var passed: Int
+  /// How many audits fail a check, those of earlier runs too.
   public var failed: Int
+  /// How many rows have no audit, each with its error.
   public var notAudited: Int
+  /// How many rows have a result of an earlier run that still holds.
   public var resumed: Int
   /// Of the run.
   public var seconds: Double
 
+  /// Counts the rows by what became of them.
+  ///
+  /// - Parameters:
+  ///   - shard: as `AuditShard.text`; `nil` for all rows.
+  ///   - seconds: of this run, without those of earlier ones.
   public init(shard: String?, rows: [AuditRow], seconds: Double) {
     (self.rows, self.seconds) = (rows, seconds)
     passed = rows.count { $0.passed == true }

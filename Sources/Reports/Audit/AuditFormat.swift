@@ -14,6 +14,7 @@ public struct AuditFormat: Sendable {
   /// - Throws: what the format throws; none does because of the report.
   public func text(of report: AuditReport, pictures: [String: [UInt8]]) throws -> String { try make(report, pictures) }
 
+  /// In the order in which they are made: JSON, the page, Markdown, and tables of checks, weights and pictures.
   public static let all: [AuditFormat] = [.json, .page, .markdown, .checks, .targets, .pictures]
 
   static let json = AuditFormat("report.json") { report, _ in try report.jsonText() }

@@ -3,15 +3,21 @@ public import JSON
 extension AuditReport {
   /// A picture before and after.
   public struct Picture: Codable, Sendable {
+    /// What both pictures show, as it was asked for.
     public var prompt: String
+    /// The negative prompt; `null` for none.
     @Explicit public var negative: String?
+    /// Of the noise that both begin with.
     public var seed: UInt64
+    /// What the strengths of all adapters were multiplied with; 1 where a side has a checkpoint of its own.
     public var strength: Double
-    /// Paths beside the report: `pictures/01-before.png`.
+    /// Path beside the report: `pictures/01-before.png`.
     public var before: String
+    /// Path beside the report: `pictures/01-after.png`.
     public var after: String
     /// A heat map of the difference.
     public var difference: String
+    /// Of the two pictures.
     public var likeness: Likeness
     /// `within noise`, `visible but small` or `different`.
     public var verdict: String
@@ -29,11 +35,17 @@ extension AuditReport {
 
   /// A harmless change, made to see how much difference is none.
   public struct Null: Codable, Sendable {
+    /// A picture with the change, beside the one before without it.
     public struct Row: Codable, Sendable {
+      /// What the picture shows, as it was asked for.
       public var prompt: String
+      /// Of the noise that the picture begins with.
       public var seed: UInt64
+      /// What the strengths of all adapters were multiplied with: the largest of the scene's.
       public var strength: Double
+      /// Path beside the report: `pictures/null-1-01.png`.
       public var picture: String
+      /// Of the picture to the one before, without the change.
       public var likeness: Likeness
 
       public init(prompt: String, seed: UInt64, strength: Double, picture: String, likeness: Likeness) {
@@ -42,10 +54,11 @@ extension AuditReport {
       }
     }
 
-    /// `f16 weights`
+    /// For people: `weights of 16 bits`.
     public var name: String
     /// One sentence.
     public var meaning: String
+    /// One for each scene.
     public var rows: [Row]
 
     public init(name: String, meaning: String, rows: [Row]) {
@@ -57,6 +70,7 @@ extension AuditReport {
   public struct Cost: Codable, Sendable {
     /// `base alone`, `before`, `after`
     public var name: String
+    /// How many there are: none of the base alone.
     public var adapters: Int
     /// Of the adapters' files, or of the checkpoint that stands in the base's place.
     public var fileBytes: Int
@@ -83,8 +97,11 @@ extension AuditReport {
 
   /// The singular values of a block's targets together, largest first.
   public struct BlockSpectrum: Codable, Sendable {
+    /// The part of the network: `down_blocks.1`.
     public var block: String
+    /// Without zeros; empty where nothing is added before, or not by adapters alone.
     public var before: [Double]
+    /// Without zeros; empty where nothing is added after, or not by adapters alone.
     public var after: [Double]
 
     public init(block: String, before: [Double], after: [Double]) {
@@ -94,15 +111,21 @@ extension AuditReport {
 
   /// File size against relative error: the best that a resize of what was before can do.
   public struct Curve: Codable, Sendable {
+    /// A file's size with its error.
     public struct Point: Codable, Sendable {
+      /// The size of the file, or of all files of a side.
       public var bytes: Int
+      /// ‖D − D'‖ ÷ ‖D‖ of what it adds to the weights.
       public var relativeError: Double
 
       public init(bytes: Int, relativeError: Double) { (self.bytes, self.relativeError) = (bytes, relativeError) }
     }
 
+    /// From the smallest file to the one that keeps everything; errors are those before rounding.
     public var points: [Point]
+    /// The adapters before, which have no error.
     public var before: Point
+    /// The adapters after, with the error that was measured.
     public var after: Point
 
     public init(points: [Point], before: Point, after: Point) {
@@ -112,8 +135,11 @@ extension AuditReport {
 
   /// How one adapter of a stack disturbs another.
   public struct CrossTalk: Codable, Sendable {
+    /// The adapter that disturbs, with its strength: `style 0.8`.
     public var source: String
+    /// The adapter that is disturbed, with its strength.
     public var target: String
+    /// Of the two deltas over all their targets, from −1 to 1; `null` where one is zero.
     @Explicit public var cosine: Double?
     /// How strongly the source writes to the outputs that the target writes to; 0.3 and more is much.
     public var output: Double

@@ -10,10 +10,12 @@ extension AuditReport {
     /// The share of pixels that differ at all.
     public var differingShare: Double
 
+    /// - Parameter values: by the metrics' names; infinite for equal pictures where a metric has no finite number.
     public init(values: [String: Double], greatestDifference: Int, differingShare: Double) {
       (self.values, self.greatestDifference, self.differingShare) = (values, greatestDifference, differingShare)
     }
 
+    /// What the metric says; `nil` where the report does not have it.
     public subscript(metric: Metric) -> Double? { values[metric.name] }
   }
 }
@@ -32,6 +34,7 @@ extension AuditReport.Likeness: Codable {
     static let differingShare = Key("differingShare")
   }
 
+  /// Writes each metric under its name, beside the two other fields.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: Key.self)
     for (name, value) in values { try container.encode(value, forKey: Key(name)) }
@@ -39,6 +42,9 @@ extension AuditReport.Likeness: Codable {
     try container.encode(differingShare, forKey: .differingShare)
   }
 
+  /// Reads the metrics that this version knows, and passes over others.
+  ///
+  /// - Throws: `DecodingError` where one of the two other fields is missing or a value is no number.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: Key.self)
     let known = try Metric.all.compactMap { metric in

@@ -3,16 +3,21 @@ public import JSON
 extension AuditReport {
   /// Errors of one weight, or of a block of them. With D what is added to the base before, D' after, W the base.
   public struct WeightRow: Codable, Sendable {
+    /// Path of the weight as the engine knows it, without its component; of a block the block's name.
     public var name: String
+    /// The part of the network: `down_blocks.1`.
     public var block: String
+    /// Of the base's weight; empty for a block.
     public var shape: [Int]
     /// ‖D − D'‖ ÷ ‖D‖. Infinite where nothing was added before.
     public var relativeError: Double
     /// ‖D − D'‖ ÷ ‖W‖
     public var baseRelativeError: Double
-    /// ‖D‖, ‖D'‖, ‖D − D'‖
+    /// ‖D‖
     public var normBefore: Double
+    /// ‖D'‖
     public var normAfter: Double
+    /// ‖D − D'‖
     public var difference: Double
 
     public init(
@@ -25,16 +30,21 @@ extension AuditReport {
     }
   }
 
+  /// What is added to the base's weights: D before, D' after, W the base, over all weights that a side changes.
   public struct Weights: Codable, Sendable {
+    /// ‖D − D'‖ ÷ ‖D‖
     public var relativeError: Double
+    /// ‖D − D'‖ ÷ ‖W‖
     public var baseRelativeError: Double
     /// The strength at which D stands in D'; neither what was cut off nor noise counts.
     public var scale: Double
+    /// ⟨D, D'⟩ ÷ ‖D‖‖D'‖; `null` where one is zero.
     @Explicit public var cosine: Double?
     /// The relative error that rounding the adapted weights to `nullFormat` makes.
     public var null: Double
     /// The base's 16 bits, or f16; `nil` in reports that do not say it.
     public var nullFormat: String?
+    /// Sums over the weights of each block, in the order of their first weights.
     public var blocks: [WeightRow]
     /// The changed weights, in the base's order.
     public var targets: [WeightRow]
@@ -54,7 +64,9 @@ extension AuditReport {
 
   /// What the UNet predicts, before and after.
   public struct Probe: Codable, Sendable {
+    /// What one prompt gives at one time.
     public struct Row: Codable, Sendable {
+      /// What the UNet is told to draw.
       public var prompt: String
       /// 0 to 999, large for much noise.
       public var time: Double
@@ -71,10 +83,15 @@ extension AuditReport {
       }
     }
 
+    /// Width and height in pixels of the picture that would come of it: `256x256`.
     public var size: String
+    /// ‖ε − ε'‖ ÷ ‖ε‖ over all times, of the worst prompt.
     public var relativeError: Double
+    /// ‖ε − ε'‖ ÷ ‖ε − ε_base‖ over all times, of the worst prompt.
     public var effectError: Double
+    /// The largest relative error over all times that a change which everybody accepts makes with any prompt.
     public var null: Double
+    /// The prompts one after another, each with all times from much noise to little.
     public var rows: [Row]
 
     public init(size: String, relativeError: Double, effectError: Double, null: Double, rows: [Row]) {

@@ -16,9 +16,11 @@ public struct AuditReport: JSONReport, Decodable {
     public var title: String
     /// `nil` when it could not be measured.
     @Explicit public var value: Double?
+    /// What `value` may be at most, or at least where `isLeast`.
     public var limit: Double
     /// Whether larger values are better, so that the limit is the least that passes.
     public var isLeast: Bool
+    /// Whether the value keeps the limit or is no worse than `null`.
     public var pass: Bool
     /// The same measure of a change that everybody accepts; `nil` where there is none.
     @Explicit public var null: Double?
@@ -41,9 +43,13 @@ public struct AuditReport: JSONReport, Decodable {
     }
   }
 
+  /// The files, prompts and settings, with which the report can be made again.
   public typealias Recipe = AuditRecipe
+  /// What was before, or what came after.
   public typealias Side = AuditRecipe.Side
+  /// An adapter of a side, with its strengths.
   public typealias Adapter = AuditRecipe.Adapter
+  /// A file with its size and hash.
   public typealias Source = AuditRecipe.Source
 
   /// `within noise`, `visible but small` or `different`.
@@ -54,18 +60,29 @@ public struct AuditReport: JSONReport, Decodable {
   public var summary: String
   /// Sentences that explain a failure, the likeliest cause first.
   public var reasons: [String]
+  /// Those of this audit in a fixed order, and behind them those against an earlier one, named `against.…`.
   public var checks: [Check]
   /// What was left out, each with its reason.
   public var notMeasured: [String]
+  /// Sentences about the files that are no finding of the audit.
   public var warnings: [String]
+  /// What the report was made of.
   public var recipe: Recipe
+  /// What is added to the weights, before against after; `null` only in reports that others wrote.
   @Explicit public var weights: Weights?
+  /// `null` where the UNet was not asked, or where numbers after are broken.
   @Explicit public var probe: Probe?
+  /// One for each scene at each of its strengths; none in an audit without pictures.
   public var pictures: [Picture]
+  /// Those of the arithmetic, each with its pictures; none in an audit without pictures.
   public var nulls: [Null]
+  /// Of the base alone, before and after, in this order.
   public var costs: [Cost]
+  /// One for each block that adapters have targets in; a side with a checkpoint of its own has no values.
   public var spectra: [BlockSpectrum]
+  /// `null` unless both sides are adapters alone, and those before could be decomposed.
   @Explicit public var curve: Curve?
+  /// Every ordered pair of the adapters before; none of a single one, nor of those on a checkpoint of their own.
   public var crossTalk: [CrossTalk]
   /// Of the whole audit.
   public var seconds: Double

@@ -11,6 +11,7 @@ public struct AuditWords: Sendable {
   /// Why a part is missing.
   public var failure: @Sendable (any Error) -> String
 
+  /// Words for all three; `usual` has the same without a program.
   public init(
     advice: @escaping @Sendable (AuditMeasure) -> String, remedy: @escaping @Sendable (AuditReason) -> String?,
     failure: @escaping @Sendable (any Error) -> String
@@ -18,6 +19,7 @@ public struct AuditWords: Sendable {
     (self.advice, self.remedy, self.failure) = (advice, remedy, failure)
   }
 
+  /// Advice of the measures themselves, and errors by their descriptions.
   public static let usual = AuditWords(
     advice: { $0.advice },
     remedy: {
