@@ -19,6 +19,7 @@ public struct BoundAdapter: Sendable {
     (self.adapter, self.origins, self.misfits, self.base) = (adapter, origins, misfits, base)
   }
 
+  /// Why a base has no place for a target: no weight of that name, or one of another shape, in words of a message.
   public enum Misfit: Sendable {
     case missing
     case shape(expected: String, found: String)

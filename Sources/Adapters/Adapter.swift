@@ -6,8 +6,11 @@ public import Tensors
 ///
 /// Reading looks at names, shapes and alphas only; factors stay in the mapped file until something computes with them.
 public struct Adapter: Sendable {
+  /// The file or folder, as it was given.
   public let path: String
+  /// The dialect that its tensor names are in.
   public let format: AdapterFormat
+  /// The model that it was made for, as names and shapes tell it; `unknown` where they do not.
   public let family: Family
   /// All families that names and shapes can belong to; several where they do not tell one.
   public let candidates: [Family]
@@ -15,6 +18,7 @@ public struct Adapter: Sendable {
   public let targets: [Target]
   /// Targets whose deltas depend on the base weight; `bound(to:)` gives them.
   public let dependents: [DependentTarget]
+  /// Targets of algorithms that are known by name only: they have no delta, and nobody may drop them in silence.
   public let unsupported: [UnsupportedTarget]
   /// Tensors that are known not to be part of any target (bundled embeddings, say). Writers copy them.
   public let passedThrough: [(name: String, tensor: Tensor)]
@@ -68,6 +72,7 @@ public struct Adapter: Sendable {
       data: data)
   }
 
+  /// The value of a metadata key; `nil` when it is absent, and the last one when the header has it twice.
   public subscript(metadata key: String) -> String? { metadata.last { $0.key == key }?.value }
 
   /// Refuses an adapter that cannot be worked on as a whole.

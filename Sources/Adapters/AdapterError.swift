@@ -2,20 +2,26 @@ public import Tensors
 
 /// Why an adapter cannot be read or worked on.
 public struct AdapterError: Error, CustomStringConvertible {
+  /// What went wrong: another kind of file, a configuration that cannot be used, or a fatal problem of a target or
+  /// tensor.
   public enum Kind: Sendable {
     case notAnAdapter(reason: String)
     case configuration(reason: String)
     case problem(AdapterProblem)
   }
 
+  /// What went wrong, for those who add a hint to it.
   public let kind: Kind
+  /// The adapter's file or folder.
   public let path: String
 
+  /// An error about the adapter at `path`, which begins its message.
   public init(_ kind: Kind, path: String) {
     self.kind = kind
     self.path = path
   }
 
+  /// The whole message, with the file in front.
   public var description: String { "\(path): \(message)" }
 
   /// The message without the file's name.
@@ -30,6 +36,7 @@ public struct AdapterError: Error, CustomStringConvertible {
 
 /// Something about an adapter that its owner should know.
 public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
+  /// What is the matter. Names and shapes are as the file has them; `isFatal` says which kinds stop the work.
   public enum Kind: Sendable, Equatable {
     case unsupported(Algorithm)
     case needsBase(Algorithm)
@@ -62,10 +69,12 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     case loadsNowhere
   }
 
+  /// What is the matter, for those who add a hint to it.
   public let kind: Kind
   /// The target or tensor it is about; `nil` for the whole file.
   public let target: String?
 
+  /// A problem of one target or tensor, by its name in the file, or of the whole file.
   public init(_ kind: Kind, target: String? = nil) {
     self.kind = kind
     self.target = target
@@ -96,6 +105,7 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     }
   }
 
+  /// One line without a hint, beginning with the target where there is one.
   public var description: String { description { _ in nil } }
 
   /// - Parameter hint: what to try about a kind of problem, in the words of whoever shows it.

@@ -9,6 +9,7 @@ public struct AdapterHashes: Sendable {
   /// SHA-256 of the tensors' bytes without the header, so that editing metadata does not change it; `nil` for files
   /// that are not safetensors. Shown shortened to twelve digits; kohya calls the whole of it `sshs_model_hash`.
   public let content: String?
+  /// The first twelve digits of `content`, as A1111 shows them; `nil` for files that are not safetensors.
   public var autoV3: String? { content.map { String($0.prefix(12)) } }
 
   /// Reads the whole file.

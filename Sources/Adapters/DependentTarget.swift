@@ -5,10 +5,13 @@ public import Tensors
 public struct DependentTarget: Sendable {
   /// As the file spells it.
   public let name: String
+  /// The target under any dialect, by which the base's weight is found.
   public let key: TargetKey
+  /// How the change follows from the weight.
   public let algorithm: Algorithm
   /// The tensors of the file that the change is made of, with what they are called in messages.
   public let stored: [(label: String, tensor: Tensor)]
+  /// The alpha that the file or a configuration has for it; `nil` when there is none.
   public let alpha: Double?
   /// The rank as the algorithm counts it, where it has one.
   public let rank: Int?
@@ -49,8 +52,11 @@ public struct DependentTarget: Sendable {
       isOptional: isOptional, inputs: inputs, alternatives: alternatives)
   }
 
+  /// The widest number format among the stored tensors.
   public var dtype: DType { stored.map(\.tensor.dtype).max { $0.canonicalRank < $1.canonicalRank }! }
+  /// Numbers in the stored tensors, all together.
   public var parameterCount: Int { stored.reduce(0) { $0 + $1.tensor.elementCount } }
+  /// Bytes of the stored tensors, all together.
   public var byteCount: Int { stored.reduce(0) { $0 + $1.tensor.bytes.count } }
 
   /// The target with its delta, for one base weight.

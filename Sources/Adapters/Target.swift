@@ -20,11 +20,16 @@ public struct Target: Sendable {
 
   /// The tensors' names in the file.
   public struct TensorNames: Hashable, Sendable {
+    /// Of the factor with the outputs.
     public var up: String
+    /// Of the factor with the inputs.
     public var down: String
+    /// Of the core of a Tucker form; `nil` for others.
     public var mid: String?
+    /// Of the tensor with alpha; `nil` where a configuration has it, or nothing does.
     public var alpha: String?
 
+    /// Full names as the file spells them, with their endings.
     public init(up: String, down: String, mid: String? = nil, alpha: String? = nil) {
       (self.up, self.down, self.mid, self.alpha) = (up, down, mid, alpha)
     }
@@ -39,9 +44,13 @@ public struct Target: Sendable {
   public let stored: [(label: String, tensor: Tensor)]
   /// The same target under any dialect.
   public let key: TargetKey
+  /// How `up`, `mid` and `down` are put together; decides their shapes.
   public let kind: Kind
+  /// The factor with the outputs, rows × r in front of extents of 1; computed for algorithms that store none.
   public let up: Tensor
+  /// The factor with the inputs, r × inputs in front of the kernel's extents (without them in a Tucker form).
   public let down: Tensor
+  /// The core of a Tucker form, r × r × kernel; `nil` for others.
   public let mid: Tensor?
   /// The product of the factors, where one of them is the identity: a delta of which no factors are known.
   public let whole: Tensor?
@@ -83,6 +92,7 @@ public struct Target: Sendable {
   /// Columns of the delta seen as a matrix: input channels times kernel size.
   public var columns: Int { inputs * kernel.reduce(1, *) }
 
+  /// Input channels of the base weight, without the kernel.
   public var inputs: Int { down.shape[1] }
 
   /// Kernel extents; empty for a linear target that is stored as a matrix.
@@ -94,6 +104,7 @@ public struct Target: Sendable {
     return isTransposed ? Shape([inputs, rows]) : Shape([rows, inputs] + kernel)
   }
 
+  /// The widest number format among the stored tensors.
   public var dtype: DType { stored.map(\.tensor.dtype).max { $0.canonicalRank < $1.canonicalRank }! }
 
   /// The module's name in the base with dots, where the file's spelling still has them.
@@ -154,11 +165,17 @@ public struct Target: Sendable {
 
 /// A target whose algorithm Lathe knows by name but cannot work on.
 public struct UnsupportedTarget: Sendable {
+  /// As the file spells it.
   public let name: String
+  /// The target under any dialect.
   public let key: TargetKey
+  /// What is stored instead of factors; messages name it.
   public let algorithm: Algorithm
+  /// Full names of its tensors in the file.
   public let tensors: [String]
+  /// The number format of its largest tensor.
   public let dtype: DType
+  /// Numbers in its tensors, all together; alphas and scales do not count.
   public let parameterCount: Int
   /// Columns of the delta seen as a matrix, where the shapes tell; for recognising the family.
   let inputs: Int

@@ -5,6 +5,7 @@ public struct TrainingMetadata: Sendable {
   /// Tags of the training captions with how often each was seen, most frequent first.
   public let tags: [(tag: String, count: Int)]
 
+  /// Reads kohya's `ss_` metadata; an adapter without them has no tags.
   public init(_ adapter: Adapter) {
     tags = Self.tags(in: adapter[metadata: "ss_tag_frequency"])
   }

@@ -19,6 +19,7 @@ public struct AdaptedWeights: Sendable {
     let placement: AdapterFit.Placement
   }
 
+  /// The checkpoint that the deltas are added to; its own files stay as they are.
   public let base: Checkpoint
   /// What is added to each stored weight, by its index.
   let additions: [Int: [Addition]]

@@ -5,6 +5,7 @@ import Tensors
 
 /// How an adapter's targets match a base checkpoint's weights.
 public struct AdapterFit: Sendable {
+  /// Whether a target changes the base, and if not, why.
   public enum Finding: Sendable, Equatable {
     case fits
     /// The checkpoint has no weight of this name.
@@ -16,10 +17,13 @@ public struct AdapterFit: Sendable {
     case overlapping(with: String)
   }
 
+  /// One of the adapter's targets and what the base has for it.
   public struct Entry: Sendable {
     /// As the adapter spells it.
     public let target: String
+    /// The target under any dialect, by which the weight was looked for.
     public let key: TargetKey
+    /// Whether its delta will be added.
     public let finding: Finding
     /// The checkpoint's names of the weights that it changes.
     public let weights: [String]
@@ -27,6 +31,7 @@ public struct AdapterFit: Sendable {
 
   /// With the deltas of targets that depend on the base.
   public let adapter: Adapter
+  /// The checkpoint that was looked at.
   public let base: Checkpoint
   /// In the adapter's order; then targets without a delta.
   public let entries: [Entry]
@@ -51,7 +56,9 @@ public struct AdapterFit: Sendable {
     let isTransposed: Bool
   }
 
+  /// How many targets have their place in the base.
   public var fittingCount: Int { entries.count { $0.finding == .fits } }
+  /// Whether every target fits, those without a delta too.
   public var isComplete: Bool { fittingCount == entries.count }
 
   /// The sentence that explains an adapter for another kind of model; `nil` when the kinds agree or are not known, and when
@@ -185,6 +192,7 @@ extension Target {
 }
 
 extension AdapterFit.Finding: CustomStringConvertible {
+  /// What a message says after the target's name.
   public var description: String {
     switch self {
     case .fits: "fits"

@@ -2,6 +2,7 @@ import Checkpoints
 
 /// Something about a bake that its user should know, as a value: whoever shows it adds what to try.
 public struct BakeFinding: Sendable, Equatable, CustomStringConvertible {
+  /// What was found, with the numbers that a message has.
   public enum Kind: Sendable, Equatable {
     /// Tensors of a training average, which is not what is used: they stay without the change.
     case averages(count: Int)
@@ -13,8 +14,10 @@ public struct BakeFinding: Sendable, Equatable, CustomStringConvertible {
 
   /// The file.
   public let subject: String
+  /// What was found, for those who add a hint to it.
   public let kind: Kind
 
+  /// One line without a hint, beginning with the file.
   public var description: String {
     switch kind {
     case .averages(let count): "\(subject): model_ema: \(count) tensors of a training average stay without the change"

@@ -9,7 +9,9 @@ import Tensors
 ///
 /// Only headers and alphas have been read.
 public struct BakePlan: Sendable {
+  /// What the user asked for.
   public let recipe: BakeRecipe
+  /// The base and the adapters, matched.
   public let stack: Stack
   /// What the user should know before or instead of the work.
   public let findings: [BakeFinding]
@@ -25,6 +27,7 @@ public struct BakePlan: Sendable {
   /// The changed 8-bit weights that have a scale, by the index of the scale's tensor.
   let scaledWeights: [Int: Int]
 
+  /// The checkpoint that the adapters are baked into.
   public var base: Checkpoint { stack.base }
   var weights: AdaptedWeights { stack.weights }
 

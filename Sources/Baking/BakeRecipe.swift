@@ -4,6 +4,7 @@ public import Tensors
 
 /// What a bake is to do.
 public struct BakeRecipe: Sendable {
+  /// The kinds of checkpoint files that can be written.
   public enum Container: Sendable {
     case safetensors
     case gguf
@@ -11,6 +12,7 @@ public struct BakeRecipe: Sendable {
 
   /// A checkpoint's file or folder.
   public var base: String
+  /// Adapters and their strengths, in the order in which they are applied.
   public var inputs: [AdapterInput]
   /// The number format of the result; every weight's own when `nil`.
   public var dtype: DType?
@@ -18,6 +20,7 @@ public struct BakeRecipe: Sendable {
   public var container = Container.safetensors
   /// Whether matrices and kernels whose rows are whole blocks are stored as Q8_0; for GGUF.
   public var quantises = false
+  /// How sums become numbers of the output's format.
   public var rounding: Rounding
   /// How strengths enter changes that depend on the weight.
   public var rule = StrengthRule.linear
@@ -28,6 +31,7 @@ public struct BakeRecipe: Sendable {
   /// Leaves out tensors that no known trainer writes.
   public var allowsUnknown: Bool
 
+  /// A recipe for safetensors with strengths that enter linearly; what is left out here is set afterwards.
   public init(
     base: String, inputs: [AdapterInput], dtype: DType? = nil, rounding: Rounding = .nearest, seed: UInt64 = 0,
     allowsUnmatched: Bool = false, allowsUnknown: Bool = false

@@ -14,6 +14,7 @@ import Tensors
 /// rounding: shaped
 /// ```
 public struct BakeRecipeFile: Sendable {
+  /// What the file asks for, with the number format checked and the base's place filled in.
   public let recipe: BakeRecipe
 
   private struct Document: Decodable {

@@ -3,25 +3,33 @@ public import Tensors
 
 /// What a bake did, measured on what was stored.
 public struct BakeResult: Sendable {
+  /// One weight that was changed.
   public struct Entry: Sendable {
     /// The stored weight, by the checkpoint's own name.
     public let name: String
     /// The part of the network, for totals.
     public let block: String
+    /// The number format that it is stored in now.
     public let dtype: DType
+    /// How much of the delta is left after rounding to that format.
     public let survival: Survival
   }
 
   /// A file of the output.
   public struct File: Sendable {
+    /// Where it lies when the bake is done.
     public let path: String
+    /// Its size, header and all.
     public let bytes: Int
   }
 
+  /// The new checkpoint's file or folder, as the user named it.
   public let output: String
   /// The changed weights in the base's order.
   public let entries: [Entry]
+  /// Those with weights; empty where the result was measured and not written.
   public let files: [File]
+  /// The size of all files with weights, without the undo file.
   public let bytes: Int
   /// The file that undoes the bake, and its size.
   public let undo: (path: String, bytes: Int)?

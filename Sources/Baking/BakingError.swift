@@ -2,6 +2,7 @@ public import Tensors
 
 /// Why adapters could not be baked into a checkpoint, or a bake not be undone.
 public struct BakingError: Error, CustomStringConvertible {
+  /// What went wrong; weights and targets are spelled as in their files.
   public enum Kind: Sendable {
     case wrongFamily(sentence: String)
     case doesNotFit(target: String, finding: AdapterFit.Finding, others: Int)
@@ -28,14 +29,18 @@ public struct BakingError: Error, CustomStringConvertible {
     case sum
   }
 
+  /// What went wrong, for those who add a hint to it.
   public let kind: Kind
+  /// The file that it is about, which begins the message.
   public let path: String
 
+  /// An error about the file at `path`.
   public init(_ kind: Kind, path: String) {
     self.kind = kind
     self.path = path
   }
 
+  /// The whole message, with the file in front.
   public var description: String { "\(path): \(message)" }
 
   /// The message without the file's name.

@@ -8,9 +8,12 @@ public import Factoring
 public struct Stack: Sendable {
   /// An adapter's match with the base, and how strongly it is used.
   public struct Layer: Sendable {
+    /// Where its targets go.
     public let fit: AdapterFit
+    /// The file and its strengths, as the user gave them.
     public let input: AdapterInput
 
+    /// The adapter with the deltas of targets that depend on the base.
     public var adapter: Adapter { fit.adapter }
 
     /// Targets that would have an effect and have no place in the base. A part of an adapter that is used at strength 0 is left out by
@@ -38,7 +41,9 @@ public struct Stack: Sendable {
 
   /// What a stack may do without, if it is told.
   public struct Allowance: OptionSet, Sendable {
+    /// The bits of the set; `OptionSet` asks for them.
     public let rawValue: Int
+    /// A set of the bits below; others mean nothing.
     public init(rawValue: Int) { self.rawValue = rawValue }
 
     /// Tensors that no known trainer writes.
@@ -47,7 +52,9 @@ public struct Stack: Sendable {
     public static let unmatchedTargets = Allowance(rawValue: 2)
   }
 
+  /// The checkpoint below the adapters.
   public let base: Checkpoint
+  /// In the order in which they are applied, which counts for changes that depend on a weight.
   public let layers: [Layer]
   /// How strengths enter changes that depend on a weight.
   public let rule: StrengthRule

@@ -10,17 +10,22 @@ import Tensors
 public struct Unbake: Sendable {
   /// What was restored.
   public struct Result: Sendable {
+    /// The checkpoint's file or folder, as the user named it.
     public let output: String
+    /// The size of all files with weights together.
     public let bytes: Int
     /// Each file with the SHA-256 of its data section, which is the base's.
     public let files: [(path: String, contentSHA256: String)]
 
+    /// What was written and checked.
     public init(output: String, bytes: Int, files: [(path: String, contentSHA256: String)]) {
       (self.output, self.bytes, self.files) = (output, bytes, files)
     }
   }
 
+  /// The checkpoint to restore from.
   public let baked: Checkpoint
+  /// What its bake wrote down, which must belong to it.
   public let undo: UndoFile
 
   /// - Throws: an error of a file's room, or `BakingError` when the two do not belong together.

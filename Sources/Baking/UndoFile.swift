@@ -10,6 +10,7 @@ import Tensors
 /// A file that takes a bake back, bit for bit: the factors of what was added, and the places where subtracting it again
 /// does not give the base's weights.
 public struct UndoFile: Sendable {
+  /// As the user gave it.
   public let path: String
   let record: UndoRecord
   private let contents: SafetensorsFile

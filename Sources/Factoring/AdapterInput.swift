@@ -3,13 +3,16 @@ package import Models
 
 /// An adapter file and how strongly it is used.
 public struct AdapterInput: Sendable, Equatable {
+  /// The adapter's file or folder, as the user named it.
   public var path: String
+  /// What deltas of the denoiser are multiplied by; negative for the opposite effect.
   public var strength: Double
   /// For targets in text encoders.
   public var textEncoderStrength: Double
   /// Multiplies both.
   public var blocks: BlockWeights?
 
+  /// Text encoders have the same strength where none is given for them.
   public init(path: String, strength: Double = 1, textEncoderStrength: Double? = nil, blocks: BlockWeights? = nil) {
     self.path = path
     self.strength = strength

@@ -5,6 +5,7 @@ package import Tensors
 
 /// A plan whose deltas have been decomposed: everything is known that ranks can be chosen by.
 public struct DecomposedPlan: Sendable {
+  /// What was decomposed; its targets are in the order of `spectra`.
   public let plan: RefactorPlan
   /// The spectrum of each target's delta, without values that only rounding made.
   public let spectra: [Spectrum]

@@ -4,6 +4,7 @@ public import Tensors
 
 /// Why an adapter could not be made as asked: resized, merged, extracted or converted.
 public struct FactoringError: Error, CustomStringConvertible {
+  /// What went wrong; targets are spelled as in their files, limits are the user's.
   public enum Kind: Sendable {
     case differentFamilies(first: Family, file: String, other: Family)
     case noName(target: String, format: AdapterFormat)
@@ -38,14 +39,18 @@ public struct FactoringError: Error, CustomStringConvertible {
     case noMetadata(key: String)
   }
 
+  /// What went wrong, for those who add a hint to it.
   public let kind: Kind
+  /// The file that it is about, which begins the message.
   public let path: String
 
+  /// An error about the file at `path`.
   public init(_ kind: Kind, path: String) {
     self.kind = kind
     self.path = path
   }
 
+  /// The whole message, with the file in front.
   public var description: String { "\(path): \(message)" }
 
   /// What is wrong, without the file.

@@ -20,17 +20,23 @@ public protocol MergeMethod: Sendable {
 
 /// A weighted sum of several deltas, reduced to its core.
 public struct SumToCut {
+  /// All terms with their strengths, in factors.
   public let delta: DeltaSum
   /// For each term of the delta, which adapter it is from: an adapter may have a module in parts.
   public let sources: [Int]
+  /// The same sum reduced to a small matrix, from which norms and singular values come.
   public let core: ProductCore
 }
 
 /// Keeps the sum's strongest directions: no other choice of as many has a smaller error.
 public struct LeadingComponents: MergeMethod {
+  /// It has no settings.
   public init() {}
 
+  /// As users and recipes write it: `svd`.
   public var name: String { "svd" }
+  /// Never: each direction of the sum is kept or lost as a whole.
   public var sharesLoss: Bool { false }
+  /// Always `nil`, for the sum's own leading components.
   public func decomposition(of sum: SumToCut, rank: Int) -> Decomposition? { nil }
 }

@@ -6,6 +6,7 @@ public import Tensors
 
 /// One target of the adapter to be written: where its delta comes from and how it is spelled.
 public struct OutputTarget: Sendable {
+  /// The target under any dialect.
   public let key: TargetKey
   /// As the output spells it.
   public let name: String
@@ -15,6 +16,7 @@ public struct OutputTarget: Sendable {
   package let delta: DeltaSum
   /// For each term of the delta, which of the recipe's inputs it is from.
   package let sources: [Int]
+  /// The number format of both written factors.
   public let dtype: DType
   /// Kernel extents of both factors; empty for factors stored as matrices.
   package let kernel: [Int]

@@ -12,7 +12,9 @@ public struct PlanNote: Sendable, Equatable {
     case diffusersNames
   }
 
+  /// One sentence without a hint.
   public let text: String
+  /// What to try, in words that need no program; `nil` where there is nothing to do.
   public let remedy: Remedy?
 
   package init(_ text: String, remedy: Remedy? = nil) { (self.text, self.remedy) = (text, remedy) }

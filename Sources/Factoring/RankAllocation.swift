@@ -3,6 +3,7 @@ import Tensors
 
 /// The ranks chosen for all targets, and what is known about them.
 public struct RankAllocation: Sendable {
+  /// One for each target, in the plan's order; 0 for a target that is left out.
   public let ranks: [Int]
   /// The size of the file in bytes, exactly.
   public let bytes: Int

@@ -8,11 +8,15 @@ package import Tensors
 ///
 /// Only headers and alphas have been read.
 public struct RefactorPlan: Sendable {
+  /// What the user asked for.
   public let recipe: RefactorRecipe
+  /// One for each of the recipe's inputs, in their order.
   public let adapters: [Adapter]
+  /// The model that all of them are for; `unknown` where nothing tells it.
   public let family: Family
   /// The dialect of the output.
   public let format: AdapterFormat
+  /// One for each weight that any of the adapters changes; spectra and ranks are in this order.
   public let targets: [OutputTarget]
   /// What the user should know before or instead of the work.
   public let notes: [PlanNote]

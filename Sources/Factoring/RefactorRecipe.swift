@@ -3,6 +3,7 @@ public import Tensors
 
 /// What the user wants: adapters with their strengths, and how their sum is to be written.
 public struct RefactorRecipe: Sendable {
+  /// Whether the output is an adapter of its own or keeps the spelling of its only input.
   public enum Operation: String, Sendable {
     /// One adapter to other ranks: names and scales stay.
     case resize
@@ -10,19 +11,26 @@ public struct RefactorRecipe: Sendable {
     case merge
   }
 
+  /// What a recipe begins with: a file and its strengths.
   public typealias Input = AdapterInput
 
+  /// Decides on names, scales and metadata of the output.
   public var operation: Operation
+  /// One for `resize`; one or more for `merge`.
   public var inputs: [Input]
+  /// How large the ranks, or the whole file, may be.
   public var rule: RankRule
+  /// How an error in one target counts against one in another.
   public var weighing: Weighing
   /// The number format of the factors; each target's own when `nil`.
   public var dtype: DType?
   /// The dialect of a merge; the adapters' common one when `nil`, or else kohya's.
   public var format: AdapterFormat?
+  /// Keeps at least one component of every target, where it would otherwise be left out.
   public var keepsAllTargets: Bool
   /// How a sum is cut.
   public var method: any MergeMethod
+  /// Leaves out tensors that no known trainer writes.
   public var allowsUnknown: Bool
   /// Counts ranks as kohya's resize script did until 2026: one too many.
   public var countsLikeKohya: Bool
@@ -31,6 +39,7 @@ public struct RefactorRecipe: Sendable {
   /// Whether whole weights that cannot be merged may be left out.
   public var allowsUnmatched = false
 
+  /// The rest, `allowsUnmatched`, is set afterwards.
   public init(
     _ operation: Operation, inputs: [Input], rule: RankRule, weighing: Weighing = .absolute, dtype: DType? = nil,
     format: AdapterFormat? = nil, keepsAllTargets: Bool = false, method: any MergeMethod = LeadingComponents(),

@@ -1,8 +1,12 @@
 /// What was written, measured on the stored factors.
 public struct RefactorResult: Sendable {
+  /// One target of the plan, and what became of it.
   public struct Entry: Sendable {
+    /// As the output spells it, or would if the target were not left out.
     public let name: String
+    /// The largest rank among the adapters that have the target.
     public let rankBefore: Int
+    /// The rank of the written factors; 0 for a target that was left out.
     public let rankAfter: Int
     /// ‖Δ‖_F of the target's delta (of the weighted sum, in a merge).
     public let norm: Double
@@ -19,13 +23,16 @@ public struct RefactorResult: Sendable {
 
   /// What a merge keeps of one adapter.
   public struct Share: Sendable {
+    /// The adapter's file or folder, as the user named it.
     public let file: String
+    /// What the recipe multiplies it by.
     public let strength: Double
     /// ⟨D_t, S'⟩ ÷ (strength · ‖D_t‖²) over all targets, S' being the truncated sum: 1 when all of the adapter's effect
     /// is there. Includes what other adapters happen to add along it. `nil` for an adapter without effect.
     public let retention: Double?
   }
 
+  /// The adapter's file or folder, as the user named it.
   public let output: String
   /// The size of the tensor file.
   public let bytes: Int
@@ -33,6 +40,7 @@ public struct RefactorResult: Sendable {
   public let lowerBound: Double?
   /// In the plan's order; targets that were left out have rank 0.
   public let entries: [Entry]
+  /// One for each input, where the output is another work than they, as in a merge; otherwise empty.
   public let shares: [Share]
 
   /// √(Σ‖Δ − Δ'‖² ÷ Σ‖Δ‖²) over all targets; 0 when there is nothing to lose.

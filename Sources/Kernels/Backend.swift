@@ -116,15 +116,20 @@ public protocol Convolution: AnyObject {
 
 /// Height and width of a map.
 public struct MapSize: Hashable, Sendable {
+  /// Rows, in pixels or latent pixels.
   public let height: Int
+  /// Columns, in pixels or latent pixels.
   public let width: Int
 
+  /// Height first, as tensors have it.
   public init(height: Int, width: Int) {
     self.height = height
     self.width = width
   }
 
+  /// Height times width: how many pixels there are.
   public var area: Int { height * width }
+  /// Twice as high and twice as wide, as after an upsampler.
   public var doubled: MapSize { MapSize(height: 2 * height, width: 2 * width) }
   /// What a convolution with a stride of 2 makes of it.
   public var halved: MapSize { MapSize(height: (height + 1) / 2, width: (width + 1) / 2) }
@@ -132,12 +137,14 @@ public struct MapSize: Hashable, Sendable {
 
 /// How a convolution walks over its input.
 public struct ConvolutionGeometry: Hashable, Sendable {
+  /// Pixels of the input from one output pixel to the next, down and to the right; 1 for every pixel.
   public let stride: Int
   /// Rows of zeros above and columns of zeros to the left.
   public let before: MapSize
   /// Rows of zeros below and columns of zeros to the right.
   public let after: MapSize
 
+  /// For padding that differs between the sides; `same`, `halving` and `halvingAtEnd` are the usual ones.
   public init(stride: Int, before: MapSize, after: MapSize) {
     self.stride = stride
     self.before = before
@@ -151,6 +158,7 @@ public struct ConvolutionGeometry: Hashable, Sendable {
 
   /// The output of a kernel of 3 × 3 is as large as the input.
   public static let same = ConvolutionGeometry(before: 1, after: 1)
+  /// A kernel of 3 × 3 with a stride of 2 and one row and column of zeros on every side.
   public static let halving = ConvolutionGeometry(stride: 2, before: 1, after: 1)
   /// Padded at the bottom and the right only, as the encoder of an autoencoder has it.
   public static let halvingAtEnd = ConvolutionGeometry(stride: 2, before: 0, after: 1)
@@ -165,10 +173,12 @@ public struct ConvolutionGeometry: Hashable, Sendable {
 /// The learned scale and shift of a norm.
 public struct Norm: @unchecked Sendable {
   // Sendable: its memory is never written after this value exists.
+  /// What is added to the variance before the root is taken.
   public let epsilon: Float
   let scale: FeatureMap
   let shift: FeatureMap
 
+  /// Copies both tensors, which are of equal size, to the pool's memory as f32.
   public init(scale: Tensor, shift: Tensor, epsilon: Float, pool: any MemoryPool) {
     precondition(scale.elementCount == shift.elementCount, "a norm's scale and shift differ in size")
     self.epsilon = epsilon
@@ -178,6 +188,7 @@ public struct Norm: @unchecked Sendable {
       shift.floats(), batch: 1, height: 1, width: 1, channels: shift.elementCount, pool: pool)
   }
 
+  /// How many channels a map needs for this norm.
   public var channels: Int { scale.channels }
 }
 
@@ -186,8 +197,10 @@ public struct NormFactors {
   /// batch × 1 × 1 × channels each.
   let scale: FeatureMap
   let shift: FeatureMap
+  /// What is applied to x · scale + shift; `identity` unless `with(_:)` has chosen another.
   public var activation: Activation
 
+  /// The same factors, followed by another activation.
   public func with(_ activation: Activation) -> NormFactors {
     var factors = self
     factors.activation = activation

@@ -9,10 +9,15 @@ public enum NumberFormat: Sendable {
 ///
 /// Tokens are maps of height 1. Copies share their memory; only kernels that own it alone write into it.
 public struct FeatureMap {
+  /// Samples that are computed together.
   public let batch: Int
+  /// Rows of pixels; 1 for tokens.
   public let height: Int
+  /// Pixels of a row; for tokens, how many there are.
   public let width: Int
+  /// Numbers of a pixel.
   public let channels: Int
+  /// How each number is stored: 32 bits, or the 16 that products may read.
   public let format: NumberFormat
   /// Numbers from a pixel to the next: `channels`, or more where this is a part of a wider map's channels.
   let pitch: Int
@@ -73,10 +78,13 @@ public struct FeatureMap {
   /// A view of some of the channels.
   public subscript(channels channels: Range<Int>) -> FeatureMap { FeatureMap(self, channels: channels) }
 
+  /// Height and width, the same for all maps of the batch.
   public var size: MapSize { MapSize(height: height, width: width) }
+  /// Pixels of one map, of all rows.
   public var pixels: Int { height * width }
   /// Pixels of all maps of the batch.
   public var rows: Int { batch * pixels }
+  /// Numbers of the whole batch, without those of a wider map that lie between.
   public var count: Int { rows * channels }
   var isDense: Bool { pitch == channels }
 

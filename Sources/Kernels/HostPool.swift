@@ -15,16 +15,20 @@ public final class HostPool: MemoryPool {
 
   private let state = Mutex(State())
 
+  /// Holds nothing yet; blocks come with the first maps.
   public init() {}
 
   deinit {
     for block in state.withLock({ $0.free }) { free(block.base) }
   }
 
+  /// Bytes of all blocks, in use or free; blocks are kept for later maps until `trim()`.
   public var bytes: Int { state.withLock { $0.bytes } }
 
+  /// The largest `bytes` so far; `trim()` does not lower it.
   public var peakBytes: Int { state.withLock { $0.peakBytes } }
 
+  /// Frees the blocks that no map uses. Maps keep theirs.
   public func trim() {
     let blocks = state.withLock { state in
       let blocks = state.free
@@ -35,6 +39,7 @@ public final class HostPool: MemoryPool {
     for block in blocks { free(block.base) }
   }
 
+  /// A free block of at most twice the size, or else a new one.
   public func memory(of count: Int) -> MapMemory { hostMemory(of: count) }
 
   /// The same, for those who work on it.

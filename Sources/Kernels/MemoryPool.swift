@@ -15,6 +15,7 @@ public protocol MemoryPool: AnyObject, Sendable {
 
 /// A piece of a pool's memory, as long as somebody holds it. Where it is only its backend knows.
 open class MapMemory {
+  /// For subclasses of backends: this class itself holds no memory, and refuses to be written or read.
   public init() {}
 
   /// Takes over the host's bytes.

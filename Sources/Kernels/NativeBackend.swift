@@ -6,9 +6,11 @@ public import Tensors
 ///
 /// - Important: to be used from `KernelThread` only.
 public final class NativeBackend: Backend {
+  /// The arithmetic of products that do not ask for f32 themselves.
   public let precision: Precision
   /// Its memory, for maps and for packed weights.
   public let hostPool: HostPool
+  /// Where its operations spend their time; nobody resets it but the caller.
   public let stopwatch = Stopwatch()
   /// Whether large convolutions are computed with transformed tiles: two to three times as fast, with ten times the
   /// rounding error (still below 3e-5 of the results' size).
@@ -17,6 +19,7 @@ public final class NativeBackend: Backend {
   private var scratchMemory: HostMemory?
   private var scratchBytes = 0
 
+  /// `hostPool`, as all backends show theirs.
   public var pool: any MemoryPool { hostPool }
 
   /// Rows (pixels) that one piece of work has: about this many bytes, for the cache of one core.
@@ -46,10 +49,12 @@ public final class NativeBackend: Backend {
     return try stopwatch.measure(kind, body)
   }
 
+  /// A product by oneDNN, whose operands have the format of `precision`.
   public func linear(weight: Tensor, bias: Tensor?, precision: Precision) -> any Linear {
     NativeLinear(weight: weight, bias: bias, operand: precision.operand, backend: self)
   }
 
+  /// A convolution by oneDNN or with transformed tiles, whichever suits the geometry and the expected size.
   public func convolution(
     weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry, precision: Precision, expecting size: MapSize,
     enlarging: Bool
@@ -61,6 +66,7 @@ public final class NativeBackend: Backend {
 
   // MARK: Norms
 
+  /// As the protocol says; sums are added in one order, so that the result is the same for any number of threads.
   public func factors(of norm: Norm, groups: Int, for x: FeatureMap, offset: FeatureMap?) -> NormFactors {
     let channels = x.channels, part = rowsOfPiece(x), parts = (x.pixels + part - 1) / part
     precondition(channels % groups == 0, "\(channels) channels cannot be \(groups) groups")
@@ -118,6 +124,7 @@ public final class NativeBackend: Backend {
     }
   }
 
+  /// Norm and activation in one pass over x, which is f32 and whole.
   public func normalized(_ x: FeatureMap, by factors: NormFactors, as format: NumberFormat) -> FeatureMap {
     x.requireWhole()
     let result = x.similar(format: format, pool: pool), part = rowsOfPiece(x), parts = (x.pixels + part - 1) / part
@@ -133,6 +140,7 @@ public final class NativeBackend: Backend {
     return result
   }
 
+  /// In f32, stored in `format`. `norm` needs as many channels as x has.
   public func layerNorm(_ x: FeatureMap, _ norm: Norm, as format: NumberFormat) -> FeatureMap {
     precondition(x.channels == norm.channels, "a norm of \(norm.channels) channels was given \(x.channels)")
     x.requireWhole()
@@ -150,6 +158,7 @@ public final class NativeBackend: Backend {
 
   // MARK: Attention
 
+  /// Never holds the whole matrix of scores; q, k and v may be parts of the channels of wider maps.
   public func attention(_ q: FeatureMap, _ k: FeatureMap, _ v: FeatureMap, heads: Int, isCausal: Bool) -> FeatureMap {
     precondition(q.channels % heads == 0, "\(q.channels) channels cannot be \(heads) heads")
     precondition(
@@ -176,6 +185,7 @@ public final class NativeBackend: Backend {
 
   // MARK: Activations and sums
 
+  /// The result has half the channels of x, and its format.
   public func gatedGELU(_ x: FeatureMap) -> FeatureMap {
     x.requireWhole()
     let channels = x.channels / 2, result = x.similar(channels: channels, pool: pool)
@@ -189,6 +199,7 @@ public final class NativeBackend: Backend {
     return result
   }
 
+  /// Reads x in either format and writes in `format`.
   public func activated(_ x: FeatureMap, _ activation: Activation, as format: NumberFormat) -> FeatureMap {
     x.requireWhole()
     let result = x.similar(format: format, pool: pool)
@@ -202,6 +213,7 @@ public final class NativeBackend: Backend {
     return result
   }
 
+  /// In f32: meant for maps as small as latents.
   public func softlyLimited(_ x: FeatureMap, to limit: Float) -> FeatureMap {
     x.requireWhole()
     let result = x.similar(pool: pool)
@@ -209,6 +221,7 @@ public final class NativeBackend: Backend {
     return result
   }
 
+  /// Adds in place; copies x first where somebody else holds its memory.
   public func add(_ y: FeatureMap, to x: inout FeatureMap) {
     precondition(x.count == y.count && x.channels == y.channels, "maps of different sizes cannot be added")
     y.requireWhole()
@@ -223,6 +236,7 @@ public final class NativeBackend: Backend {
 
   // MARK: Moving
 
+  /// In f32. Both maps have the same extents and may differ in channels only.
   public func concatenated(_ a: FeatureMap, _ b: FeatureMap) -> FeatureMap {
     precondition(a.size == b.size && a.batch == b.batch, "maps of different sizes cannot be joined")
     a.requireWhole()

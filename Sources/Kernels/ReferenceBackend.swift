@@ -4,16 +4,21 @@ public import Tensors
 /// Every operation as its formula says, in plain loops with sums in double precision: slow, and what the other backend is
 /// compared with.
 public final class ReferenceBackend: Backend {
+  /// Always f32: 16-bit operands are not imitated.
   public let precision = Precision.f32
   let hostPool = HostPool()
+  /// The host's memory.
   public var pool: any MemoryPool { hostPool }
 
+  /// Needs nothing of the processor, and works on one thread.
   public init() {}
 
+  /// A product in f32, whatever `precision` says.
   public func linear(weight: Tensor, bias: Tensor?, precision: Precision) -> any Linear {
     ReferenceLinear(weight: weight, bias: bias, pool: pool)
   }
 
+  /// A convolution in f32 for any size; `precision`, `size` and `enlarging` do not matter here.
   public func convolution(
     weight: Tensor, bias: Tensor?, geometry: ConvolutionGeometry, precision: Precision, expecting size: MapSize,
     enlarging: Bool
@@ -21,6 +26,7 @@ public final class ReferenceBackend: Backend {
     ReferenceConvolution(weight: weight, bias: bias, geometry: geometry, backend: self)
   }
 
+  /// Mean and variance in two passes in double precision.
   public func factors(of norm: Norm, groups: Int, for x: FeatureMap, offset: FeatureMap?) -> NormFactors {
     let scale = FeatureMap(batch: x.batch, height: 1, width: 1, channels: x.channels, pool: pool)
     let shift = scale.similar(pool: pool), size = x.channels / groups
@@ -52,6 +58,7 @@ public final class ReferenceBackend: Backend {
     return NormFactors(scale: scale, shift: shift, activation: .identity)
   }
 
+  /// In f32, whatever `format` says.
   public func normalized(_ x: FeatureMap, by factors: NormFactors, as format: NumberFormat) -> FeatureMap {
     let result = x.similar(pool: pool)
     for i in 0..<x.count {
@@ -62,6 +69,7 @@ public final class ReferenceBackend: Backend {
     return result
   }
 
+  /// In f32, whatever `format` says; sums in double precision.
   public func layerNorm(_ x: FeatureMap, _ norm: Norm, as format: NumberFormat) -> FeatureMap {
     let result = x.similar(pool: pool), count = Double(x.channels)
     for row in 0..<x.rows {
@@ -77,6 +85,7 @@ public final class ReferenceBackend: Backend {
     return result
   }
 
+  /// With all scores of a query at a time, in double precision.
   public func attention(_ q: FeatureMap, _ k: FeatureMap, _ v: FeatureMap, heads: Int, isCausal: Bool) -> FeatureMap {
     let result = FeatureMap(batch: q.batch, height: q.height, width: q.width, channels: q.channels, pool: pool)
     let size = q.channels / heads, scale = 1 / Double(size).squareRoot()
@@ -102,6 +111,7 @@ public final class ReferenceBackend: Backend {
     return result
   }
 
+  /// With the exact GELU, which `Activation` has.
   public func gatedGELU(_ x: FeatureMap) -> FeatureMap {
     let channels = x.channels / 2, result = x.similar(channels: channels, pool: pool)
     for row in 0..<x.rows {
@@ -113,24 +123,28 @@ public final class ReferenceBackend: Backend {
     return result
   }
 
+  /// In f32, whatever `format` says.
   public func activated(_ x: FeatureMap, _ activation: Activation, as format: NumberFormat) -> FeatureMap {
     let result = x.similar(pool: pool)
     for i in 0..<x.count { result.floats[i] = activation(x.floats[i]) }
     return result
   }
 
+  /// With the tanh of double precision.
   public func softlyLimited(_ x: FeatureMap, to limit: Float) -> FeatureMap {
     let result = x.similar(pool: pool)
     for i in 0..<x.count { result.floats[i] = Float(Double(limit) * tanh(Double(x.floats[i]) / Double(limit))) }
     return result
   }
 
+  /// Makes a new map for the sum.
   public func add(_ y: FeatureMap, to x: inout FeatureMap) {
     let sum = x.similar(pool: pool)
     for i in 0..<x.count { sum.floats[i] = x.floats[i] + y.floats[i] }
     x = sum
   }
 
+  /// In f32; the extents of b are taken to be those of a.
   public func concatenated(_ a: FeatureMap, _ b: FeatureMap) -> FeatureMap {
     let result = a.similar(channels: a.channels + b.channels, pool: pool)
     for i in 0..<result.count {

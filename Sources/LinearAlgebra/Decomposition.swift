@@ -4,6 +4,7 @@ public struct Decomposition: Sendable {
   public let values: [Double]
   /// The singular vectors in the coordinates of the core (see `ProductCore.core`): columns of `u`, rows of `vt`.
   public let u: Matrix
+  /// Right singular vectors as rows, in the coordinates of the core's columns.
   public let vt: Matrix
   /// up · upMap = U·Σ; components × values.
   let upMap: Matrix
@@ -56,6 +57,7 @@ public struct FactorMaps: Sendable {
   /// Rank × components.
   public let down: Matrix
 
+  /// How many triples the maps are for.
   public var rank: Int { up.columns }
 
   /// Bytes of memory that the maps take.

@@ -1,7 +1,9 @@
 /// A dense m × n matrix of single-precision numbers, row-major, that is only looked at.
 public struct DenseMatrix {
   let base: UnsafePointer<Float>
+  /// m, at least 1.
   public let rows: Int
+  /// n, at least 1.
   public let columns: Int
 
   /// - Precondition: the buffer holds `rows` × `columns` numbers, and stays as long as this value is used.

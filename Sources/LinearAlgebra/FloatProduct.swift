@@ -5,12 +5,16 @@ import CArithmetic
 /// Every element is a chain of fused multiply-adds in one fixed order, so that it has the same bits on every machine and
 /// whatever else is computed beside it: what follows from it is reproducible, which a BLAS does not promise.
 public struct FloatProduct: Sendable {
+  /// Rows of the product and of `up`.
   public let rows: Int
+  /// Columns of the product and of `down`.
   public let columns: Int
+  /// Columns of `up`, rows of `down`: the multiply-adds of each element.
   public let rank: Int
   private let up: [Float]
   private let down: [Float]
 
+  /// Keeps the factors, rows × rank and rank × columns, row-major; nothing is computed yet.
   public init(up: [Float], down: [Float], rows: Int, columns: Int, rank: Int) {
     precondition(up.count == rows * rank && down.count == rank * columns, "factors for \(rows) × \(rank) × \(columns)")
     (self.up, self.down) = (up, down)

@@ -18,6 +18,7 @@ public struct LeadingTriples: Sendable {
   public let vt: Matrix
   /// ‖A‖²_F.
   public let energy: Double
+  /// How the triples were found, which says how exact they are.
   public let method: Method
 
   /// ‖A − Σ σᵢuᵢvᵢᵀ‖²_F, exactly what these triples leave, whatever the method has missed.

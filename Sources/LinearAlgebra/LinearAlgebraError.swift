@@ -2,6 +2,7 @@ import Tensors
 
 /// A factorisation that could not be computed.
 public struct LinearAlgebraError: Error, Equatable, CustomStringConvertible {
+  /// What kept it from being computed.
   public enum Kind: Equatable, Sendable {
     /// The iteration for singular values did not converge.
     case noConvergence
@@ -11,9 +12,12 @@ public struct LinearAlgebraError: Error, Equatable, CustomStringConvertible {
     case addressSpace(needed: Int, free: Int)
   }
 
+  /// What kept it from being computed, for those who add which target it was.
   public let kind: Kind
+  /// Without a file or a target: those who call know them.
   public init(_ kind: Kind) { self.kind = kind }
 
+  /// The message, with a hint where one helps.
   public var description: String {
     switch kind {
     case .noConvergence: "the singular value iteration did not converge"

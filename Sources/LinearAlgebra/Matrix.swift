@@ -2,8 +2,11 @@ import COpenBLAS
 
 /// A dense matrix of doubles in row-major order.
 public struct Matrix: Equatable, Sendable {
+  /// How many rows there are; may be 0.
   public let rows: Int
+  /// Numbers of a row; may be 0.
   public let columns: Int
+  /// Row after row; `rows` · `columns` of them.
   public var elements: [Double]
 
   /// - Precondition: `elements.count == rows * columns`.
@@ -14,15 +17,18 @@ public struct Matrix: Equatable, Sendable {
     self.elements = elements
   }
 
+  /// A matrix of zeros.
   public init(zeros rows: Int, _ columns: Int) {
     self.init(rows: rows, columns: columns, elements: [Double](repeating: 0, count: rows * columns))
   }
 
+  /// The element in a row and a column, both counted from 0.
   public subscript(row: Int, column: Int) -> Double {
     get { elements[row * columns + column] }
     set { elements[row * columns + column] = newValue }
   }
 
+  /// A copy with rows for columns.
   public var transposed: Matrix {
     mapped(columns, rows) { source, target in
       for i in 0..<rows { for j in 0..<columns { target[j * rows + i] = source[i * columns + j] } }
@@ -99,6 +105,7 @@ public struct Matrix: Equatable, Sendable {
     return zip(elements, other.elements).reduce(0) { $0 + $1.0 * $1.1 }
   }
 
+  /// The product of matrices; a has as many columns as b has rows.
   public static func * (a: Matrix, b: Matrix) -> Matrix { product(a, b) }
 
   /// A·Bᵀ.
@@ -107,8 +114,11 @@ public struct Matrix: Equatable, Sendable {
   /// Aᵀ·B.
   public func transposedTimes(_ b: Matrix) -> Matrix { Self.product(self, b, transposingA: true) }
 
+  /// Element by element; both have the same shape.
   public static func + (a: Matrix, b: Matrix) -> Matrix { a.combined(with: b, +) }
+  /// Element by element; both have the same shape.
   public static func - (a: Matrix, b: Matrix) -> Matrix { a.combined(with: b, -) }
+  /// Every element times a number.
   public static func * (scalar: Double, a: Matrix) -> Matrix {
     Matrix(rows: a.rows, columns: a.columns, elements: a.elements.map { scalar * $0 })
   }

@@ -2,6 +2,7 @@
 public final class ReusableMemory<Element: BitwiseCopyable & ExpressibleByIntegerLiteral> {
   private var memory = UnsafeMutableBufferPointer<Element>(start: nil, count: 0)
 
+  /// Takes no memory before the first use.
   public init() {}
   deinit { memory.deallocate() }
 

@@ -4,6 +4,7 @@ import COpenBLAS
 public struct SingularValues: Sendable {
   /// Rows of A × count.
   public let u: Matrix
+  /// σ, descending: the smaller of A's rows and columns is their number.
   public let values: [Double]
   /// Count × columns of A.
   public let vt: Matrix

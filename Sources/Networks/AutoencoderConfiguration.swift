@@ -6,14 +6,21 @@ import Models
 public struct AutoencoderConfiguration: Sendable, Equatable {
   /// Channels of each level, from the finest to the coarsest.
   public var channels: [Int]
+  /// Residual blocks of each level of the encoder; the decoder has one more.
   public var resnetsPerLevel = 2
+  /// Numbers of a latent pixel.
   public var latentChannels = 4
+  /// Groups of each group norm; every level's channels are a multiple.
   public var groups = 32
   /// What latents are multiplied with before the UNet sees them.
   public var scale: Float
+  /// What is subtracted from latents before they are multiplied with `scale`.
   public var shift: Float = 0
+  /// Whether the middle blocks have an attention.
   public var attends = true
+  /// Whether the encoder's output goes through one more 1 × 1 convolution.
   public var hasQuantConvolution = true
+  /// Whether latents go through a 1 × 1 convolution before the decoder.
   public var hasPostQuantConvolution = true
 
   /// How many pixels a latent pixel stands for, along each side.

@@ -8,6 +8,7 @@ public final class AutoencoderDecoder {
     let upsampler: Upsampler?
   }
 
+  /// The measures that its weights were read by.
   public let configuration: AutoencoderConfiguration
   private let afterQuantisation: (any Linear)?
   private let input: any Convolution

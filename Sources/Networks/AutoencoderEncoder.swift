@@ -9,6 +9,7 @@ public final class AutoencoderEncoder {
     let downsampler: (any Convolution)?
   }
 
+  /// The measures that its weights were read by.
   public let configuration: AutoencoderConfiguration
   private let input: any Convolution
   private let levels: [Level]

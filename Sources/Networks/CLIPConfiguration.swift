@@ -5,11 +5,17 @@ import Prompts
 
 /// The measures of a CLIP text encoder, as `text_encoder/config.json` has them.
 public struct CLIPConfiguration: Sendable, Equatable {
+  /// Width of a token's features (`hidden_size`).
   public var channels: Int
+  /// Transformer blocks, of which a prompt may leave out the last ones.
   public var layers: Int
+  /// Heads of each attention; they divide `channels`.
   public var heads: Int
+  /// Width inside the feed-forward part (`intermediate_size`).
   public var hiddenChannels: Int
+  /// How many tokens have an embedding.
   public var vocabulary: Int
+  /// The longest text in tokens, with its beginning and end.
   public var positions = 77
   /// The quick GELU of OpenAI's model, or the exact one of OpenCLIP's.
   public var isQuick: Bool

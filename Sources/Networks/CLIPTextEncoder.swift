@@ -5,6 +5,7 @@ import Tensors
 
 /// The text half of CLIP (Radford et al. 2021): a transformer whose tokens see only those before them.
 public final class CLIPTextEncoder {
+  /// The measures that its weights were read by.
   public let configuration: CLIPConfiguration
   private let backend: any Backend
   private let tokens: Tensor

@@ -1,5 +1,6 @@
 /// What keeps a network from being read or built.
 public struct NetworkError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What went wrong: something that is not there, or that has other measures than can be computed.
   public enum Kind: Equatable, Sendable {
     /// A network or a tensor that the file lacks.
     case missing(String, hint: String?)
@@ -11,14 +12,18 @@ public struct NetworkError: Error, Equatable, Sendable, CustomStringConvertible 
     case shape(tensor: String, expected: String, found: String)
   }
 
+  /// What went wrong, for those who show it in their own way.
   public let kind: Kind
+  /// The checkpoint or configuration, which begins the message.
   public let file: String
 
+  /// An error about `file`.
   public init(_ kind: Kind, file: String) {
     self.kind = kind
     self.file = file
   }
 
+  /// The whole message: file, what was expected, what was found, hint.
   public var description: String {
     switch kind {
     case .noAutoencoder: "\(file): expected a VAE, found none"

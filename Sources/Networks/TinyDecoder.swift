@@ -12,6 +12,7 @@ public final class TinyDecoder {
 
   /// How many pixels a latent pixel stands for, along each side.
   public static let reduction = 8
+  /// Numbers of a latent pixel: those of Stable Diffusion's autoencoders.
   public static let latentChannels = 4
   static let channels = 64
   /// Blocks before each doubling of the size.

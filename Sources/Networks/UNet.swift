@@ -14,6 +14,7 @@ public final class UNet {
     /// The guidance strength that a distilled model is told.
     public var guidance: Float = 1
 
+    /// Nothing, for models that are told neither sizes nor guidance.
     public init() {}
   }
 
@@ -30,6 +31,7 @@ public final class UNet {
     var upsampler: Upsampler?
   }
 
+  /// The measures that its weights were read by.
   public let configuration: UNetConfiguration
   private let backend: any Backend
   private let timeEmbedding: TimeEmbedding

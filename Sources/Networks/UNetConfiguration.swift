@@ -3,25 +3,34 @@ import JSON
 
 /// The measures of a denoising UNet, as `unet/config.json` of a diffusers folder has them.
 public struct UNetConfiguration: Sendable, Equatable {
+  /// Numbers of a latent pixel.
   public var inputChannels = 4
+  /// Numbers of a predicted pixel; as many as of a latent one.
   public var outputChannels = 4
   /// Channels of each level, from the finest to the coarsest.
   public var channels: [Int]
+  /// Residual blocks of each level on the way down, as `channels`; on the way up there is one more.
   public var resnetsPerLevel: [Int]
   /// Transformer blocks of each attention, for each level; 0 for levels without.
   public var depths: [Int]
+  /// As `depths` for the way up, from the coarsest level to the finest.
   public var upDepths: [Int]
+  /// Transformer blocks between the ways down and up.
   public var middleDepth: Int
   /// Heads of each level's attentions.
   public var heads: [Int]
+  /// Features of a text's token (`cross_attention_dim`).
   public var contextChannels: Int
+  /// Groups of each group norm; every level's channels are a multiple.
   public var groups = 32
   /// Channels of each number of the size conditioning, and of all that is added to the time embedding; SDXL only.
   public var sizeChannels: Int?
+  /// Inputs of the projection beside the time embedding: the text's summary and all numbers of the size; SDXL only.
   public var addedChannels: Int?
   /// Channels of the guidance embedding; distilled models only.
   public var guidanceChannels: Int?
 
+  /// Width of the time embedding that all blocks read.
   public var timeChannels: Int { 4 * channels[0] }
 }
 

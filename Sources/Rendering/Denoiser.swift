@@ -22,12 +22,14 @@ public protocol PreparedDenoiser {
 
 /// What the prediction for a sample is conditioned on.
 public struct DenoiserCondition: Sendable {
+  /// What the prompt says, or the negative one.
   public var text: TextFeatures
   /// Original height and width, top and left of the crop, target height and width, in pixels; for models that are told.
   public var sizes: [Float]
   /// The guidance strength that a distilled model is told.
   public var guidance: Float
 
+  /// `sizes` may be empty, and `guidance` is not used, for models that are not told.
   public init(text: TextFeatures, sizes: [Float], guidance: Float = 1) {
     (self.text, self.sizes, self.guidance) = (text, sizes, guidance)
   }

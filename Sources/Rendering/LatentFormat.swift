@@ -4,10 +4,13 @@ public import Kernels
 public struct LatentFormat: Sendable, Equatable {
   /// What a denoiser sees of an autoencoder's latents: (latent − shift) · scale.
   public struct Scaling: Sendable, Equatable {
+    /// The factor, applied last.
     public let scale: Float
+    /// What is subtracted before; 0 for most models.
     public let shift: Float
   }
 
+  /// Numbers of a latent pixel, before packing.
   public let channels: Int
   /// How many pixels a latent pixel stands for, along each side.
   public let reduction: Int
@@ -16,6 +19,7 @@ public struct LatentFormat: Sendable, Equatable {
   /// `nil` where no autoencoder says it.
   public let scaling: Scaling?
 
+  /// Without packing and without a scaling, if they are not given.
   public init(channels: Int, reduction: Int, packing: Int = 1, scaling: Scaling? = nil) {
     (self.channels, self.reduction, self.packing, self.scaling) = (channels, reduction, packing, scaling)
   }

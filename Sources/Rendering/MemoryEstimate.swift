@@ -10,8 +10,11 @@ import Tensors
 public struct MemoryEstimate: Sendable, Equatable {
   /// Bytes while texts are read, a picture to start from is encoded, steps are taken, and pictures are decoded.
   public private(set) var texts = 0
+  /// Bytes while a picture to start from is encoded; 0 where there is none.
   public private(set) var encoding = 0
+  /// Bytes while steps are taken.
   public private(set) var steps = 0
+  /// Bytes while pictures are decoded.
   public private(set) var decoding = 0
 
   /// The most that is needed at a time, with the program's own.

@@ -10,8 +10,11 @@ public struct NoiseProbe: Sendable {
   public static let times: [Float] = [981, 701, 401, 101]
 
   private let model: PictureModel
+  /// What the predictions are conditioned on, each by itself.
   public let prompts: [String]
+  /// Height and width of the pictures that the latents would become, in pixels.
   public let size: MapSize
+  /// The arithmetic of the denoiser's products.
   public let precision: Precision
   private let threads: Int
   private let seed: UInt64

@@ -24,6 +24,7 @@ public struct Renderer {
     public var images: [RGBImage] = []
     /// Of the steps after the first, which also prepares the kernels; of all if there is only one.
     public var secondsPerStep = 0.0
+    /// The most memory that the backend held for maps at any time, in bytes.
     public var peakPoolBytes = 0
     /// Latents at the end, for comparisons: channels × height × width.
     public var latents: [[Float]] = []

@@ -3,6 +3,7 @@ import Tensors
 
 /// What keeps a model from being rendered or a picture from being made.
 public struct RenderingError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// What went wrong, with a hint where there is one to give.
   public enum Kind: Equatable, Sendable {
     /// A network or a file that the model lacks.
     case missing(String, hint: String?)
@@ -17,9 +18,12 @@ public struct RenderingError: Error, Equatable, Sendable, CustomStringConvertibl
     case addressSpace(needed: Int, free: Int)
   }
 
+  /// What went wrong, for those who show it in their own way.
   public let kind: Kind
+  /// The file that it is about, which begins the message; `nil` for none.
   public let file: String?
 
+  /// An error about a file, or about none.
   public init(_ kind: Kind, file: String? = nil) {
     self.kind = kind
     self.file = file
@@ -36,6 +40,7 @@ public struct RenderingError: Error, Equatable, Sendable, CustomStringConvertibl
     }
   }
 
+  /// The whole message: file, what was expected, what was found, hint.
   public var description: String { (file.map { "\($0): " } ?? "") + message }
 
   /// What is wrong, without the file.

@@ -2,5 +2,6 @@
 public final class SharedTexts {
   var features: [TextRequest: PromptFeatures] = [:]
 
+  /// No text is known yet.
   public init() {}
 }

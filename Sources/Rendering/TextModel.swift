@@ -8,15 +8,18 @@ public protocol TextModel {
 
 /// A prompt, what it is guided away from, and how both are read.
 public struct TextRequest: Hashable, Sendable {
+  /// As the user wrote it, weights and all.
   public var prompt: String
   /// `nil` for none, which for some models is not the same as an empty text.
   public var negative: String?
+  /// How weights and breaks in both texts are read.
   public var style: PromptStyle
   /// Layers left out at the encoder's end, 0 for none.
   public var layersSkipped: Int
   /// Whether the negative is needed at all.
   public var isGuided: Bool
 
+  /// A text by itself, read as A1111 reads it, if nothing else is given.
   public init(
     prompt: String, negative: String? = nil, style: PromptStyle = .a1111, layersSkipped: Int = 0, isGuided: Bool = false
   ) {
@@ -29,10 +32,12 @@ public struct TextRequest: Hashable, Sendable {
 public struct TextFeatures: Sendable {
   /// Tokens × width.
   public var values: [Float]
+  /// How many rows `values` has.
   public let tokens: Int
   /// One vector for the whole text; empty for models that take none.
   public var summary: [Float]
 
+  /// `values` token by token, with equally many features for each; at least one token.
   public init(values: [Float], tokens: Int, summary: [Float]) {
     precondition(tokens > 0 && values.count % tokens == 0, "equally many features for each token")
     (self.values, self.tokens, self.summary) = (values, tokens, summary)
@@ -49,9 +54,11 @@ public struct TextFeatures: Sendable {
 
 /// What a prompt and its negative say, with equally many tokens.
 public struct PromptFeatures: Sendable {
+  /// Of the prompt itself.
   public let prompt: TextFeatures
   /// `nil` where nothing is guided.
   public let negative: TextFeatures?
 
+  /// Both with equally many tokens.
   public init(prompt: TextFeatures, negative: TextFeatures?) { (self.prompt, self.negative) = (prompt, negative) }
 }

@@ -3,15 +3,21 @@ public import LinearAlgebra
 
 /// The spectra of all targets of an adapter, and their totals.
 public struct AdapterSpectrum: Sendable {
+  /// One target with its singular values.
   public struct Entry: Sendable {
+    /// With its factors still in the file.
     public let target: Target
+    /// As many values as the delta can have, with zeros for those that only rounding made.
     public let spectrum: Spectrum
   }
 
   /// A part of the adapter, seen as one: its singular values are those of all its targets together.
   public struct Part: Sendable {
+    /// The block's name, or `total`.
     public let name: String
+    /// How many targets are in it.
     public let targetCount: Int
+    /// The singular values of all its targets, sorted together.
     public let spectrum: Spectrum
   }
 

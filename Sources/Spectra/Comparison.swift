@@ -7,19 +7,25 @@ public import Models
 /// Computed from the factors of both, in one core for each target, so equal deltas in different factors compare equal
 /// to about 10⁻¹⁵. A target that only one side has counts in full: the other side's delta is zero.
 public struct Comparison: Sendable {
+  /// One pair of targets, or a target that only one side has.
   public struct Entry: Sendable {
+    /// The target under any dialect.
     public let key: TargetKey
     /// As A spells it, or B where A has no such target; the module's name where neither has it as it is.
     public let name: String
+    /// Which side has it.
     public let presence: Presence
     /// ‖A‖_F, ‖B‖_F and ‖A − B‖_F.
     public let normA: Double
+    /// ‖B‖_F.
     public let normB: Double
+    /// ‖A − B‖_F.
     public let difference: Double
     /// ⟨A, B⟩.
     public let inner: Double
     /// σ₁(A) and σ₁(A − B).
     public let spectralA: Double
+    /// σ₁(A − B).
     public let spectralDifference: Double
     /// Cosines of the principal angles between the column spaces (what the deltas write to), largest first.
     public let upCosines: [Double]
@@ -28,13 +34,16 @@ public struct Comparison: Sendable {
 
     /// ‖A − B‖ ÷ ‖A‖; 0 where both are zero, infinite where only A is.
     public var relativeError: Double { ratio(difference, normA) }
+    /// σ₁(A − B) ÷ σ₁(A); 0 where both are zero, infinite where only A is.
     public var spectralError: Double { ratio(spectralDifference, spectralA) }
     /// ⟨A, B⟩ ÷ ‖A‖‖B‖; `nil` where one is zero.
     public var cosine: Double? { normA > 0 && normB > 0 ? inner / (normA * normB) : nil }
   }
 
+  /// The sides that have a target; only what both have can be compared by directions.
   public enum Presence: String, Sendable { case both, onlyA, onlyB }
 
+  /// In A's order, then what only B has.
   public let entries: [Entry]
 
   /// - Parameters:
@@ -76,8 +85,11 @@ public struct Comparison: Sendable {
     }
   }
 
+  /// ‖A‖_F over all targets together.
   public var normA: Double { entries.map(\.normA).rootOfSquares }
+  /// ‖B‖_F over all targets together.
   public var normB: Double { entries.map(\.normB).rootOfSquares }
+  /// ‖A − B‖_F over all targets together.
   public var difference: Double { entries.map(\.difference).rootOfSquares }
   /// ‖A − B‖_F ÷ ‖A‖_F over all targets together.
   public var relativeError: Double { ratio(difference, normA) }

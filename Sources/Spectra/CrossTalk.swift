@@ -6,9 +6,11 @@ public import LinearAlgebra
 /// The cosine of two deltas says little: adapters trained from one seed can have cosine 0 and still listen to the same
 /// inputs. Cross-talk looks at each side by itself.
 public struct CrossTalk: Sendable {
+  /// What one adapter, the source, does to another, the target.
   public struct Pair: Sendable {
     /// The index of the adapter that disturbs, and of the one that is disturbed.
     public let source: Int
+    /// The index of the adapter that is disturbed.
     public let target: Int
     /// ⟨D_s, D_t⟩ ÷ ‖D_s‖‖D_t‖; `nil` where one is zero.
     public let cosine: Double?
@@ -18,9 +20,13 @@ public struct CrossTalk: Sendable {
     public let input: Double
     /// Mean squared cosine of the principal angles of output and input spaces, and the same for random spaces.
     public let outputOverlap: Double
+    /// The mean squared cosine of the input spaces' principal angles.
     public let inputOverlap: Double
+    /// What `outputOverlap` would be for random spaces of the same ranks.
     public let randomOutputOverlap: Double
+    /// What `inputOverlap` would be for random spaces of the same ranks.
     public let randomInputOverlap: Double
+    /// Weights that both adapters change; overlaps are means over them.
     public let sharedTargets: Int
   }
 

@@ -7,20 +7,26 @@ import Tensors
 /// The factors of all terms stand side by side in one product up · diag(w) · down of rank Σ rₜ, so that anything
 /// computed from it is exact. A single adapter's delta is the sum of one term.
 public struct DeltaSum: Sendable {
+  /// One delta of the sum.
   public struct Term: Sendable {
+    /// Where its factors and its scale are.
     public let target: Target
     /// The file the target came from, for messages.
     public let file: String
+    /// What its delta is multiplied by, beside its own scale; may be 0 or negative.
     public let strength: Double
 
+    /// At its own size, if no strength is given.
     public init(_ target: Target, of file: String, strength: Double = 1) {
       (self.target, self.file, self.strength) = (target, file, strength)
     }
   }
 
+  /// In the order in which their factors stand side by side.
   public let terms: [Term]
   /// Rows and columns of the delta seen as a matrix.
   public let rows: Int
+  /// Columns of the delta seen as a matrix.
   public let columns: Int
   /// The components that belong to each term.
   public let ranges: [Range<Int>]
@@ -114,9 +120,12 @@ public struct DeltaSum: Sendable {
 public final class FactorWorkspace {
   private let upMemory = ReusableMemory<Double>(), downMemory = ReusableMemory<Double>(),
     scratchMemory = ReusableMemory<Double>()
+  /// The up factors side by side, rows × components, in the memory that the next delta will take.
   public private(set) var up = UnsafeMutableBufferPointer<Double>(start: nil, count: 0)
+  /// The down factors one below the other, components × columns, in the memory that the next delta will take.
   public private(set) var down = UnsafeMutableBufferPointer<Double>(start: nil, count: 0)
 
+  /// Empty; it grows with the largest delta that it has held.
   public init() {}
 
   func prepare(up upCount: Int, down downCount: Int) {

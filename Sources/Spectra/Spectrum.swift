@@ -5,6 +5,7 @@ public struct Spectrum: Sendable {
   /// Descending; as many as the smaller of rank, rows and columns.
   public let singularValues: [Double]
 
+  /// They must be descending and not negative.
   public init(_ singularValues: [Double]) { self.singularValues = singularValues }
 
   /// Σσᵢ², the squared Frobenius norm of the delta.

@@ -6,7 +6,9 @@ public import Models
 /// The family's name map says which names mean one module. Where one adapter has a projection of several parts as a whole
 /// and another has the parts, the whole is divided, or the parts are put together; either is exact.
 public struct TargetPairing: Sendable {
+  /// The targets that change the same rows of one weight.
   public struct Group: Sendable {
+    /// The target under any dialect.
     public let key: TargetKey
     /// As the first adapter spells it that has the module as it is; otherwise the module's name.
     public var name: String { ownName ?? module ?? key.path }
