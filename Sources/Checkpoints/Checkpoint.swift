@@ -9,6 +9,7 @@ public import Tensors
 public struct Checkpoint: Sendable {
   /// A file with weights.
   public struct File: Sendable {
+    /// Its tensors, whatever its container is.
     public let contents: WeightFile
     /// Its place in the folder; the file's own name for a checkpoint of one file.
     public let relativePath: String
@@ -18,7 +19,9 @@ public struct Checkpoint: Sendable {
   public struct Weight: Sendable {
     /// Index into `files`.
     public let file: Int
+    /// Full name, number format and shape, as the file has them.
     public let entry: WeightFile.Entry
+    /// The network that it belongs to; `other` for what no adapter speaks about.
     public let component: Component
     /// The name inside the component, without the prefix of a single file.
     public let name: String
@@ -28,10 +31,13 @@ public struct Checkpoint: Sendable {
     }
   }
 
+  /// The file, index or folder, as it was given.
   public let path: String
   /// Whether `path` is a folder.
   public let isFolder: Bool
+  /// The model, as names and shapes tell it; `unknown` where they do not.
   public let family: Family
+  /// Files with weights; more than one for shards and for a folder with several networks.
   public let files: [File]
   /// All tensors of all files, in the files' order.
   public let weights: [Weight]
@@ -39,6 +45,7 @@ public struct Checkpoint: Sendable {
   public let companions: [String]
   /// Files of the folder that hold the same weights again, in another format or precision.
   public let duplicates: [String]
+  /// What is odd about the files and allowed, each with the file in front.
   public let warnings: [String]
   /// Of the configuration of a language model.
   let model: LanguageModelConfiguration?
@@ -49,6 +56,7 @@ public struct Checkpoint: Sendable {
   /// The files of tensors that an index does not speak of, by their names with underscores for dots.
   private let unlisted: [String: String]
 
+  /// The numbers of one of this checkpoint's weights: a view of the mapped file wherever that is possible.
   public func tensor(_ weight: Weight) -> Tensor { files[weight.file].contents.tensor(weight.entry) }
 
   /// The place in `weights` of a tensor by its file and its full name there; `nil` when there is none.
@@ -73,6 +81,7 @@ public struct Checkpoint: Sendable {
   /// The size of all files with weights in bytes.
   public var byteCount: Int { files.reduce(0) { $0 + $1.contents.byteCount } }
 
+  /// In the files' order; empty where the checkpoint does not have the network.
   public func weights(of component: Component) -> [Weight] { weights.filter { $0.component == component } }
 
   /// Whether there is a folder at `path`.

@@ -1,5 +1,6 @@
 /// Why a base checkpoint cannot be used.
 public struct CheckpointError: Error, CustomStringConvertible {
+  /// What went wrong; files are named by their place in the folder, tensors by their full names.
   public enum Kind: Equatable, Sendable {
     case notACheckpoint(reason: String)
     case shard
@@ -20,14 +21,18 @@ public struct CheckpointError: Error, CustomStringConvertible {
     case number(tensor: String, value: Double)
   }
 
+  /// What went wrong, for those who add a hint to it.
   public let kind: Kind
+  /// The checkpoint's file, index or folder.
   public let path: String
 
+  /// An error about the checkpoint at `path`, which begins its message.
   public init(_ kind: Kind, path: String) {
     self.kind = kind
     self.path = path
   }
 
+  /// The whole message, with the checkpoint in front.
   public var description: String { "\(path): \(message)" }
 
   private var message: String {

@@ -22,6 +22,7 @@ public struct NamedWeight: Sendable {
 
   /// In the order of the weight's rows, which they cover.
   public let pieces: [Piece]
+  /// Of the whole weight: that of its pieces put together.
   public let shape: Shape
 
   init(stored: Int, shape: Shape) {

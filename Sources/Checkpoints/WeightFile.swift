@@ -8,22 +8,28 @@ import TorchPickles
 ///
 /// The file is mapped, and its tensors are views of it wherever they are stored as they are used.
 public struct WeightFile: Sendable {
+  /// The kinds of files that weights come in.
   public enum Container: Sendable {
     case safetensors(SafetensorsFile)
     case torchPickle
     case gguf(GGUFFile)
   }
 
+  /// One tensor, as the file's header or pickle describes it.
   public struct Entry: Sendable {
+    /// Full name in the file.
     public let name: String
     /// Of what `tensor` gives. Quantised tensors are F32: the numbers that they stand for.
     public let dtype: DType
+    /// In C order, as all containers are shown here.
     public let shape: Shape
     /// Where the tensor lies in `data`: the order in which a file is read fastest.
     public let range: Range<Int>
   }
 
+  /// As it was given.
   public let path: String
+  /// Told by the first bytes of the file, not by its name.
   public let container: Container
   /// In the header's or the pickle's order.
   public let entries: [Entry]

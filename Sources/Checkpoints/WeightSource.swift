@@ -4,15 +4,18 @@ public import Tensors
 /// The name of a weight for those who build networks: the component, and the tensor in diffusers' (Hugging Face's)
 /// dialect.
 public struct WeightName: Hashable, Sendable, CustomStringConvertible {
+  /// The network that the tensor belongs to.
   public let component: Component
   /// With dots: `down_blocks.0.resnets.0.conv1.weight`.
   public let path: String
 
+  /// `path` with dots, in diffusers' dialect.
   public init(_ component: Component, _ path: String) {
     self.component = component
     self.path = path
   }
 
+  /// Component and path with a dot between, for messages.
   public var description: String { "\(component.rawValue).\(path)" }
 }
 

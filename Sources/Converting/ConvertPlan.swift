@@ -10,7 +10,9 @@ public import Tensors
 public struct ConvertPlan: Sendable {
   /// A textual inversion that gets a file of its own.
   public struct Embedding: Sendable {
+    /// The word of the prompt that stands for it.
     public let token: String
+    /// What its file holds, under the names that textual inversions have.
     public let tensors: [(name: String, tensor: Tensor)]
   }
 
@@ -21,13 +23,19 @@ public struct ConvertPlan: Sendable {
     let targets: Range<Int>
   }
 
+  /// What the user asked for.
   public let recipe: ConvertRecipe
   /// One; of a folder with several PEFT adapters all of them.
   public let adapters: [Adapter]
+  /// The model, as the user, names or shapes tell it; `unknown` where nothing does.
   public let family: Family
+  /// The dialect of the output.
   public let format: AdapterFormat
+  /// Of all tensor files of the output, one file after the other.
   public let targets: [ConvertTarget]
+  /// One for each word that the adapters bring along.
   public let embeddings: [Embedding]
+  /// What the user should know before or instead of the work.
   public let notes: [PlanNote]
   /// What the output leaves out, because the user allowed it.
   public let skipped: [String]

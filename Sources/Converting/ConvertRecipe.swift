@@ -18,6 +18,7 @@ public struct ConvertRecipe: Sendable {
   /// Leaves out what the dialect cannot name, and tensors and algorithms that cannot be worked on.
   public var allowsUnmatched: Bool
 
+  /// The input's own dialect, family and number formats, where nothing else is given.
   public init(
     path: String, format: AdapterFormat? = nil, family: Family? = nil, normalises: Bool = false, dtype: DType? = nil,
     allowsUnmatched: Bool = false

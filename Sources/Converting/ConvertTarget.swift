@@ -27,6 +27,7 @@ public struct ConvertTarget: Sendable {
     case configuration
   }
 
+  /// The target under any dialect.
   public let key: TargetKey
   /// As the output spells it.
   public let name: String

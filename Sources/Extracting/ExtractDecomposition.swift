@@ -7,6 +7,7 @@ public import Tensors
 
 /// The changes between two checkpoints, decomposed: everything is known that ranks can be chosen by.
 public struct ExtractDecomposition: Sendable {
+  /// What was decomposed.
   public let plan: ExtractPlan
   /// One for each of the plan's targets.
   let changes: [ExtractChange]

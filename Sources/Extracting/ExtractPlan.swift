@@ -8,14 +8,19 @@ import Tensors
 ///
 /// Only headers have been read.
 public struct ExtractPlan: Sendable {
+  /// What the user asked for.
   public let recipe: ExtractRecipe
+  /// The checkpoint that the adapter will be used with.
   public let base: Checkpoint
+  /// The checkpoint whose difference from `base` the adapter is to hold.
   public let tuned: Checkpoint
+  /// The model of both checkpoints; `unknown` where nothing tells it.
   public let family: Family
   /// The dialect of the output.
   public let format: AdapterFormat
   /// In the base's order.
   public let targets: [ExtractTarget]
+  /// What the user should know before or instead of the work.
   public let notes: [PlanNote]
   /// Weights that only one of the checkpoints has, because the user allowed it.
   public let unmatched: [String]

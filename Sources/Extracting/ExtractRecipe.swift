@@ -28,7 +28,9 @@ public struct ExtractRecipe: Sendable {
 
   /// A file, an index of shards, or a folder.
   public var base: String
+  /// As `base`, with the same weights after a training.
   public var tuned: String
+  /// How ranks are chosen.
   public var rule: Rule
   /// The number format of the output; chosen by what it has to hold when `nil`.
   public var dtype: DType?
@@ -39,8 +41,10 @@ public struct ExtractRecipe: Sendable {
   /// Whether weights that only one of the checkpoints has may be left aside.
   public var allowsUnmatched: Bool
 
+  /// What `maxRank` is unless the user says otherwise.
   public static let defaultMaxRank = 256
 
+  /// `maxRank` is at least 1.
   public init(
     base: String, tuned: String, rule: Rule, dtype: DType? = nil, format: AdapterFormat? = nil,
     maxRank: Int = ExtractRecipe.defaultMaxRank, allowsUnmatched: Bool = false

@@ -3,6 +3,7 @@ public import Tensors
 
 /// What an extraction wrote, measured on the stored numbers.
 public struct ExtractResult: Sendable {
+  /// The adapter's file or folder, as the user named it.
   public let output: String
   /// The size of the tensor file.
   public let bytes: Int

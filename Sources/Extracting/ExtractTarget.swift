@@ -17,7 +17,9 @@ public struct ExtractTarget: Sendable {
     case nothing(String)
   }
 
+  /// As factors, in full, or not at all.
   public let holding: Holding
+  /// The target under any dialect.
   public let key: TargetKey
   /// The tensor with its component, for messages: `denoiser.conv_in.weight`.
   public let weightName: String

@@ -8,6 +8,7 @@ public enum ContentHash {
     bytes.withUnsafeBytes { sha256($0) }
   }
 
+  /// Sixty-four lowercase hexadecimal digits.
   public static func sha256(_ bytes: UnsafeRawBufferPointer) -> String {
     let hash = RunningHash()
     hash.update(bytes)

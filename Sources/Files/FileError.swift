@@ -2,6 +2,7 @@ import Tensors
 
 /// Why a file or folder could not be read, or not be written.
 public struct FileError: Error, CustomStringConvertible {
+  /// What went wrong. `exists`, `folderExists` and `isInput` are refusals to write.
   public enum Kind: Equatable, Sendable {
     case missing
     case notAFile
@@ -19,14 +20,18 @@ public struct FileError: Error, CustomStringConvertible {
     case verification(part: String)
   }
 
+  /// What went wrong, for those who add a hint to it.
   public let kind: Kind
+  /// The file or folder, which begins the message.
   public let path: String
 
+  /// An error about the file or folder at `path`.
   public init(_ kind: Kind, path: String) {
     self.kind = kind
     self.path = path
   }
 
+  /// The whole message, with the file or folder in front.
   public var description: String { "\(path): \(message)" }
 
   /// The message without the file's name: what, expected, found, and a hint where one exists.

@@ -4,7 +4,9 @@ public import Tensors
 /// A whole file mapped read-only into memory. Pages are read when touched, and the system may drop them again.
 public final class MappedFile: @unchecked Sendable {
   // Sendable: the mapping is fixed at creation and only read.
+  /// As it was given.
   public let path: String
+  /// Its size in bytes when it was opened.
   public let count: Int
   private let base: UnsafeMutableRawPointer?
   private let descriptor: Int32
@@ -56,10 +58,12 @@ public final class MappedFile: @unchecked Sendable {
     close(descriptor)
   }
 
+  /// The whole file; it stays mapped as long as somebody has a part of it.
   public var bytes: Bytes { Bytes(UnsafeRawBufferPointer(start: base, count: count), keeping: self, reader: self) }
 }
 
 extension MappedFile: DirectReading {
+  /// Reads from the file itself, past the mapping, so that its pages stay untouched.
   public func read(_ part: UnsafeRawBufferPointer, into target: UnsafeMutableRawBufferPointer) -> Bool {
     guard let base, let start = part.baseAddress else { return part.isEmpty }
     return pread(descriptor, target.baseAddress, target.count, off_t(start - UnsafeRawPointer(base))) == target.count
@@ -67,6 +71,7 @@ extension MappedFile: DirectReading {
 }
 
 extension MappedFile {
+  /// Lets the system drop the whole pages of `part`; they are read again when touched.
   public func forget(_ part: UnsafeRawBufferPointer) {
     guard let base, let start = part.baseAddress else { return }
     // Whole pages only; those at the ends may be in use next door.

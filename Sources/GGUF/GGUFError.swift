@@ -1,5 +1,6 @@
 /// Why a GGUF file could not be read.
 public struct GGUFError: Error, CustomStringConvertible {
+  /// What is wrong, with tensors and keys as the file spells them.
   public enum Kind: Equatable, Sendable {
     case version(UInt32)
     case bigEndian
@@ -13,14 +14,18 @@ public struct GGUFError: Error, CustomStringConvertible {
     case overlap(tensor: String, other: String)
   }
 
+  /// What is wrong, for those who show it in their own way.
   public let kind: Kind
+  /// The file, which begins the message.
   public let path: String
 
+  /// An error about the file at `path`.
   public init(_ kind: Kind, path: String) {
     self.kind = kind
     self.path = path
   }
 
+  /// The whole message, with the file in front.
   public var description: String { "\(path): \(message)" }
 
   private var message: String {

@@ -1,5 +1,6 @@
 /// An entry of a GGUF file's metadata.
 public struct GGUFField: Sendable {
+  /// What an entry holds. Whole numbers of all widths become one of two kinds.
   public enum Value: Sendable, Equatable {
     case integer(Int64)
     case unsigned(UInt64)
@@ -11,7 +12,9 @@ public struct GGUFField: Sendable {
     case otherArray
   }
 
+  /// With dots, such as `general.architecture`.
   public let key: String
+  /// Text from strangers: show it, never run or trust it.
   public let value: Value
   /// The whole entry, key and all, counted from the beginning of the file.
   public let place: Range<Int>

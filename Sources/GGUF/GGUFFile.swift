@@ -6,8 +6,11 @@ public import Tensors
 /// Versions 2 and 3, little-endian. Everything the header claims is checked once, on opening. Format:
 /// https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 public struct GGUFFile: Sendable {
+  /// One tensor, as the header describes it.
   public struct Entry: Sendable {
+    /// Full name in the file.
     public let name: String
+    /// How its numbers are stored, perhaps in blocks.
     public let format: GGUFFormat
     /// In C order, as everybody but ggml has it: the last extent is a row's. Of a tensor that was reshaped to fit into the
     /// format, the shape that it had before.
@@ -18,7 +21,9 @@ public struct GGUFFile: Sendable {
     public let place: Range<Int>
   }
 
+  /// As it was given.
   public let path: String
+  /// Of the format: 2 or 3.
   public let version: UInt32
   /// In the file's order. Text from strangers: show it, never run or trust it.
   public let fields: [GGUFField]

@@ -2,8 +2,11 @@ public import Tensors
 
 /// Where every byte of a GGUF file to be written goes: the header and each tensor's place.
 public struct GGUFLayout: Sendable {
+  /// A tensor to be written.
   public struct Item: Sendable {
+    /// Full name, different from all others in the file.
     public let name: String
+    /// How its numbers will be stored.
     public let format: GGUFFormat
     /// As the file is to have it, in C order: the last extent is a row's.
     public let shape: Shape
@@ -14,11 +17,13 @@ public struct GGUFLayout: Sendable {
       (self.name, self.format, self.shape) = (name, format, shape)
     }
 
+    /// What its numbers take, without the padding behind them.
     public var byteCount: Int { format.byteCount(shape.elementCount) }
   }
 
   /// In file order, with each tensor's bytes counted from the beginning of the data.
   public let places: [(item: Item, range: Range<Int>)]
+  /// Metadata that is added to what the model's file has.
   public let texts: [(key: String, value: String)]
   /// Up to the end of the last tensor.
   public let dataCount: Int

@@ -2,7 +2,9 @@ import CArithmetic
 
 /// Q8_0, ggml's quantisation to 8 bits: blocks of 32 signed bytes, each block with one factor in half precision.
 public enum Q8Blocks {
+  /// Numbers of a block.
   public static let elements = 32
+  /// Bytes of a block: a factor of two, and one for each number.
   public static let bytes = 34
 
   /// The numbers that blocks stand for; single precision holds them exactly.

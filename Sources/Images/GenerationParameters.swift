@@ -9,7 +9,9 @@ public struct GenerationParameters: Equatable, Sendable {
   /// A setting of the last line. Well-known keys are `Steps`, `Sampler`, `Schedule type`, `CFG scale`, `Seed`, `Size`,
   /// `Model hash`, `Model` and `Version`.
   public struct Setting: Equatable, Sendable {
+    /// As the text has it before the colon.
     public let key: String
+    /// As the text has it, without quotes.
     public let value: String
 
     /// - Parameter key: two or more letters, digits, `_`, spaces, `-` and `/`, not beginning with one of the last three;
@@ -32,11 +34,14 @@ public struct GenerationParameters: Equatable, Sendable {
     }
   }
 
+  /// All lines before the negative prompt.
   public var prompt: String
+  /// Empty for none, in which case its line is left out.
   public var negativePrompt: String
   /// In the order of the text.
   public var settings: [Setting]
 
+  /// Readers recognise the last line only where there are three settings or more.
   public init(prompt: String, negativePrompt: String = "", settings: [Setting] = []) {
     (self.prompt, self.negativePrompt, self.settings) = (prompt, negativePrompt, settings)
   }

@@ -1,5 +1,6 @@
 /// Why a picture could not be read, written, made or compared.
 public struct ImageError: Error, CustomStringConvertible {
+  /// What is wrong, with sizes in pixels and limits in bytes.
   public enum Kind: Equatable, Sendable {
     case missing
     case notAFile
@@ -20,15 +21,18 @@ public struct ImageError: Error, CustomStringConvertible {
     case tooSmall(expected: String, found: String)
   }
 
+  /// What is wrong, for those who add a hint to it.
   public let kind: Kind
   /// The file, where there is one.
   public let path: String?
 
+  /// Without a path for pictures that are in memory only.
   public init(_ kind: Kind, path: String? = nil) {
     self.kind = kind
     self.path = path
   }
 
+  /// The whole message, with the file in front where there is one.
   public var description: String { path.map { "\($0): \(message)" } ?? message }
 
   /// The message without the file's name: what, expected, found, and a hint where one exists.

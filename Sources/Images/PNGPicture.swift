@@ -7,6 +7,7 @@ import Platform
 /// scaled to 0...255 and rounded. Pixels that are not opaque are laid over white. Gamma, colour profiles and an orientation
 /// are ignored, as are bytes after the end of the picture.
 public struct PNGPicture: Sendable {
+  /// The pixels with 8 bits, without transparency.
   public let image: RGBImage
   /// In the order of the file.
   public let texts: [PNGText]

@@ -1,8 +1,11 @@
 /// A piece of text in a PNG file, with the word that says what it is.
 public struct PNGText: Equatable, Sendable {
+  /// 1 to 79 bytes of Latin-1, as the format has it.
   public let keyword: String
+  /// Any characters; how they are stored depends on what they are.
   public let text: String
 
+  /// Any texts; what a file cannot hold is refused when it is written.
   public init(keyword: String, text: String) { (self.keyword, self.text) = (keyword, text) }
 
   /// How a picture was made, under the keyword that image tools look for.

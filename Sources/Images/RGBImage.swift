@@ -4,7 +4,9 @@ public struct RGBImage: Equatable, Sendable {
   /// The most pixels of a picture that is read, written or drawn: 134 million, 403 MB.
   public static let maximumPixels = 1 << 27
 
+  /// Pixels of a row; at least 1.
   public let width: Int
+  /// Rows of pixels; at least 1.
   public let height: Int
   /// width · height · 3 bytes: red, green, blue of the first pixel of the first row, and so on.
   public private(set) var bytes: [UInt8]
@@ -98,15 +100,22 @@ public struct RGBImage: Equatable, Sendable {
 
 /// A colour of a pixel.
 public struct RGBColor: Hashable, Sendable {
+  /// Red's level: 0 for none of it, 255 for all.
   public var red: UInt8
+  /// Green's level: 0 for none of it, 255 for all.
   public var green: UInt8
+  /// Blue's level: 0 for none of it, 255 for all.
   public var blue: UInt8
 
+  /// Levels of 0 to 255.
   public init(red: UInt8, green: UInt8, blue: UInt8) { (self.red, self.green, self.blue) = (red, green, blue) }
 
+  /// All three levels alike.
   public init(gray: UInt8) { self.init(red: gray, green: gray, blue: gray) }
 
+  /// All levels at 255, which transparent pixels are laid over.
   public static let white = RGBColor(gray: 255)
+  /// All levels at 0.
   public static let black = RGBColor(gray: 0)
 
   func write(to target: UnsafeMutableBufferPointer<UInt8>, at offset: Int) {
@@ -118,11 +127,16 @@ public struct RGBColor: Hashable, Sendable {
 
 /// A rectangle of whole pixels: columns `x` ..< `x` + `width`, rows `y` ..< `y` + `height`.
 public struct PixelRectangle: Hashable, Sendable {
+  /// The first column, counted from 0 at the left.
   public var x: Int
+  /// The first row, counted from 0 at the top.
   public var y: Int
+  /// Columns; there are none where it is 0.
   public var width: Int
+  /// Rows; there are none where it is 0.
   public var height: Int
 
+  /// It need not lie inside a picture.
   public init(x: Int, y: Int, width: Int, height: Int) {
     (self.x, self.y, self.width, self.height) = (x, y, width, height)
   }

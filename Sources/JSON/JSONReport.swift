@@ -34,8 +34,11 @@ private struct Versioned<Report: JSONReport>: Encodable {
 
 /// Several reports of one kind, where a command was given several files.
 public struct ReportList<Report: JSONReport>: JSONReport {
+  /// That of the single reports, so that readers need to know one only.
   public static var schema: String { Report.schema }
+  /// In the order in which the files were given.
   public let files: [Report]
+  /// Reports of one schema, in the order of their files.
   public init(_ files: [Report]) { self.files = files }
 }
 

@@ -13,6 +13,7 @@ public enum JSONValue: Codable, Equatable, Sendable {
   case array([JSONValue])
   case object([String: JSONValue])
 
+  /// Whole numbers become `int`, or `unsigned` where they are too large for it; all other numbers are doubles.
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     if container.decodeNil() { self = .null; return }
@@ -25,6 +26,7 @@ public enum JSONValue: Codable, Equatable, Sendable {
     self = .object(try container.decode([String: JSONValue].self))
   }
 
+  /// Writes the value as it was read; the order of an object's keys is the encoder's.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     switch self {
@@ -77,6 +79,7 @@ public enum JSONValue: Codable, Equatable, Sendable {
     return (try? encoder.encode(self)).map { String(decoding: $0, as: UTF8.self) } ?? "null"
   }
 
+  /// Any number, whole ones too; `nil` for other values.
   public var double: Double? {
     switch self {
     case .int(let value): Double(value)
@@ -86,9 +89,13 @@ public enum JSONValue: Codable, Equatable, Sendable {
     }
   }
 
+  /// `nil` for other values than `true` and `false`.
   public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
+  /// `nil` for other values than text; numbers are not made text.
   public var string: String? { if case .string(let value) = self { value } else { nil } }
+  /// The fields by name; `nil` for other values than objects.
   public var object: [String: JSONValue]? { if case .object(let value) = self { value } else { nil } }
+  /// The elements in order; `nil` for other values than arrays.
   public var array: [JSONValue]? { if case .array(let value) = self { value } else { nil } }
 }
 

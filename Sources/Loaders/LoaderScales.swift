@@ -6,6 +6,7 @@ import Models
 /// Source: sd-scripts 48d368f, diffusers 0.42.1 and PEFT 0.21.2 (run), ComfyUI (`model_lora_keys_unet`) and
 /// AUTOMATIC1111's `load_network`, read. Only plain LoRA targets are looked at.
 public struct LoaderScales: Sendable {
+  /// Programs that load adapters, each with rules of its own.
   public enum Loader: String, Sendable, CaseIterable {
     case sdScripts = "sd-scripts"
     case diffusers, peft, comfyui, a1111
@@ -13,7 +14,9 @@ public struct LoaderScales: Sendable {
 
   /// One target with what each loader makes of it; loaders that pass it over are not in it.
   public struct Row: Sendable {
+    /// As the adapter spells it.
     public let target: String
+    /// What each loader multiplies up · down by.
     public let scales: [Loader: Double]
   }
 
@@ -40,6 +43,7 @@ public struct LoaderScales: Sendable {
     }
   }
 
+  /// Reads shapes, alphas and the configuration only, no weights.
   public init(of adapter: Adapter) {
     let reader = ScaleReader(adapter)
     let plain = adapter.targets.filter { $0.algorithm == .lora }

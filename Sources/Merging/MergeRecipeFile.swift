@@ -17,6 +17,7 @@ import Tensors
 /// dtype: f16
 /// ```
 public struct MergeRecipeFile: Sendable {
+  /// What the file asks for, with names and numbers checked.
   public let recipe: RefactorRecipe
 
   private struct Document: Decodable {

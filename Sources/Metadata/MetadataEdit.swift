@@ -6,6 +6,7 @@ import Tensors
 
 /// A change of a safetensors file's metadata: the header is written anew, and the tensors' bytes are copied as they are.
 public struct MetadataEdit: Sendable {
+  /// One step of an edit; steps are taken in their order.
   public enum Change: Sendable {
     case set([(key: String, value: String)])
     case strip([String])
@@ -15,6 +16,7 @@ public struct MetadataEdit: Sendable {
 
   /// An entry that the edit changes.
   public struct Difference: Sendable {
+    /// The entry's name in the metadata.
     public let key: String
     /// `nil` for a new entry.
     public let before: String?
@@ -22,9 +24,11 @@ public struct MetadataEdit: Sendable {
     public let after: String?
   }
 
+  /// The file whose metadata are changed; of a PEFT folder the one with its tensors.
   public let file: SafetensorsFile
   /// What will be written.
   public let metadata: [(key: String, value: String)]
+  /// What is different in the result, by key; empty where the edit changes nothing.
   public let differences: [Difference]
   /// Keys that were to be removed and are not there.
   public let missing: [String]

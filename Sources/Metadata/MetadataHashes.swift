@@ -9,9 +9,13 @@ import Tensors
 public struct MetadataHashes: Sendable {
   /// One entry of the metadata, with what it should be.
   public struct Entry: Sendable {
+    /// One of `keys`.
     public let key: String
+    /// What the metadata says, as it is spelled there.
     public let stored: String
+    /// What it should say, with `0x` in front where the stored one or the specification has it.
     public let actual: String
+    /// Whether the two are one hash, however they are spelled.
     public var matches: Bool { stored.hashDigits == actual.hashDigits }
   }
 

@@ -10,6 +10,7 @@ public enum Component: String, Sendable, Comparable, CaseIterable {
   /// What no adapter speaks about: averages for training, image encoders, tables of constants.
   case other
 
+  /// Whether it reads prompts: adapters may be used there with another strength.
   public var isTextEncoder: Bool { self == .textEncoder1 || self == .textEncoder2 || self == .textEncoder3 }
 
   /// For people: `UNet or transformer`, `text encoder 2`.
@@ -25,5 +26,6 @@ public enum Component: String, Sendable, Comparable, CaseIterable {
     }
   }
 
+  /// By `rawValue`: a fixed order for lists and keys, without a meaning.
   public static func < (a: Component, b: Component) -> Bool { a.rawValue < b.rawValue }
 }

@@ -10,6 +10,7 @@ public struct Family: Hashable, Sendable, CustomStringConvertible {
 
   var facts: FamilyFacts { FamilyFacts.all[number] }
 
+  /// In the order of the program's list, with `unknown` and `languageModel` among them.
   public static let all = FamilyFacts.all.indices.map { Family(number: $0) }
 
   private init(number: Int) { self.number = number }
@@ -19,11 +20,13 @@ public struct Family: Hashable, Sendable, CustomStringConvertible {
 
   /// A model that no rule knows.
   public static let unknown = Family("unknown")
+  /// Transformers of text, which have no map of names: adapters keep the names of the base.
   public static let languageModel = Family("language model")
 
   /// For people: `Flux.1`.
   public var name: String { facts.name }
 
+  /// As `name`, so that messages can have it in a sentence.
   public var description: String { name }
 
   /// The family by its name as a user may write it: `flux1`, `Flux.1`, `ltx-video`.

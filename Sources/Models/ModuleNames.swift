@@ -2,10 +2,12 @@
 ///
 /// Names are of modules: a weight's less `.weight`.
 public struct ModuleNames: Sendable {
+  /// Whose names they are: the original authors', or diffusers' (Hugging Face's).
   public enum Dialect: Sendable { case original, diffusers }
 
   /// What a module is in the other dialect.
   public struct Counterpart: Sendable {
+    /// How many rows a part has: as many as there are input columns, or an equal part of what is left.
     public enum Share: Sendable { case inputs, rest }
 
     /// The dialect of the name that was asked for; `nil` where both say the same, and for an unknown name.

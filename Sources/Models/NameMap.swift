@@ -29,6 +29,7 @@ public struct NameMap: Sendable {
     package var isTensor: Bool
   }
 
+  /// Different from that of every other map.
   public let name: String
   package let rules: [Rule]
   let signs: FamilySigns

@@ -10,18 +10,24 @@ public struct TargetKey: Hashable, Sendable, Comparable, CustomStringConvertible
     case bias
   }
 
+  /// The network that the module is in.
   public let component: Component
+  /// The module's name in the base, with underscores for dots.
   public let path: String
+  /// Weight or bias; a module may have a delta for each.
   public let parameter: Parameter
 
+  /// `path` has underscores for dots already.
   public init(_ component: Component, _ path: String, _ parameter: Parameter = .weight) {
     (self.component, self.path, self.parameter) = (component, path, parameter)
   }
 
+  /// By network, then path, then parameter.
   public static func < (a: TargetKey, b: TargetKey) -> Bool {
     (a.component, a.path, a.parameter.rawValue) < (b.component, b.path, b.parameter.rawValue)
   }
 
+  /// With a dot behind the network; `.bias` is added for biases only.
   public var description: String { "\(component.rawValue).\(path)\(parameter == .bias ? ".bias" : "")" }
 
   /// A parameter inside the module that PEFT's `wrapper` is around.

@@ -1,5 +1,6 @@
 /// What is wrong with a safetensors file.
 public struct SafetensorsError: Error, CustomStringConvertible {
+  /// What is wrong, with tensors as the header spells them.
   public enum Kind: Equatable, Sendable {
     case tooShort(bytes: Int)
     case html
@@ -16,14 +17,18 @@ public struct SafetensorsError: Error, CustomStringConvertible {
     case metadata(reason: String)
   }
 
+  /// What is wrong, for those who show it in their own way.
   public let kind: Kind
+  /// The file, which begins the message.
   public let path: String
 
+  /// An error about the file at `path`.
   public init(_ kind: Kind, path: String) {
     self.kind = kind
     self.path = path
   }
 
+  /// The whole message, with the file in front.
   public var description: String { "\(path): \(message)" }
 
   /// The message without the file's name: what, expected, found, and a hint where one exists.

@@ -7,14 +7,19 @@ public import Tensors
 /// https://github.com/huggingface/safetensors, and as strict as its reference library, except that a repeated tensor
 /// name is refused here.
 public struct SafetensorsFile: Sendable {
+  /// One tensor, as the header describes it.
   public struct Entry: Sendable {
+    /// Full name, different from all others in the file.
     public let name: String
+    /// The number format of the stored elements.
     public let dtype: DType
+    /// As the header has it; none of its extents is negative.
     public let shape: Shape
     /// Where the tensor's bytes lie, counted from the beginning of the data section.
     public let range: Range<Int>
   }
 
+  /// As it was given.
   public let path: String
   /// In the header's order.
   public let entries: [Entry]
@@ -59,6 +64,7 @@ public struct SafetensorsFile: Sendable {
   /// The place of a tensor in `entries`, or `nil`.
   public func index(of name: String) -> Int? { indexOfName[name] }
 
+  /// A view of the mapped file; nothing is read before it is used.
   public func tensor(_ entry: Entry) -> Tensor {
     Tensor(dtype: entry.dtype, shape: entry.shape, bytes: data[entry.range])
   }

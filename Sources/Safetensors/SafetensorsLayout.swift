@@ -6,15 +6,21 @@ public import Tensors
 /// Tensors stand in the canonical order (dtype from widest to narrowest, then name) unless another is given; the data
 /// section begins at a multiple of eight. Equal tensors and metadata give equal bytes.
 public struct SafetensorsLayout: Sendable {
+  /// A tensor to be written.
   public struct Item: Sendable {
+    /// Full name, different from all others in the file.
     public let name: String
+    /// The number format of the stored elements.
     public let dtype: DType
+    /// May have extents of 0; none for a scalar.
     public let shape: Shape
+    /// `name` may be anything but `__metadata__`, which the header needs itself.
     public init(name: String, dtype: DType, shape: Shape) {
       self.name = name
       self.dtype = dtype
       self.shape = shape
     }
+    /// What its elements take; whole bytes for all formats that are written.
     public var byteCount: Int { shape.elementCount * dtype.bits / 8 }
 
     /// The item's entry in the header's JSON.
@@ -34,7 +40,9 @@ public struct SafetensorsLayout: Sendable {
 
   /// In file order, with each tensor's bytes counted from the beginning of the data section.
   public let places: [(item: Item, range: Range<Int>)]
+  /// In the order in which the header has it.
   public let metadata: [(key: String, value: String)]
+  /// Bytes of the data section, up to the end of the last tensor.
   public let dataCount: Int
   private let indexOfName: [String: Int]
 

@@ -8,6 +8,7 @@ public import Tensors
 /// Nothing appears at the destination before `commit`; `seal` reads every byte back from the file and compares it with
 /// the checksum taken when it was handed over.
 public final class SafetensorsWriter: Sendable {
+  /// Which tensors are expected, and where each goes.
   public let layout: SafetensorsLayout
   /// What is written, for a commit together with others.
   package let file: TemporaryFile

@@ -6,6 +6,7 @@ public struct Guidance: Equatable, Sendable {
   /// 2023, arXiv:2305.08891, section 3.4).
   public var rescale: Float
 
+  /// A `scale` of 1 or less uses the prompt alone; a `rescale` of 0 leaves the deviation as it is.
   public init(scale: Float, rescale: Float = 0) {
     self.scale = scale
     self.rescale = rescale

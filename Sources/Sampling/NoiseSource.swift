@@ -7,8 +7,10 @@ public protocol NoiseSource {
 
 /// One source for each image of a batch: image i is what it would be alone, with its own seed.
 public struct BatchNoise<Source: NoiseSource>: NoiseSource {
+  /// In the order of the batch's images, each as far as it was drawn from.
   public private(set) var sources: [Source]
 
+  /// At least one source, and one for each image.
   public init(_ sources: [Source]) {
     precondition(!sources.isEmpty, "a batch needs an image")
     self.sources = sources

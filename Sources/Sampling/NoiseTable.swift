@@ -25,6 +25,7 @@ public struct NoiseTable: Equatable, Sendable {
   /// σ = √((1 − ā)/ā), ascending. Where ā ends in 0, it ends in 2⁻²⁴ here, as in diffusers: σ stays finite (4096 less a bit).
   public let sigmas: [Float]
 
+  /// Timesteps of the table.
   public var count: Int { betas.count }
 
   /// - Throws: `SamplingError` unless there are 2 to 100000 timesteps and 0 < β₀ ≤ βₙ < 1.

@@ -9,10 +9,12 @@ public struct PhiloxNoise: NoiseSource, Sendable {
   private let key: SIMD2<UInt32>
   private var call: UInt32 = 0
 
+  /// All 64 bits of `seed` count.
   public init(seed: UInt64) {
     key = SIMD2(UInt32(truncatingIfNeeded: seed), UInt32(truncatingIfNeeded: seed >> 32))
   }
 
+  /// Each call is a stream of its own: a number depends on the seed, the call and its place.
   public mutating func normals(count: Int) -> [Float] {
     precondition(count >= 0 && count <= Int(UInt32.max), "a count is not negative and has 32 bits")
     defer { call &+= 1 }

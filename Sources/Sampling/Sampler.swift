@@ -16,6 +16,7 @@
 ///
 /// A sampler remembers what its steps need of earlier ones: take a fresh one, or a copy of a fresh one, for each run.
 public struct Sampler: Sendable {
+  /// The rule that its steps follow.
   public let kind: SamplerKind
   private let rule: any StepRule
   private let clipRange: Float?

@@ -1,5 +1,6 @@
 /// Why a sampler cannot be made or started.
 public struct SamplingError: Error, Equatable, CustomStringConvertible {
+  /// What is wrong. Settings are named as `scheduler_config.json` names them.
   public enum Kind: Equatable, Sendable {
     case settingsText(reason: String)
     case setting(name: String, expected: String, found: String)
@@ -12,10 +13,13 @@ public struct SamplingError: Error, Equatable, CustomStringConvertible {
     case nothingToDo(strength: Double, steps: Int)
   }
 
+  /// What is wrong, for those who add which file or option it came from.
   public let kind: Kind
 
+  /// Without a file: those who read the settings know it.
   public init(_ kind: Kind) { self.kind = kind }
 
+  /// The message, with a hint where one helps.
   public var description: String {
     switch kind {
     case .settingsText(let reason): "scheduler settings: \(reason)"

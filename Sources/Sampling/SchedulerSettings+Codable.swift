@@ -1,4 +1,5 @@
 extension SchedulerSettings {
+  /// What is absent keeps its default. Throws `SamplingError` for values that no sampler here knows or heeds.
   public init(from decoder: any Decoder) throws {
     try Self.refuseOthers(decoder)
     self.init()

@@ -9,10 +9,15 @@ import JSON
 public struct SchedulerSettings: Codable, Equatable, Sendable {
   /// Timesteps of the table.
   public var timestepCount = 1000
+  /// β of the first timestep; each sampler's own default when `nil`, as in diffusers.
   public var betaStart: Double?
+  /// β of the last timestep; each sampler's own default when `nil`, as in diffusers.
   public var betaEnd: Double?
+  /// How β grows between the two; each sampler's own default when `nil`, as in diffusers.
   public var betaSchedule: NoiseTable.BetaSchedule?
+  /// What the model's output is: noise, velocity or the image.
   public var prediction = Prediction.epsilon
+  /// Which timesteps are chosen; each sampler's own default when `nil`, as in diffusers.
   public var spacing: Spacing?
   /// Added to timesteps with leading spacing.
   public var stepsOffset = 0
@@ -20,7 +25,10 @@ public struct SchedulerSettings: Codable, Equatable, Sendable {
   public var setsAlphaToOne = true
   /// Whether DDIM and LCM clip x₀ to ±`clipRange`.
   public var clipsSample: Bool?
+  /// The largest size of a number of x₀ where it is clipped; above 0.
   public var clipRange = 1.0
+  /// Whether the table is rescaled so that the last timestep is pure noise, which needs another prediction than
+  /// noise.
   public var rescalesToZeroTerminal = false
   /// Karras' noise levels, for the samplers whose name does not say whether they have them.
   public var usesKarrasSigmas = false
@@ -46,6 +54,7 @@ public struct SchedulerSettings: Codable, Equatable, Sendable {
     case timestepScaling = "timestep_scaling"
   }
 
+  /// What diffusers takes for an empty `scheduler_config.json`.
   public init() {}
 
   /// Stable Diffusion 1, and 2 with ε prediction.
@@ -63,6 +72,7 @@ public struct SchedulerSettings: Codable, Equatable, Sendable {
     return settings
   }
 
+  /// Stable Diffusion XL: as 1, with leading spacing for all samplers.
   public static var stableDiffusionXL: SchedulerSettings {
     var settings = stableDiffusion1
     settings.spacing = .leading

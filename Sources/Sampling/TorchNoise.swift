@@ -13,6 +13,7 @@ public struct TorchNoise: NoiseSource, Sendable {
   /// - Parameter seed: Only its low 32 bits count, as in torch.
   public init(seed: UInt64) { generator = MersenneTwister(seed: UInt32(truncatingIfNeeded: seed)) }
 
+  /// From 16 numbers on they are drawn in blocks, as torch does: other numbers than one by one.
   public mutating func normals(count: Int) -> [Float] {
     precondition(count >= 0, "a count is not negative")
     guard count >= Self.block else { return (0..<count).map { _ in Float(scalar()) } }

@@ -1,8 +1,11 @@
 /// A number of bytes, written for people and read from the command line.
 public struct ByteCount: Hashable, Comparable, Sendable {
+  /// At least 1 where it was read from text.
   public let bytes: Int
+  /// Any number of bytes.
   public init(_ bytes: Int) { self.bytes = bytes }
 
+  /// By the number, whatever unit it is shown in.
   public static func < (a: ByteCount, b: ByteCount) -> Bool { a.bytes < b.bytes }
 
   /// Reads `20MB` (10⁶), `20MiB` (2²⁰), `1.5GB`, `700kB` or plain bytes; `nil` for anything else or less than one byte.

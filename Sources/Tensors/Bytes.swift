@@ -43,6 +43,7 @@ public struct Bytes: @unchecked Sendable {
     self.init(UnsafeRawBufferPointer(block.buffer), keeping: block)
   }
 
+  /// How many bytes there are, known before any is read or computed.
   public var count: Int { computed?.count ?? base.count }
 
   /// The part from `range.lowerBound` up to `range.upperBound`, sharing the same owner.
@@ -52,6 +53,7 @@ public struct Bytes: @unchecked Sendable {
     return Bytes(UnsafeRawBufferPointer(rebasing: base[range]), keeping: owner, reader: reader)
   }
 
+  /// The bytes while `body` runs; computed bytes are made anew at every call.
   public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
     if let computed {
       let bytes = computed.make()

@@ -1,5 +1,6 @@
 /// The extents of a tensor, outermost first. A scalar has none.
 public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomStringConvertible {
+  /// Outermost first; none is negative, and their product fits in `Int`.
   public let extents: [Int]
 
   /// - Precondition: no extent is negative and the product of those that are not zero fits in `Int`.
@@ -8,6 +9,7 @@ public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomString
     self.extents = extents
   }
 
+  /// Extents as written in a program; the same must hold for them.
   public init(arrayLiteral extents: Int...) { self.init(extents) }
 
   /// The product of the extents, or `nil` when one is negative or the product overflows.
@@ -25,8 +27,11 @@ public struct Shape: Hashable, Sendable, ExpressibleByArrayLiteral, CustomString
     return isEmpty ? 0 : product
   }
 
+  /// How many extents there are: 0 for a scalar, 2 for a matrix.
   public var rank: Int { extents.count }
+  /// The product of the extents: 1 for a scalar.
   public var elementCount: Int { Self.elementCount(of: extents)! }
+  /// An extent; axis 0 is the outermost.
   public subscript(axis: Int) -> Int { extents[axis] }
 
   /// The shape seen as a matrix: the first extent, and the product of all others (1 for a vector).

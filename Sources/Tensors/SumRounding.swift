@@ -29,6 +29,7 @@ public struct Survival: Sendable, Equatable {
   /// Sums that are NaN or infinite.
   public var notFiniteCount = 0
 
+  /// Of no weights: all sums are 0.
   public init() {}
 
   /// The share of the delta that is in the stored weights: ⟨Q − W, D⟩ ÷ ‖D‖². `nil` for a zero delta.
@@ -38,6 +39,7 @@ public struct Survival: Sendable, Equatable {
   /// The share of weights that moved at all.
   public var moved: Double { count > 0 ? Double(movedCount) / Double(count) : 0 }
 
+  /// Adds the sums of another part of the weights, so that shares are of both together.
   public static func += (total: inout Survival, part: Survival) {
     total.deltaEnergy += part.deltaEnergy
     total.projection += part.projection
@@ -51,6 +53,7 @@ public struct Survival: Sendable, Equatable {
 
 /// A storage format for sums of weights and deltas, and how they are rounded to it.
 public struct SumRounding: Sendable {
+  /// The format that sums are stored in.
   public let dtype: DType
   private let format: lathe_format
 
@@ -146,7 +149,9 @@ public struct SumRounding: Sendable {
 
 /// Orthonormal directions of a weight's inputs in which rounding errors are to stay small.
 public struct ShapingSpace: Sendable {
+  /// Inputs of the weight.
   public let columns: Int
+  /// How many directions there are.
   public let rank: Int
   /// columns × rank: row j holds what each direction hears of input j.
   let directions: [Float]

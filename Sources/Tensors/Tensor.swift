@@ -4,8 +4,11 @@ import CArithmetic
 ///
 /// The bytes usually point into a mapped file; nothing is converted until it is asked for.
 public struct Tensor: Sendable {
+  /// The number format of the elements in `bytes`.
   public let dtype: DType
+  /// Outermost extent first; none for a scalar.
   public let shape: Shape
+  /// The elements as they are stored, often in a mapped file.
   public let bytes: Bytes
 
   /// - Precondition: `bytes` has exactly the size that `dtype` and `shape` need.
@@ -29,6 +32,7 @@ public struct Tensor: Sendable {
       })
   }
 
+  /// How many numbers there are.
   public var elementCount: Int { shape.elementCount }
 
   /// All elements in C order, widened exactly (64-bit integers are rounded to the nearest double).

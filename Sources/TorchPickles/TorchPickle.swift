@@ -6,6 +6,7 @@ import Tensors
 ///
 /// Storages stay where they lie in the file; opening reads only the pickle.
 public struct TorchPickle: Sendable {
+  /// The forms in which torch files hold tensors.
   public enum Contents: Sendable {
     /// A plain list of tensors, as the adapters of 2022 have it.
     case list([TorchView])
@@ -13,6 +14,7 @@ public struct TorchPickle: Sendable {
     case dictionary([(name: String, view: TorchView)])
   }
 
+  /// All tensors of the file, none of them read yet.
   public let contents: Contents
   /// Plain numbers that stand where a tensor of one number could, as alphas do.
   public let numbers: [(name: String, value: Double)]

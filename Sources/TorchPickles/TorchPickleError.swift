@@ -1,5 +1,6 @@
 /// Why a torch pickle could not be read.
 public struct TorchPickleError: Error, CustomStringConvertible {
+  /// What is wrong; names are those of the archive or of the pickle.
   public enum Kind: Equatable, Sendable {
     case notAnArchive(reason: String)
     case legacy(reason: String)
@@ -13,14 +14,18 @@ public struct TorchPickleError: Error, CustomStringConvertible {
     case value(name: String, found: String, others: Int)
   }
 
+  /// What is wrong, for those who show it in their own way.
   public let kind: Kind
+  /// The file, which begins the message.
   public let path: String
 
+  /// An error about the file at `path`.
   public init(_ kind: Kind, path: String) {
     self.kind = kind
     self.path = path
   }
 
+  /// The whole message, with the file in front.
   public var description: String {
     "\(path): "
       + {

@@ -3,7 +3,9 @@ public import Tensors
 /// A tensor of a torch file as it is stored: a window on a storage, perhaps with gaps between its elements or in another
 /// order.
 public struct TorchView: Sendable {
+  /// The number format of the stored elements.
   public let dtype: DType
+  /// As the pickle has it, whatever the order of the elements in the storage.
   public let shape: Shape
   /// The bytes from its first element to its last, counted from the beginning of the file; `nil` where the file is
   /// compressed.

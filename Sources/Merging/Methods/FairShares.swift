@@ -10,9 +10,12 @@ import Spectra
 public struct FairShares: MergeMethod {
   private static let sweeps = 12
 
+  /// It has no settings.
   public init() {}
 
+  /// As users and recipes write it: `fair`.
   public var name: String { "fair" }
+  /// Always: the kept directions are those with the largest mean share of every adapter.
   public var sharesLoss: Bool { true }
 
   /// - Returns: `nil` also where the adapters' common directions cancel in the sum, so that its projection would not fill the rank.
