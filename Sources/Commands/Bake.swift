@@ -113,7 +113,7 @@ struct Bake: LatheCommand {
       }()
     let report = BakeReport(
       result, plan: plan, isDryRun: dryRun, threads: common.threads, hints: .commandLine)
-    common.warn(Array(report.warnings.dropFirst(plan.warnings.count)))
+    common.warn(report.newWarnings)
     try common.show(report, text: report.text(width: Console.width, showsTargets: targets))
     return plan.skipped.isEmpty ? .done : .skipped
   }

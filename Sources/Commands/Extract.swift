@@ -88,7 +88,7 @@ struct Extract: LatheCommand {
           allocation, to: output, overwriting: writer.force, threads: common.threads, progress: $0)
       }
     let report = ExtractReport(result, plan: plan, peakMemory: memory, isDryRun: writer.dryRun, hints: .commandLine)
-    common.warn(report.warnings.dropFirst(plan.notes.count) + report.skipped.map { "skipped: \($0)" })
+    common.warn(report.newWarnings + report.skipped.map { "skipped: \($0)" })
     try common.show(report, text: report.text(width: Console.width, showsTargets: targets, hints: .commandLine))
     return report.skipped.isEmpty ? .done : .skipped
   }

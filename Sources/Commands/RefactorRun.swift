@@ -19,7 +19,7 @@ struct RefactorRun {
         try decomposed.write(allocation, to: output, overwriting: writer.force, threads: common.threads, progress: $0)
       }
     let report = RefactorReport(result, plan: plan, isDryRun: writer.dryRun, hints: .commandLine)
-    common.warn(Array(report.warnings.dropFirst(plan.notes.count)))
+    common.warn(report.newWarnings)
     if !writer.dryRun, plan.recipe.operation == .resize { common.warn(try lostTargets(output)) }
     return report
   }

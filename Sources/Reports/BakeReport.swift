@@ -56,6 +56,13 @@ public struct BakeReport: JSONReport {
   @Explicit var undo: UndoRow?
   /// Sentences about what the plan found, and about what rounding lost or clamped, with hints where there are some.
   public let warnings: [String]
+  /// Of `warnings` those that only the work has shown; the plan's own were known before.
+  public let newWarnings: [String]
+
+  private enum CodingKeys: String, CodingKey {
+    case output, bytes, dryRun, rounding, family, targetsBaked, weightsChanged, skipped, survival, residual, moved
+    case clamped, peakMemory, adapters, blocks, weights, files, undo, warnings
+  }
 
   /// Below this share of the delta a warning says what to do.
   private static let sufficient = 0.95
@@ -90,7 +97,8 @@ public struct BakeReport: JSONReport {
     undo = result.undo.map {
       UndoRow(path: $0.path, bytes: $0.bytes, bitsPerWeight: 8 * Double($0.bytes) / Double(max(total.count, 1)))
     }
-    warnings = plan.warnings { hints(.bake($0)) } + Self.warnings(total, plan, hints)
+    newWarnings = Self.warnings(total, plan, hints)
+    warnings = plan.warnings { hints(.bake($0)) } + newWarnings
   }
 
   private static func row(_ name: String, _ survival: Survival) -> Row {

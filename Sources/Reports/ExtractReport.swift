@@ -39,6 +39,8 @@ public struct ExtractReport: JSONReport {
   let full: [FullRow]
   /// The plan's notes, and how many targets the highest allowed rank holds back, with hints where there are some.
   public let warnings: [String]
+  /// Of `warnings` those that only the work has shown; the plan's own were known before.
+  public let newWarnings: [String]
 
   private let rule: ExtractRecipe.Rule
   private let maxRank: Int
@@ -73,13 +75,13 @@ public struct ExtractReport: JSONReport {
     rule = plan.recipe.rule
     maxRank = plan.recipe.maxRank
     bytesBefore = plan.tuned.byteCount
-    warnings =
-      hints.lines(of: plan.notes)
-      + (result.cappedCount > 0
-        ? [
-          "\(result.cappedCount) targets have the highest rank that is allowed, \(plan.recipe.maxRank), and would have "
-            + "more\(hints.ending(.capped))"
-        ] : [])
+    newWarnings =
+      result.cappedCount > 0
+      ? [
+        "\(result.cappedCount) targets have the highest rank that is allowed, \(plan.recipe.maxRank), and would have "
+          + "more\(hints.ending(.capped))"
+      ] : []
+    warnings = hints.lines(of: plan.notes) + newWarnings
   }
 
   // MARK: Text

@@ -32,6 +32,8 @@ public struct RefactorReport: JSONReport {
   let adapters: [AdapterRow]
   /// The plan's notes, and adapters of which less than 80 % of the effect is kept, with hints where there are some.
   public let warnings: [String]
+  /// Of `warnings` those that only the work has shown; the plan's own were known before.
+  public let newWarnings: [String]
   /// What was tried before, if the size was searched for.
   public var until: UntilReport?
 
@@ -60,12 +62,11 @@ public struct RefactorReport: JSONReport {
     }
     adapters = result.shares.map { AdapterRow(file: $0.file, strength: $0.strength, retention: $0.retention) }
     bytesBefore = plan.adapters.reduce(0) { $0 + $1.byteCount }
-    warnings =
-      hints.lines(of: plan.notes)
-      + adapters.filter { ($0.retention ?? 1) < Self.starved }.map {
-        "\($0.file): only \(Numbers.percent($0.retention!)) of its effect is kept"
-          + (plan.recipe.method.sharesLoss ? "" : hints.ending(.starved))
-      }
+    newWarnings = adapters.filter { ($0.retention ?? 1) < Self.starved }.map {
+      "\($0.file): only \(Numbers.percent($0.retention!)) of its effect is kept"
+        + (plan.recipe.method.sharesLoss ? "" : hints.ending(.starved))
+    }
+    warnings = hints.lines(of: plan.notes) + newWarnings
   }
 
   // MARK: Text
