@@ -64,6 +64,9 @@ struct ConvertNaming {
     if isSame, format == .native, counterpart.dialect != .diffusers, module == target.dottedPath {
       return own(target, key)
     }
+    // Within a dialect, networks keep the numbers that they have.
+    let newKey =
+      isSame ? key : TargetKey(output.component(of: key, otherwise: key.component), key.path, key.parameter)
     let isOriginal = counterpart.dialect == .original || (counterpart.dialect == nil && isPart)
     if usesOriginalNames {
       let share =
@@ -71,12 +74,12 @@ struct ConvertNaming {
         ? ModulePlaces.Share(part: counterpart.part, of: counterpart) : nil
       if isPart { return firstRows(of: target, counterpart, key) }
       return place(
-        key, module: counterpart.original, rows: 0..<target.rows, share: share,
+        newKey, module: counterpart.original, rows: 0..<target.rows, share: share,
         swaps: counterpart.dialect == .diffusers && counterpart.swapsHalves)
     }
     guard isOriginal, counterpart.diffusers.count > 1 else {
       return place(
-        key, module: counterpart.dialect == .original ? counterpart.diffusers[0] : module, rows: 0..<target.rows,
+        newKey, module: counterpart.dialect == .original ? counterpart.diffusers[0] : module, rows: 0..<target.rows,
         share: nil, swaps: isOriginal && counterpart.swapsHalves)
     }
     return split(target, counterpart, key, isPart: isPart)
@@ -118,7 +121,7 @@ struct ConvertNaming {
     _ key: TargetKey, module: String, rows: Range<Int>, share: ModulePlaces.Share?, swaps: Bool
   ) -> Outcome {
     let flat = module.underscored
-    let key = TargetKey(output.component(of: key), key.component.isTextEncoder ? key.path : flat)
+    let key = TargetKey(key.component, key.component.isTextEncoder ? key.path : flat)
     guard let (name, names) = output.names(for: key, dottedPath: module) else {
       return .none(reason: "the \(key.component.title) has no name in it")
     }

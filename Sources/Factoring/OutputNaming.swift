@@ -45,9 +45,11 @@ package struct OutputNaming {
 
   /// The network in which the format keeps a target's module: diffusers' pipelines number text encoders by their own order,
   /// other dialects by what they are.
-  package func component(of key: TargetKey) -> Component {
+  ///
+  /// - Parameter otherwise: that of T5 in pipelines of a family of which it is not known.
+  package func component(of key: TargetKey, otherwise: Component) -> Component {
     guard key.component.isTextEncoder, key.path.hasPrefix("encoder_block_") else { return key.component }
-    return dialect.countsLikePipelines ? family.t5InDiffusers : .textEncoder3
+    return dialect.countsLikePipelines ? family.t5InDiffusers ?? otherwise : .textEncoder3
   }
 
   /// A vector's tensor name.

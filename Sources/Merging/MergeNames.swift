@@ -111,6 +111,6 @@ struct MergeNames {
         path: adapters[group.members[0].adapter].path)
     }
     let key = group.key
-    return (TargetKey(naming.component(of: key), key.path, key.parameter), module)
+    return (TargetKey(naming.component(of: key, otherwise: .textEncoder1), key.path, key.parameter), module)
   }
 }

@@ -84,12 +84,12 @@ public struct Family: Hashable, Sendable, CustomStringConvertible {
   /// Whether trainers differ in how they number its text encoders.
   package var numbersTextEncodersFreely: Bool { facts.has("any-text-encoder") }
 
-  /// What diffusers' pipeline calls T5.
-  package var t5InDiffusers: Component {
+  /// What diffusers' pipeline calls T5, where it has other text encoders too; `nil` where its file does not say.
+  package var t5InDiffusers: Component? {
     switch facts.text("t5") {
     case "text_encoder_3": .textEncoder3
     case "text_encoder_2": .textEncoder2
-    default: .textEncoder1
+    default: nil
     }
   }
 

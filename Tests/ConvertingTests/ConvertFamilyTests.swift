@@ -71,6 +71,15 @@ import Testing
     #expect(kohya.targets.map(\.name).contains("lora_te3_encoder_block_0_layer_0_SelfAttention_q"))
   }
 
+  @Test("Within a dialect T5 stays where it is, whatever the family")
+  func keptNumberOfT5() throws {
+    let folder = try TemporaryFolder(), module = "text_encoder_2.encoder.block.0.layer.0.SelfAttention.q"
+    let path = try adapter([("transformer.transformer_blocks.0.attn.to_q", 3072, 3072), (module, 64, 64)], folder)
+    #expect(try Adapter(path: path).family == .unknown)
+    let run = try Converting(ConvertRecipe(path: path, normalises: true), to: folder.file("even.safetensors"))
+    #expect(run.targets.map(\.name).contains(module))
+  }
+
   @Test("A family that is told against names and shapes is a warning")
   func contradiction() throws {
     let folder = try TemporaryFolder()
