@@ -18,7 +18,7 @@ let package = Package(
         dependencies: ["FuzzInputs"]
           + [
             "Tensors", "Files", "JSON", "Models", "Safetensors", "TorchPickles", "GGUF", "Checkpoints", "Adapters",
-            "Merging", "Baking", "Images", "Prompts", "Sampling", "Networks", "Rendering",
+            "Factoring", "Merging", "Baking", "Images", "Prompts", "Sampling", "Networks", "Rendering",
           ].map {
             .product(name: $0, package: "Lathe")
           },
