@@ -176,3 +176,10 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     }
   }
 }
+
+extension Adapter {
+  /// What reading found that keeps nobody from working with it: a line for each kind, beginning with the file.
+  package var warnings: [String] {
+    AdapterProblem.grouped(problems.filter { !$0.isFatal }).map { "\(path): \($0)" }
+  }
+}

@@ -85,7 +85,7 @@ public struct AuditSide: Sendable {
   var warnings: [String] {
     var warnings = (checkpoint?.warnings ?? []) + leftOut
     for layer in stack.layers {
-      warnings += layer.problems + layer.notes
+      warnings += layer.adapter.warnings + layer.notes
       warnings += layer.adapter.embeddings.map { "\(layer.adapter.path): \($0): an embedding, which is not used" }
     }
     return warnings + borrowed.sorted().map { "\(label): has no \($0.title); that of the base is used" }

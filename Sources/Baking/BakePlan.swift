@@ -35,9 +35,9 @@ public struct BakePlan: Sendable {
   ///
   /// - Throws: an error of a file's room, or `BakingError` for what does not fit.
   public init(_ recipe: BakeRecipe) throws {
-    let base = try Checkpoint(path: recipe.base)
-    _ = try Self.formats(base, recipe)
-    try self.init(recipe, adapters: recipe.inputs.map { try Adapter(path: $0.path) }, on: base)
+    // What the output cannot be is told before adapters are opened.
+    let base = try Checkpoint(path: recipe.base), formats = try Self.formats(base, recipe)
+    try self.init(recipe, recipe.inputs.map { try Adapter(path: $0.path) }, on: base, formats)
   }
 
   /// Matches adapters and a base that are open.
@@ -48,7 +48,12 @@ public struct BakePlan: Sendable {
   /// - Throws: what `Stack` throws, or `BakingError` for what does not fit.
   public init(_ recipe: BakeRecipe, adapters: [Adapter], on base: Checkpoint) throws {
     precondition(adapters.count == recipe.inputs.count, "\(adapters.count) adapters for \(recipe.inputs.count) inputs")
-    let formats = try Self.formats(base, recipe)
+    try self.init(recipe, adapters, on: base, Self.formats(base, recipe))
+  }
+
+  private init(
+    _ recipe: BakeRecipe, _ adapters: [Adapter], on base: Checkpoint, _ formats: [GGUFFormat]?
+  ) throws {
     let stack = try Stack(
       Array(zip(adapters, recipe.inputs)), on: base, rule: recipe.rule,
       allowing: [recipe.allowsUnknown ? .unknownTensors : [], recipe.allowsUnmatched ? .unmatchedTargets : []])
@@ -59,7 +64,7 @@ public struct BakePlan: Sendable {
     self.outputs = outputs
     scaledWeights = Self.scaledWeights(base, changed: weights.additions.keys, outputs)
     findings = Self.findings(base, recipe)
-    inputWarnings = base.warnings + stack.layers.flatMap(\.problems) + stack.layers.flatMap(\.notes)
+    inputWarnings = base.warnings + stack.layers.flatMap(\.adapter.warnings) + stack.layers.flatMap(\.notes)
     for index in weights.additions.keys {
       let weight = base.weights[index]
       guard SumRounding(weight.entry.dtype) != nil else {

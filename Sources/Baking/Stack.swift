@@ -27,11 +27,6 @@ public struct Stack: Sendable {
       zip(fit.entries, adapter.targets).count { $0.finding == .fits && input.strength(for: $1.key) != 0 }
     }
 
-    /// What reading the adapter found, for the user to know.
-    package var problems: [String] {
-      AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
-    }
-
     /// What matching it with the base found.
     package var notes: [String] { fit.notes.map { "\(adapter.path): \($0)" } }
 

@@ -91,10 +91,7 @@ public struct ConvertPlan: Sendable {
     (embeddings, passedThrough) = (
       split.embeddings, split.others.filter { format.dialect.isFolder || !Adapter.isTrainingState($0.name) }
     )
-    self.notes =
-      adapters.flatMap { adapter in
-        AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { PlanNote("\(adapter.path): \($0)") }
-      } + notes
+    self.notes = adapters.flatMap(\.warnings).map { PlanNote($0) } + notes
   }
 
   /// A warning about PEFT adapters of CLIP's text encoder, which newer versions of transformers give shorter names.

@@ -26,7 +26,7 @@ extension RefactorPlan {
       isAnotherWork: true, alphas: .rank, copiesWhatIsWhole: false)
     result.passedThrough = whole.merged + vectors.map { ($0.name, $0.tensor) }
     result.notes =
-      adapters.flatMap { Self.warnings(about: $0) + Self.conversions(of: $0) }.map { PlanNote($0) } + whole.notes
+      adapters.flatMap { $0.warnings + Self.conversions(of: $0) }.map { PlanNote($0) } + whole.notes
       + OutputVector.warnings(about: vectors).map { PlanNote($0) }
     result.skipped = whole.skipped
     try self.init(recipe, result)

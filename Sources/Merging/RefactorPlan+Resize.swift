@@ -33,7 +33,7 @@ extension RefactorPlan {
       isAnotherWork: false, alphas: .likeBefore, copiesWhatIsWhole: true)
     result.passedThrough = vectors.map { ($0.name, $0.tensor) }
     result.replaceableInputs = adapter.ownFiles
-    var notes = Self.warnings(about: adapter)
+    var notes = adapter.warnings
     if isOutdated {
       notes.append(
         "\(adapter.path): its names are of the oldest diffusers style, which current diffusers skips; the output has today's names"

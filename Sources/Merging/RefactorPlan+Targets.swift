@@ -85,11 +85,6 @@ extension RefactorPlan {
     return Spelling(name, names, names.alpha == nil ? .none : .alpha)
   }
 
-  /// What the user should know of an input.
-  static func warnings(about adapter: Adapter) -> [String] {
-    AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
-  }
-
   /// What becomes LoRA, for the user to know.
   static func conversions(of adapter: Adapter) -> [String] {
     let counts = Dictionary(grouping: adapter.targets.filter(\.becomesLoRA).map(\.algorithm), by: \.self)

@@ -54,8 +54,7 @@ public struct CheckReport: JSONReport {
         reason: $0.finding == .fits ? nil : "\($0.finding)")
     }
     warnings =
-      AdapterProblem.grouped(adapter.problems.filter { !$0.isFatal }).map { "\(adapter.path): \($0)" }
-      + fit.notes.map { "\(adapter.path): \($0)" } + Self.embeddings(adapter) + fit.base.warnings
+      adapter.warnings + fit.notes.map { "\(adapter.path): \($0)" } + Self.embeddings(adapter) + fit.base.warnings
   }
 
   /// The exit code belongs to the report: everything fits, or not.

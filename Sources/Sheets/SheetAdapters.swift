@@ -62,7 +62,7 @@ public struct SheetAdapters: Sendable {
     (stack, skipped) = (plan.stack, plan.skipped)
     // Files that are used more than once stand in the plan without their blocks.
     for use in given { try use.input.blocks?.check(for: stack.layers[use.file].adapter, on: plan.base.family) }
-    warnings = plan.base.warnings + stack.layers.flatMap { $0.problems + $0.notes }
+    warnings = plan.base.warnings + stack.layers.flatMap { $0.adapter.warnings + $0.notes }
   }
 
   /// What all adapters were matched with.
