@@ -35,12 +35,12 @@ let rooms: [Room] = [
     dependencies: [
       "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "TorchPickles", "GGUF", "Models", "Checkpoints",
     ]),
-  Room(name: "Spectra", dependencies: ["Tensors", "LinearAlgebra", "Models", "Checkpoints", "Adapters"]),
+  Room(name: "Spectra", dependencies: ["Tensors", "LinearAlgebra", "Models", "Adapters"]),
   Room(name: "Loaders", dependencies: ["Tensors", "Models", "Adapters"]),
   Room(
     name: "Factoring",
     dependencies: [
-      "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra",
+      "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Models", "Adapters", "Spectra",
     ]),
   Room(
     name: "Recipes",
@@ -89,17 +89,16 @@ let rooms: [Room] = [
     name: "Audit",
     dependencies: [
       "Tensors", "LinearAlgebra", "Files", "JSON", "Models", "Checkpoints", "Adapters", "Spectra", "Factoring",
-      "Merging",
-      "Baking", "Images", "Kernels", "Rendering", .product(name: "SwiftCSV", package: "SwiftCSV"),
+      "Merging", "Baking", "Images", "Kernels", "Rendering", .product(name: "SwiftCSV", package: "SwiftCSV"),
     ]),
   // Study
   Room(
     name: "Reports",
     dependencies: [
       "Tensors", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra", "Loaders", "Factoring",
-      "Extracting", "Converting", "Metadata", "Baking", "Images", "Kernels", "Rendering", "Audit",
+      "Extracting", "Converting", "Metadata", "Baking", "Rendering", "Audit",
       .product(name: "Mustache", package: "swift-mustache"),
-    ], resources: [.embedInCode("Templates")]),
+    ], resources: [.embedInCode("Templates")], testDependencies: ["Images", "Kernels"]),
   // Desk
   Room(
     name: "Commands",

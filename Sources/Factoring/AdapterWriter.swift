@@ -117,11 +117,8 @@ package struct AdapterWriter: Sendable {
     let file = try SafetensorsFile(path: writer.temporaryPath)
     let tensors = file.entries.map { entry in
       let tensor = file.tensor(entry)
-      return (
-        name: entry.name,
-        tensor: Tensor(
-          dtype: tensor.dtype, shape: tensor.shape, bytes: tensor.bytes.withUnsafeBytes { Bytes(copying: Array($0)) })
-      )
+      let copy = tensor.bytes.withUnsafeBytes { source in Bytes(count: source.count) { $0.copyMemory(from: source) } }
+      return (name: entry.name, tensor: Tensor(dtype: tensor.dtype, shape: tensor.shape, bytes: copy))
     }
     return try Adapter(
       tensors: tensors, metadata: file.metadata, configuration: files.place.configuration, title: title)

@@ -1,5 +1,4 @@
 import Adapters
-import Checkpoints
 import Spectra
 import Tensors
 import TestSupport
