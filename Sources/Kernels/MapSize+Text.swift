@@ -2,7 +2,7 @@ extension MapSize {
   /// Width, then height: `512x768`.
   public var text: String { "\(width)x\(height)" }
 
-  /// Reads what `text` writes; `nil` for anything else.
+  /// Reads two whole numbers with an x between them, of either sign; `nil` for anything else.
   public init?(_ text: String) {
     let sides = text.split(separator: "x", omittingEmptySubsequences: false).map { Int($0) }
     guard sides.count == 2, let width = sides[0], let height = sides[1] else { return nil }

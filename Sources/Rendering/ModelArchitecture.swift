@@ -6,8 +6,8 @@ import Sampling
 
 /// What is particular to one kind of picture models: how its measures are read, its networks made, and their memory told.
 ///
-/// A kind is a type in a folder of its own that reads a checkpoint's configurations or shapes, and a case of
-/// `PictureModel.architecture(of:)`.
+/// A kind is a type in a folder of its own that reads a checkpoint's configurations or shapes, and
+/// `PictureModel.architecture(of:)` tells it apart.
 protocol ModelArchitecture: Sendable {
   /// For people: `UNet`.
   var denoiserName: String { get }

@@ -2,7 +2,7 @@ public import Images
 
 /// A way to say in one number how alike two pictures are, and all that an audit and its reports need to know of it.
 ///
-/// Each metric has a file of its own beside this one and a place in `all`; nothing else in the program lists them.
+/// Each metric has a file of its own beside this one and a place in `all`, from which all others take it but for texts that name a few.
 public struct Metric: Sendable {
   /// How many digits people get to read.
   public enum Format: Sendable {
