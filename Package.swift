@@ -80,6 +80,12 @@ let rooms: [Room] = [
     ]),
   // Workshop, where the wings meet
   Room(
+    name: "Calibrating",
+    dependencies: [
+      "Tensors", "LinearAlgebra", "Files", "JSON", "Models", "Checkpoints", "Adapters", "Spectra", "Factoring",
+      "Baking", "Rendering",
+    ], testDependencies: ["Merging", "Kernels", "Sampling", "Safetensors"]),
+  Room(
     name: "Sheets",
     dependencies: [
       "Files", "Models", "Checkpoints", "Adapters", "Factoring", "Baking", "Images", "Prompts", "Sampling", "Kernels",
@@ -96,7 +102,7 @@ let rooms: [Room] = [
     name: "Reports",
     dependencies: [
       "Tensors", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra", "Loaders", "Factoring",
-      "Extracting", "Converting", "Metadata", "Baking", "Rendering", "Audit",
+      "Extracting", "Converting", "Metadata", "Baking", "Rendering", "Calibrating", "Audit",
       .product(name: "Mustache", package: "swift-mustache"),
     ], resources: [.embedInCode("Templates")], testDependencies: ["Images", "Kernels"]),
   // Desk
@@ -105,7 +111,7 @@ let rooms: [Room] = [
     dependencies: [
       "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra",
       "Loaders", "Factoring", "Recipes", "Merging", "Extracting", "Converting", "Metadata", "Baking", "Images",
-      "Prompts", "Sampling", "Kernels", "Rendering", "Sheets", "Audit", "Reports",
+      "Prompts", "Sampling", "Kernels", "Rendering", "Calibrating", "Sheets", "Audit", "Reports",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),
 ]

@@ -1,5 +1,6 @@
 import Adapters
 import ArgumentParser
+import Checkpoints
 import Factoring
 import Merging
 import Reports
@@ -33,6 +34,12 @@ struct Merge: LatheCommand {
   @OptionGroup var base: BaseOption
   @OptionGroup var rules: RuleOptions
   @OptionGroup var writer: WriterOptions
+
+  @OptionGroup(title: "Pictures for --weigh pictures") var scenes: SceneOptions
+
+  @Option(
+    help: ArgumentHelp("Width and height of pictures (default: the model's, but at most 256).", valueName: "WxH"))
+  var pictureSize: PictureSize?
 
   @Option(help: ArgumentHelp("Read adapters and options from a YAML file; options here win.", valueName: "file"))
   var recipe: String?
@@ -84,20 +91,30 @@ struct Merge: LatheCommand {
     if let cut = method?.cut, rule == nil, recipe == nil {
       throw ValidationError("--method \(cut.name): expected one of --rank, --energy, --max-error or --size")
     }
+    if recipe == nil { try rules.checkWeighing(base: base.base, hasPrompts: scenes.hasPrompts) }
+    guard rules.weigh != .pictures || !fair && method?.cut?.sharesLoss != true else {
+      throw ValidationError("--weigh pictures: expected no other way to cut beside it, found --fair")
+    }
     guard try rules.sizes.count <= 1 else { throw ValidationError("--size: expected one size, found several") }
     _ = try writer.requiredOutput()
   }
 
+  var usesEngine: Bool { rules.weigh == .pictures && base.base != nil }
+
   func execute() throws -> Outcome {
-    let plan = try RefactorPlan(try resolvedRecipe())
+    let recipe = try resolvedRecipe()
+    let opened = try recipe.weighing.needsMeasures ? recipe.base.map { try Checkpoint(path: $0) } : nil
+    let plan = try RefactorPlan(recipe, adapters: recipe.inputs.map { try Adapter(path: $0.path) }, base: opened)
     let output = try writer.requiredOutput()
     if !writer.dryRun { try plan.checkDestination(output, overwriting: writer.force) }
-    let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
-      try DecomposedPlan(plan, threads: common.threads, progress: $0)
-    }
     common.warn(
-      ReportHints.commandLine.lines(of: plan.notes) + (plan.isBaseUnused ? [BaseBinding.unused] : [])
-        + plan.skipped.map { "skipped: \($0)" })
+      ReportHints.commandLine.lines(of: plan.notes)
+        + (plan.isBaseUnused && opened == nil ? [BaseBinding.unused] : []) + plan.skipped.map { "skipped: \($0)" })
+    let measures = try Weigher(rules: rules, scenes: scenes, size: pictureSize, common: common).weighing(
+      plan, base: opened)
+    let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
+      try DecomposedPlan(plan, weighing: measures, threads: common.threads, progress: $0)
+    }
     let report = try RefactorRun(plan: plan, decomposed: decomposed, writer: writer, common: common).report(
       rule: nil, output: output)
     try common.show(MergeReport(report), text: report.text(width: Console.width, showsTargets: targets))
@@ -110,7 +127,6 @@ struct Merge: LatheCommand {
     var result = file?.recipe ?? RefactorRecipe(.merge, inputs: adapters.map(\.input), rule: .exact)
     if let rule = try rules.rule { result.rule = rule }
     if let method, method.cut == nil { result.rule = .exact }
-    if rules.weigh != .absolute { result.weighing = rules.weigh }
     if let dtype = writer.dtype { result.dtype = dtype.dtype }
     if let format { result.format = format.format }
     if rules.keepAllTargets { result.keepsAllTargets = true }
@@ -119,6 +135,10 @@ struct Merge: LatheCommand {
     if fair { result.method = FairShares() }
     if allowUnknown { result.allowsUnknown = true }
     if let base = base.base { result.base = base }
+    // What the file says of it is no default.
+    if rules.weigh != nil || file?.saysWeighing != true {
+      result.weighing = rules.weighing(base: result.base, choosesRanks: result.rule.looksAtWholeFile)
+    }
     result.allowsUnmatched = allowUnmatched
     return result
   }

@@ -1,5 +1,6 @@
 import Adapters
 import ArgumentParser
+import Checkpoints
 import Factoring
 import Files
 import JSON
@@ -58,6 +59,11 @@ struct Resize: LatheCommand {
       throw ValidationError("--until: expected no other rule beside it, found one")
     }
     guard svg == nil || curve else { throw ValidationError("--svg: expected --curve beside it") }
+    let weigh = rules.weigh == .pictures
+    try rules.checkWeighing(base: until.base, hasPrompts: until.scenes.hasPrompts)
+    guard weigh || until.until != nil || !until.scenes.hasPrompts else {
+      throw ValidationError("--prompts: expected --until or --weigh pictures beside it, found neither")
+    }
     if curve { return }
     let output = try writer.requiredOutput()
     if try rules.sizes.count > 1, !output.contains("{size}"), !writer.dryRun {
@@ -65,31 +71,35 @@ struct Resize: LatheCommand {
     }
   }
 
-  var usesEngine: Bool { until.until != nil }
+  var usesEngine: Bool { until.until != nil || rules.weigh == .pictures && until.base != nil }
 
   func execute() throws -> Outcome {
     let inputBytes =
       try rules.sizes.contains { if case .share = $0.amount { true } else { false } }
       ? Adapter(path: file).byteCount : 0
     let rule = try rules.rule { inputBytes }
-    let plan = try RefactorPlan(
-      RefactorRecipe(
-        .resize, inputs: [.init(path: file)], rule: rule ?? .exact, weighing: rules.weigh,
-        dtype: writer.dtype?.dtype,
-        keepsAllTargets: rules.keepAllTargets, allowsUnknown: allowUnknown, countsLikeKohya: compat == .kohya,
-        base: until.base))
+    let weighing = rules.weighing(
+      base: until.base, choosesRanks: curve || until.until != nil || rule?.looksAtWholeFile == true)
+    let recipe = RefactorRecipe(
+      .resize, inputs: [.init(path: file)], rule: rule ?? .exact, weighing: weighing, dtype: writer.dtype?.dtype,
+      keepsAllTargets: rules.keepAllTargets, allowsUnknown: allowUnknown, countsLikeKohya: compat == .kohya,
+      base: until.base)
+    let base = try weighing.needsMeasures ? until.base.map { try Checkpoint(path: $0) } : nil
+    let plan = try RefactorPlan(recipe, adapters: [Adapter(path: file)], base: base)
     let outputs = try self.outputs(inputBytes)
     if !writer.dryRun, !curve {
       for output in outputs { try plan.checkDestination(output.path, overwriting: writer.force) }
     }
     try Destination.requireApart(outputs.map(\.path))
     if let svg { try TemporaryFile.checkDestination(svg, overwriting: writer.force) }
-    let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
-      try DecomposedPlan(plan, threads: common.threads, progress: $0)
-    }
     common.warn(
       ReportHints.commandLine.lines(of: plan.notes)
-        + (plan.isBaseUnused && until.until == nil ? [BaseBinding.unused] : []))
+        + (plan.isBaseUnused && until.until == nil && base == nil ? [BaseBinding.unused] : []))
+    let weigher = Weigher(rules: rules, scenes: until.scenes.scene, size: until.pictureSize, common: common)
+    let measures = try weigher.weighing(plan, base: base)
+    let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
+      try DecomposedPlan(plan, weighing: measures, threads: common.threads, progress: $0)
+    }
     if curve {
       let report = CurveReport(file: file, decomposed.curve(points: 24))
       if let svg { try writeSideFile(report.svg, to: svg, overwriting: writer.force) }

@@ -17,19 +17,17 @@ struct ResizeUntilOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The base checkpoint: to look at it with, for --until; and for deltas that depend on it.", valueName: "path"))
+      "The base checkpoint: to weigh errors by, to look at the result with, and for deltas that depend on it.",
+      valueName: "path"))
   var base: String?
 
-  @OptionGroup(title: "Pictures for --until") var scenes: AuditSceneOptions
+  @OptionGroup(title: "Pictures for --until and --weigh pictures") var scenes: AuditSceneOptions
 
   @Option(help: ArgumentHelp("Width and height of pictures, multiples of 8 (default: the model's).", valueName: "WxH"))
   var pictureSize: PictureSize?
 
   mutating func validate() throws {
-    guard let until else {
-      guard !scenes.hasPrompts else { throw ValidationError("--prompts: expected --until beside it, found none") }
-      return
-    }
+    guard let until else { return }
     guard base != nil else { throw ValidationError("--until: expected --base <checkpoint> beside it, found none") }
     guard scenes.hasPrompts || !until.measure.isOfPictures else {
       throw ValidationError("--until \(until.text): expected --prompts or --prompt beside it, found neither")

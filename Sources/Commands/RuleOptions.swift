@@ -17,8 +17,18 @@ struct RuleOptions: ParsableArguments {
   @Option(help: ArgumentHelp("Kohya's rule: keep this share of each target's sum of singular values.", valueName: "x"))
   var svCumulative: Double?
 
-  @Option(help: "What an error counts: absolute (its size) or per-target (relative to the target's own delta).")
-  var weigh = Weighing.absolute
+  @Option(
+    help: ArgumentHelp(
+      "What an error counts: absolute (its size), per-target (relative to the target's own delta), base (relative to the "
+        + "weights of --base: the default with it), or pictures (what it does to them: with --base and --prompts, or by "
+        + "--sensitivity alone).", valueName: "what"))
+  var weigh: Weighing?
+
+  @Option(
+    help: ArgumentHelp(
+      "With --weigh pictures: what lathe sensitivity wrote (default: beside the base, or measured first).",
+      valueName: "file"))
+  var sensitivity: String?
 
   @Flag(help: "Let no target fall to rank 0.")
   var keepAllTargets = false
@@ -36,6 +46,33 @@ struct RuleOptions: ParsableArguments {
     if let svRatio, !(svRatio >= 1 && svRatio.isFinite) {
       throw ValidationError("--sv-ratio: expected a number of at least 1, found \(svRatio)")
     }
+  }
+
+  /// Whether what an error counts can be known.
+  func checkWeighing(base: String?, hasPrompts: Bool) throws {
+    switch weigh {
+    case .base where base == nil: throw ValidationError("--weigh base: expected --base <checkpoint> beside it, found none")
+    case .pictures where base == nil && sensitivity == nil:
+      throw ValidationError("--weigh pictures: expected --base <checkpoint>, or --sensitivity <file>, beside it, found neither")
+    case .pictures where base != nil && !hasPrompts:
+      throw ValidationError(
+        "--weigh pictures: expected --prompts or --prompt beside it, found neither; hint: a few prompts as the adapter is used, "
+          + "with its trigger words")
+    default: break
+    }
+    guard sensitivity == nil || weigh == .pictures else {
+      throw ValidationError("--sensitivity: expected --weigh pictures beside it, found none")
+    }
+    guard weigh != .pictures || count == amount.count else {
+      throw ValidationError("--weigh pictures: expected --rank, --energy, --max-error or --size, found a rule of kohya's")
+    }
+  }
+
+  /// What an error counts, where there is something to choose.
+  ///
+  /// - Parameter choosesRanks: whether targets compete for a size or an error.
+  func weighing(base: String?, choosesRanks: Bool) -> Weighing {
+    weigh ?? (base != nil && choosesRanks ? .base : .absolute)
   }
 
   /// The sizes that `--size` lists, each as it was written.

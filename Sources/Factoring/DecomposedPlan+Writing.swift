@@ -10,7 +10,7 @@ extension DecomposedPlan {
   /// What writing with the given ranks would give, from the spectra alone; rounding of the factors not included.
   public func prediction(_ allocation: RankAllocation, output: String) -> RefactorResult {
     result(
-      allocation, output: output, errors: zip(spectra, allocation.ranks).map { $0.tailNorm(afterRank: $1) }, inners: nil
+      allocation, output: output, errors: zip(targets, allocation.ranks).map { $0.tailNorm(afterRank: $1) }, inners: nil
     )
   }
 
@@ -80,7 +80,7 @@ extension DecomposedPlan {
       }, isWhole: true)
     let result = result(
       allocation, output: output, errors: outcomes.map(\.error), inners: outcomes.map(\.inners))
-    if case .maxError(let limit) = plan.recipe.rule, !(result.relativeError <= limit) {
+    if weighing == nil, case .maxError(let limit) = plan.recipe.rule, !(result.relativeError <= limit) {
       // Factors whose rounding is worse than usual; nothing has its name yet.
       throw FactoringError(
         .unreachableError(limit: limit, smallest: result.relativeError, dtype: roundingError.dtype), path: output)
@@ -115,7 +115,7 @@ extension DecomposedPlan {
     guard rank > 0 else { return Outcome(error: spectrum.norm, scale: nil, inners: target.delta.terms.map { _ in 0 }) }
     if let copy = copy(index, rank: rank) { return try write(copy, of: target, rank: rank, to: writer) }
     guard available > 0 else { return try writeZeros(of: target, rank: rank, to: writer) }
-    let chosen = rank < available ? try choice(for: target, rank: rank, encoder.factors) : nil
+    let chosen = rank < available ? try choice(for: index, rank: rank, encoder.factors) : nil
     let maps = try chosen?.maps ?? decomposed.maps ?? recomputedMaps(target.delta, rank: rank, encoder.factors)
     let encoded = try encoder.encode(
       target, alpha: sharedAlpha, maps: maps.prefix(rank), spectrum: spectrum, isTruncation: chosen == nil, path: path)
@@ -156,11 +156,18 @@ extension DecomposedPlan {
     try delta.core(in: workspace).decomposed(weights: delta.weights).factorMaps(rank: rank)
   }
 
-  /// What the recipe's method keeps of several adapters' sum, and ⟨D_t, S'⟩ for each term; `nil` for the sum's leading components.
+  /// What is kept where that is not the sum's leading components, and ⟨D_t, S'⟩ for each term: what carries most for the
+  /// inputs of the layer, or what the recipe's method keeps of several adapters' sum.
   private func choice(
-    for target: OutputTarget, rank: Int, _ workspace: FactorWorkspace
+    for index: Int, rank: Int, _ workspace: FactorWorkspace
   ) throws -> (maps: FactorMaps, inners: [Double])? {
-    let delta = target.delta
+    let target = plan.targets[index], delta = target.delta
+    if let weighing, let moments = weighing.measures[index].moments {
+      let core = try delta.core(in: workspace)
+      let left = try core.outputDirections(weights: delta.weights, moments: moments, alike: weighing.alike).leading(rank)
+      let maps = try core.decomposed(weights: delta.weights, left: left).factorMaps(rank: rank)
+      return (maps, targets[index].inners(rank: rank))
+    }
     guard delta.terms.count > 1, !(plan.recipe.method is LeadingComponents) else { return nil }
     let sum = SumToCut(delta: delta, sources: target.sources, core: try delta.core(in: workspace))
     guard let decomposition = try plan.recipe.method.decomposition(of: sum, rank: rank) else { return nil }
@@ -186,7 +193,8 @@ extension DecomposedPlan {
     }
     let inners = inners ?? zip(targets, allocation.ranks).map { $0.inners(rank: $1) }
     return RefactorResult(
-      output: output, bytes: allocation.bytes, lowerBound: allocation.lowerBound, entries: entries,
+      output: output, bytes: allocation.bytes, lowerBound: allocation.lowerBound, weighted: allocation.weighted,
+      entries: entries,
       shares: plan.isAnotherWork ? shares(inners) : [])
   }
 
@@ -204,12 +212,5 @@ extension DecomposedPlan {
         file: plan.recipe.inputs[adapter].path, strength: plan.recipe.inputs[adapter].strength,
         retention: own > 0 ? kept / own : nil)
     }
-  }
-}
-
-extension DecomposedTarget {
-  /// ⟨D_t, S_k⟩ for each term, S_k being the sum truncated to `rank`.
-  package func inners(rank: Int) -> [Double] {
-    terms.map { term in zip(spectrum.singularValues, term.projections).prefix(rank).reduce(0) { $0 + $1.0 * $1.1 } }
   }
 }

@@ -9,6 +9,10 @@ public struct DecomposedPlan: Sendable {
   public let plan: RefactorPlan
   /// The spectrum of each target's delta, without values that only rounding made.
   public let spectra: [Spectrum]
+  /// What ranks are chosen by, where it is not the size of errors alone.
+  public let weighing: ErrorWeighing?
+  /// What the components of each target count under the weighing: those of `spectra` where there is none.
+  package let costs: [Spectrum]
   package let targets: [DecomposedTarget]
   /// The alpha of every target that has one.
   package let sharedAlpha: Double
@@ -21,20 +25,29 @@ public struct DecomposedPlan: Sendable {
   /// Decomposes all deltas, in double precision.
   ///
   /// - Parameters:
+  ///   - weighing: of the plan's targets, where the recipe asks for one that needs measures.
   ///   - threads: how many targets are worked on at once; the result does not depend on it.
   ///   - progress: called with the number of targets done.
-  public init(_ plan: RefactorPlan, threads: Int, progress: WorkProgress? = nil) throws {
+  public init(
+    _ plan: RefactorPlan, weighing: ErrorWeighing? = nil, threads: Int, progress: WorkProgress? = nil
+  ) throws {
+    precondition(plan.recipe.weighing.needsMeasures == (weighing != nil), "a weighing that was not asked for, or none")
+    precondition(weighing.map { $0.measures.count == plan.targets.count } ?? true, "a measure for each target")
     let targets = plan.targets
     let mapBytes = targets.reduce(0) { $0 + 16 * $1.delta.componentCount * $1.delta.componentCount }
     let keepsMaps = mapBytes <= Self.mapBudget
     self.plan = plan
+    self.weighing = weighing
     self.targets = try concurrentMap(
       count: targets.count, threads: threads, order: targets.map { $0.delta.terms.map(\.target) }.longestFirst,
       progress: progress, workspace: FactorWorkspace.init
     ) { index, workspace in
-      try DecomposedTarget(targets[index].delta, keepingMaps: keepsMaps, workspace)
+      try DecomposedTarget(
+        targets[index].delta, measure: weighing?.measures[index], alike: weighing?.alike ?? 0, keepingMaps: keepsMaps,
+        workspace)
     }
     spectra = self.targets.map(\.spectrum)
+    costs = self.targets.map(\.cost)
     sharedAlpha = SharedAlpha.value(
       for: plan, spectra: spectra, commonRank: Self.commonRank(plan.recipe.rule, spectra))
     copies = Self.copies(plan, spectra, sharedAlpha)
@@ -60,8 +73,25 @@ public struct DecomposedPlan: Sendable {
   /// - Throws: `FactoringError` when the rule cannot be met.
   public func allocation(rule: RankRule? = nil) throws -> RankAllocation {
     let rule = rule ?? plan.recipe.rule
-    var allocation = try allocation(rule, makeAllocator(rule))
+    var allocation = withBothErrors(try allocation(rule, makeAllocator(rule)), rule)
     allocation.rule = rule
+    return allocation
+  }
+
+  /// What an allocator that works in a weighing's units has chosen, with the errors in the weights beside those.
+  private func withBothErrors(_ chosen: RankAllocation, _ rule: RankRule) -> RankAllocation {
+    guard weighing != nil else { return chosen }
+    let energy = spectra.reduce(0) { $0 + $1.energy }
+    let lost = zip(targets, chosen.ranks).reduce(0) { sum, target in
+      let tail = target.0.tailNorm(afterRank: target.1)
+      return sum + tail * tail
+    }
+    var bound: Double?
+    if case .size(let limit) = rule { bound = makeAllocator(rule, by: spectra).lowerBound(fitting: limit.bytes) }
+    var allocation = RankAllocation(
+      ranks: chosen.ranks, bytes: chosen.bytes, relativeError: energy > 0 ? (lost / energy).squareRoot() : 0,
+      lowerBound: bound)
+    allocation.weighted = .init(relativeError: chosen.relativeError, lowerBound: chosen.lowerBound)
     return allocation
   }
 
@@ -88,7 +118,7 @@ public struct DecomposedPlan: Sendable {
     case .components(let count): return allocator.allocation(components: count)
     default:
       return allocator.allocation(
-        ranks: zip(plan.targets, spectra).map { target, spectrum in
+        ranks: zip(plan.targets, costs).map { target, spectrum in
           rule.rank(for: spectrum, isConvolution: target.isConvolution, countsLikeKohya: plan.recipe.countsLikeKohya)!
         })
     }
@@ -98,9 +128,13 @@ public struct DecomposedPlan: Sendable {
   public var componentCount: Int { makeAllocator(plan.recipe.rule).componentCount }
 
   /// File size against relative error, from the smallest file to the full one.
-  public func curve(points: Int) -> [RankAllocation] { makeAllocator(plan.recipe.rule).curve(points: points) }
+  public func curve(points: Int) -> [RankAllocation] {
+    let rule = plan.recipe.rule
+    return makeAllocator(rule).curve(points: points).map { withBothErrors($0, rule) }
+  }
 
-  private func makeAllocator(_ rule: RankRule) -> RankAllocator {
+  /// - Parameter measured: what the components of each target count; `costs` when `nil`.
+  private func makeAllocator(_ rule: RankRule, by measured: [Spectrum]? = nil) -> RankAllocator {
     let metadata = metadata(for: rule)
     let parts =
       plan.targets.enumerated().flatMap { $1.parts(index: $0) }
@@ -109,7 +143,7 @@ public struct DecomposedPlan: Sendable {
           target: nil, item: .init(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape), growsWithRank: false)
       }
     return RankAllocator(
-      spectra: spectra, weighing: plan.recipe.weighing, keepsAll: keepsAll, kept: landmarks,
+      spectra: measured ?? costs, weighing: plan.recipe.weighing, keepsAll: keepsAll, kept: landmarks,
       model: FileSizeModel(
         parts: parts, metadata: metadata.entries(ranks: plan.targets.map { _ in 0 }), growth: metadata.growth))
   }
@@ -117,7 +151,7 @@ public struct DecomposedPlan: Sendable {
   /// The metadata of an output whose ranks `rule` has chosen.
   package func metadata(for rule: RankRule) -> OutputMetadata {
     plan.metadata(
-      rule: rule, commonRank: Self.commonRank(rule, spectra),
+      rule: rule, weighing: weighing, commonRank: Self.commonRank(rule, spectra),
       alpha: plan.targets.contains(where: \.usesAlpha) ? sharedAlpha : nil)
   }
 
@@ -153,24 +187,63 @@ public struct DecomposedPlan: Sendable {
   }
 }
 
-/// The decomposition of one target's delta.
+/// The decomposition of one target's delta into components: its singular triples, or what carries most for the inputs of its
+/// layer.
 package struct DecomposedTarget: Sendable {
+  /// Of the delta, without values that only rounding made.
   package let spectrum: Spectrum
-  /// For all of the spectrum's components; `nil` when they would take too much memory.
+  /// What each component counts: its root is what `spectrum` has where nothing is weighed.
+  package let cost: Spectrum
+  /// ‖·‖² of each component.
+  private let energies: [Double]
+  /// For all of the spectrum's triples; `nil` when they would take too much memory.
   package let maps: FactorMaps?
-  /// Of each term's own delta at strength 1: its squared norm, and its inner product with each singular pair of the sum.
-  package let terms: [(energy: Double, projections: [Double])]
+  /// Of each term's own delta at strength 1: its squared norm, and its inner product with each component of the sum.
+  package let terms: [(energy: Double, inners: [Double])]
 
-  package init(_ delta: DeltaSum, keepingMaps: Bool, _ workspace: FactorWorkspace) throws {
+  package init(
+    _ delta: DeltaSum, measure: ErrorWeighing.Measure? = nil, alike: Double = 0, keepingMaps: Bool,
+    _ workspace: FactorWorkspace
+  ) throws {
     let core = try delta.core(in: workspace)
     let decomposition = try core.decomposed(weights: delta.weights)
     let rank = decomposition.numericalRank(rows: delta.rows, columns: delta.columns)
-    let count = min(delta.componentCount, delta.rows, delta.columns)
-    spectrum = Spectrum(Array(decomposition.values.prefix(rank)) + Array(repeating: 0, count: count - rank))
+    let count = min(delta.componentCount, delta.rows, delta.columns), none = Array(repeating: 0.0, count: count - rank)
+    let spectrum = Spectrum(Array(decomposition.values.prefix(rank)) + none)
+    self.spectrum = spectrum
     maps = keepingMaps ? decomposition.factorMaps(rank: rank) : nil
-    terms = delta.terms.indices.map { index in
-      let own = core.core(weights: delta.weights(ofTerm: index))
-      return (own.inner(own), decomposition.projections(of: own))
+    let own = delta.terms.indices.map { core.core(weights: delta.weights(ofTerm: $0)) }
+    guard let measure, let moments = measure.moments, rank > 0 else {
+      let scale = measure?.factor.squareRoot() ?? 1
+      cost = Spectrum(spectrum.singularValues.map { scale * $0 })
+      energies = spectrum.singularValues.map { $0 * $0 }
+      terms = own.map { own in
+        (own.inner(own), zip(decomposition.values, decomposition.projections(of: own)).map(*))
+      }
+      return
     }
+    let directions = try core.outputDirections(weights: delta.weights, moments: moments, alike: alike)
+    // What no input reaches is kept last, and has a cost all the same: a rank of 0 means that there is nothing.
+    let floor = (directions.values.first ?? 0) * 0x1p-40, scale = measure.factor.squareRoot()
+    cost = Spectrum(directions.values.prefix(rank).map { scale * max($0, floor) } + none)
+    let left = try directions.leading(rank), image = left.transposedTimes(core.core(weights: delta.weights))
+    energies = image.rowProducts(image)
+    terms = own.map { own in (own.inner(own), left.transposedTimes(own).rowProducts(image)) }
+  }
+
+  /// ‖Δ − Δ'‖_F when the first `rank` components are kept.
+  package func tailNorm(afterRank rank: Int) -> Double {
+    // Small values first: the sum keeps their digits.
+    energies.dropFirst(rank).reversed().reduce(0, +).squareRoot()
+  }
+
+  /// ⟨D_t, S_k⟩ for each term, S_k being the sum cut to `rank` components.
+  package func inners(rank: Int) -> [Double] { terms.map { $0.inners.prefix(rank).reduce(0, +) } }
+}
+
+extension Matrix {
+  /// ⟨aᵢ, bᵢ⟩ for each pair of rows.
+  fileprivate func rowProducts(_ other: Matrix) -> [Double] {
+    (0..<rows).map { i in (0..<columns).reduce(0) { $0 + self[i, $1] * other[i, $1] } }
   }
 }

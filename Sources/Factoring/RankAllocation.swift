@@ -11,8 +11,18 @@ public struct RankAllocation: Sendable {
   public let relativeError: Double
   /// No choice of ranks within the allowed bytes has a smaller relative error than this; only for limits in bytes.
   public let lowerBound: Double?
+  /// The same two under the weighing that the ranks were chosen by; `nil` where only sizes count.
+  public internal(set) var weighted: Weighted?
   /// The rule they were chosen by; `nil` where nobody asked for one.
   public internal(set) var rule: RankRule?
+
+  /// What a cut costs under an `ErrorWeighing`.
+  public struct Weighted: Sendable {
+    /// √(Σ lost ÷ Σ all) of what the weighing counts, before rounding.
+    public let relativeError: Double
+    /// No choice of ranks within the allowed bytes has a smaller one; only for limits in bytes.
+    public let lowerBound: Double?
+  }
 
   package init(ranks: [Int], bytes: Int, relativeError: Double, lowerBound: Double?) {
     (self.ranks, self.bytes, self.relativeError, self.lowerBound) = (ranks, bytes, relativeError, lowerBound)
@@ -222,7 +232,7 @@ package struct RankAllocator {
   }
 
   /// The relaxation's relative error with unweighted gains and the least that headers can cost.
-  private func lowerBound(fitting budget: Int) -> Double {
+  func lowerBound(fitting budget: Int) -> Double {
     let entries = model.entryBytes(targetCount: squares.count, largestOffset: nil)
     var room = Double(budget - smallestSize + model.saving)
     var lost = zip(squares, minimum).reduce(outOfReach) { $0 + $1.0.dropFirst($1.1).reduce(0, +) }

@@ -28,7 +28,7 @@ public enum RankRule: Sendable, Equatable {
   package func rank(for spectrum: Spectrum, isConvolution: Bool, countsLikeKohya: Bool) -> Int? {
     let values = spectrum.singularValues
     let available = values.count { $0 > 0 }
-    guard available > 0 else { return self.isGlobal ? nil : 0 }
+    guard available > 0 else { return self.looksAtWholeFile ? nil : 0 }
     func kohya(_ count: Int) -> Int {
       countsLikeKohya ? min(max(count, 1), max(values.count - 1, 1)) + 1 : max(count, 1)
     }
@@ -45,7 +45,8 @@ public enum RankRule: Sendable, Equatable {
     return min(wanted, available)
   }
 
-  private var isGlobal: Bool {
+  /// Whether targets compete for what is kept, so that it counts how errors in them are weighed.
+  public var looksAtWholeFile: Bool {
     switch self {
     case .maxError, .size, .components: true
     default: false
@@ -85,4 +86,12 @@ public enum Weighing: String, Sendable, CaseIterable {
   case absolute
   /// Relative to each target's own delta, so that weak targets are kept as well as strong ones.
   case perTarget = "per-target"
+  /// Relative to the weight of the base that the target changes.
+  case base
+  /// By what it does to pictures: for the inputs that the layer has while the adapted model draws, and by how sensitive the base
+  /// is there.
+  case pictures
+
+  /// Whether it needs an `ErrorWeighing`.
+  public var needsMeasures: Bool { self == .base || self == .pictures }
 }

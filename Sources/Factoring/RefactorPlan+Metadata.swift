@@ -6,12 +6,15 @@ extension RefactorPlan {
   ///
   /// - Parameters:
   ///   - rule: what the ranks were chosen by.
+  ///   - weighing: what errors counted.
   ///   - commonRank: the rank of all targets, where the rule says so beforehand.
   ///   - alpha: of all targets, where the format has one.
-  package func metadata(rule: RankRule, commonRank: Int?, alpha: Double?) -> OutputMetadata {
+  package func metadata(
+    rule: RankRule, weighing: ErrorWeighing?, commonRank: Int?, alpha: Double?
+  ) -> OutputMetadata {
     let recipe = recipe, names = adapters.map { fileName($0.path) }
     var metadata = OutputMetadata(format.dialect) { hashes in
-      recipe.fields(files: names, rule: rule, hashes)
+      recipe.fields(files: names, rule: rule, hashes).merging(weighing?.fields ?? [:]) { own, _ in own }
     }
     let numbersTargets = format.dialect.numbersTargets
     metadata.inherit(from: adapters) { key, _ in

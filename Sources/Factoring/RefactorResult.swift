@@ -38,6 +38,8 @@ public struct RefactorResult: Sendable {
   public let bytes: Int
   /// As `RankAllocation.lowerBound`.
   public let lowerBound: Double?
+  /// As `RankAllocation.weighted`: what the ranks were chosen by, where that is not the error in the weights.
+  public let weighted: RankAllocation.Weighted?
   /// In the plan's order; targets that were left out have rank 0.
   public let entries: [Entry]
   /// One for each input, where the output is another work than they, as in a merge; otherwise empty.

@@ -163,7 +163,8 @@ public struct ConvolutionGeometry: Hashable, Sendable {
   /// Padded at the bottom and the right only, as the encoder of an autoencoder has it.
   public static let halvingAtEnd = ConvolutionGeometry(stride: 2, before: 0, after: 1)
 
-  func outputSize(_ input: MapSize, kernel: MapSize) -> MapSize {
+  /// How many places there are for a kernel, down and to the right.
+  public func outputSize(_ input: MapSize, kernel: MapSize) -> MapSize {
     MapSize(
       height: (input.height + before.height + after.height - kernel.height) / stride + 1,
       width: (input.width + before.width + after.width - kernel.width) / stride + 1)

@@ -127,13 +127,42 @@ public struct ProductCore: Sendable {
   ) throws(LinearAlgebraError) -> Decomposition {
     let inner = try SingularValues(of: left.transposedTimes(core(weights: weights)) * right)
     let u = left * inner.u, vt = inner.vt.timesTransposed(right)
-    // U·Σ = up·x has the solution x = pseudo-inverse of the triangle times the coordinates.
-    let upMap = try Self.solve(upTriangle, u.scalingColumns(by: inner.values)).transposed.scalingColumns(by: gauges)
     let downMap = try Self.solve(downTriangle, vt.transposed.scalingColumns(by: inner.values)).transposed
       .scalingColumns(by: gauges.map { 1 / $0 })
+    return try projected(weights: weights, values: inner.values, u: u, vt: vt, downMap: downMap)
+  }
+
+  /// As `decomposed(weights:)`, for the product projected from one side: P_left · D.
+  ///
+  /// - Parameter left: p × k with orthonormal columns, in the coordinates of `core`'s rows.
+  public func decomposed(weights: [Double], left: Matrix) throws(LinearAlgebraError) -> Decomposition {
+    let inner = try SingularValues(of: left.transposedTimes(core(weights: weights)))
+    let u = left * inner.u
+    // Σ·Vᵀ = Uᵀ·D is the delta's own rows, and needs no inverse.
+    let downMap = u.transposedTimes(upTriangle).scalingColumns(by: zip(order, gauges).map { weights[$0] / $1 })
+    return try projected(weights: weights, values: inner.values, u: u, vt: inner.vt, downMap: downMap)
+  }
+
+  /// A decomposition of a projected product.
+  ///
+  /// - Parameter downMap: what makes Σ·Vᵀ of the kept components of `down`.
+  private func projected(
+    weights: [Double], values: [Double], u: Matrix, vt: Matrix, downMap: Matrix
+  ) throws(LinearAlgebraError) -> Decomposition {
+    // U·Σ = up·x has the solution x = pseudo-inverse of the triangle times the coordinates.
+    let upMap = try Self.solve(upTriangle, u.scalingColumns(by: values)).transposed.scalingColumns(by: gauges)
     return Decomposition(
-      values: inner.values, u: u, vt: vt, upMap: spread(upMap).transposed, downMap: spread(downMap),
+      values: values, u: u, vt: vt, upMap: spread(upMap).transposed, downMap: spread(downMap),
       largestComponent: largestComponent(weights: weights))
+  }
+
+  /// E[y·yᵀ] of the product's outputs y = D·x, in the coordinates of `core`'s rows.
+  ///
+  /// - Parameter inputs: E[(down·x)·(down·x)ᵀ], components × components.
+  func outputMoments(weights: [Double], inputs: Matrix) -> Matrix {
+    let gauged = Self.arrange(inputs, order: order, scales: gauges.map { 1 / $0 })
+    let outputs = upTriangle.scalingColumns(by: order.map { weights[$0] })
+    return (outputs * gauged).timesTransposed(outputs)
   }
 
   /// The least-squares solution of triangle · x = b with the smallest norm.

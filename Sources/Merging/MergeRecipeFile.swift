@@ -19,6 +19,8 @@ import Tensors
 public struct MergeRecipeFile: Sendable {
   /// What the file asks for, with names and numbers checked.
   public let recipe: RefactorRecipe
+  /// Whether it says what errors count.
+  public let saysWeighing: Bool
 
   private struct Document: Decodable {
     var adapters: [RecipeEntry]
@@ -54,7 +56,7 @@ public struct MergeRecipeFile: Sendable {
       recipe.format = format
     }
     if let name = document.weigh {
-      guard let weighing = Weighing(rawValue: name) else {
+      guard let weighing = Weighing(rawValue: name), !weighing.needsMeasures else {
         throw fault("weigh: expected absolute or per-target, found \(name)")
       }
       recipe.weighing = weighing
@@ -68,6 +70,7 @@ public struct MergeRecipeFile: Sendable {
     }
     recipe.keepsAllTargets = document.keep_all_targets ?? false
     self.recipe = recipe
+    saysWeighing = document.weigh != nil
   }
 
   private static func rule(_ document: Document, _ fault: (String) -> FactoringError) throws -> RankRule {

@@ -14,13 +14,15 @@ public final class CLIPTextEncoder {
   private let norm: Norm
   private let projection: (any Linear)?
 
+  /// - Parameter tap: sees what goes into the layers.
   /// - Throws: `CheckpointError` for weights that are missing or have other shapes.
   public init(
-    _ configuration: CLIPConfiguration, weights: some WeightSource, _ component: Component, backend: any Backend
+    _ configuration: CLIPConfiguration, weights: some WeightSource, _ component: Component, backend: any Backend,
+    tap: (any LayerTap)? = nil
   ) throws {
     self.configuration = configuration
     self.backend = backend
-    let channels = configuration.channels, source = LayerSource(weights, component, backend: backend)
+    let channels = configuration.channels, source = LayerSource(weights, component, backend: backend, tap: tap)
     let model = source["text_model"]
     tokens = try model["embeddings"]["token_embedding"].tensor("weight", configuration.vocabulary, channels)
     positions = try model["embeddings"]["position_embedding"].tensor("weight", configuration.positions, channels)

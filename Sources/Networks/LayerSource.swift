@@ -8,12 +8,15 @@ struct LayerSource {
   let weights: any WeightSource
   let component: Component
   let backend: any Backend
+  /// Sees what goes into the layers.
+  private let tap: (any LayerTap)?
   private(set) var path = ""
 
-  init(_ weights: any WeightSource, _ component: Component, backend: any Backend) {
+  init(_ weights: any WeightSource, _ component: Component, backend: any Backend, tap: (any LayerTap)? = nil) {
     self.weights = weights
     self.component = component
     self.backend = backend
+    self.tap = tap
   }
 
   /// The layers below a name.
@@ -33,16 +36,26 @@ struct LayerSource {
   func linear(
     _ name: String, _ inputs: Int, _ outputs: Int, bias: Bool = true, precision: Precision? = nil
   ) throws -> any Linear {
-    backend.linear(
+    let layer = backend.linear(
       weight: try self[name].tensor("weight", outputs, inputs),
       bias: bias ? try self[name].tensor("bias", outputs) : nil, precision: precision ?? backend.precision)
+    return tapped(layer, [name], [outputs, inputs])
   }
+
+  /// The layer as the tap sees it.
+  private func tapped(_ layer: any Linear, _ names: [String], _ shape: [Int]) -> any Linear {
+    guard let tap else { return layer }
+    return TappedLinear(layer, names.map { (weightName($0), shape) }, tap: tap, backend: backend)
+  }
+
+  private func weightName(_ layer: String) -> WeightName { WeightName(component, self[layer]["weight"].path) }
 
   /// Several products of the same input as one: their outputs stand one behind the other.
   func linear(joining names: [String], _ inputs: Int, _ outputs: Int, bias: Bool) throws -> any Linear {
     let weights = try names.map { try self[$0].tensor("weight", outputs, inputs) }
     let biases = bias ? try names.map { try self[$0].tensor("bias", outputs) } : nil
-    return backend.linear(weight: weights.joined, bias: biases?.joined, precision: backend.precision)
+    let layer = backend.linear(weight: weights.joined, bias: biases?.joined, precision: backend.precision)
+    return tapped(layer, names, [outputs, inputs])
   }
 
   /// A convolution of 3 × 3; its products have the backend's precision unless they ask for f32.
@@ -50,10 +63,14 @@ struct LayerSource {
     _ name: String, _ inputs: Int, _ outputs: Int, geometry: ConvolutionGeometry = .same,
     precision: Precision? = nil, expecting size: MapSize, enlarging: Bool = false
   ) throws -> any Convolution {
-    backend.convolution(
-      weight: try self[name].tensor("weight", outputs, inputs, 3, 3),
-      bias: try self[name].tensor("bias", outputs), geometry: geometry, precision: precision ?? backend.precision,
-      expecting: size, enlarging: enlarging)
+    let bias = try self[name].tensor("bias", outputs), precision = precision ?? backend.precision
+    func make(_ weight: Tensor, _ bias: Tensor?) -> any Convolution {
+      backend.convolution(
+        weight: weight, bias: bias, geometry: geometry, precision: precision, expecting: size, enlarging: enlarging)
+    }
+    let layer = make(try self[name].tensor("weight", outputs, inputs, 3, 3), bias)
+    guard let tap else { return layer }
+    return TappedConvolution(layer, weightName(name), geometry: geometry, tap: tap, backend: backend) { make($0, nil) }
   }
 
   func norm(_ name: String, _ channels: Int, epsilon: Float) throws -> Norm {
@@ -81,7 +98,7 @@ struct GroupNorm {
 
 extension [Tensor] {
   /// The rows of all tensors, one after the other, in f32 unless all have the same format.
-  fileprivate var joined: Tensor {
+  var joined: Tensor {
     let rows = reduce(0) { $0 + $1.shape.extents[0] }, shape = Shape([rows] + self[0].shape.extents.dropFirst())
     let isUniform = allSatisfy { $0.dtype == self[0].dtype }
     let parts = isUniform ? self : map { Tensor(dtype: .f32, shape: $0.shape, bytes: Bytes(copying: $0.floats())) }

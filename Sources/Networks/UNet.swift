@@ -49,14 +49,17 @@ public final class UNet {
     down.flatMap(\.transformers) + [middle.1] + up.flatMap(\.transformers)
   }
 
-  /// - Parameter size: of the latent pictures that it will mostly see.
+  /// - Parameters:
+  ///   - size: of the latent pictures that it will mostly see.
+  ///   - tap: sees what goes into the layers.
   /// - Throws: `CheckpointError` for weights that are missing or have other shapes.
   public init(
-    _ configuration: UNetConfiguration, weights: some WeightSource, backend: any Backend, expecting size: MapSize
+    _ configuration: UNetConfiguration, weights: some WeightSource, backend: any Backend, expecting size: MapSize,
+    tap: (any LayerTap)? = nil
   ) throws {
     self.configuration = configuration
     self.backend = backend
-    let layers = LayerSource(weights, .denoiser, backend: backend), channels = configuration.channels
+    let layers = LayerSource(weights, .denoiser, backend: backend, tap: tap), channels = configuration.channels
     let groups = configuration.groups, levels = channels.count
     func extent(of level: Int) -> MapSize { (0..<level).reduce(size) { size, _ in size.halved } }
     func resnet(_ layers: LayerSource, _ index: Int, _ inputs: Int, _ level: Int) throws -> ResnetBlock {

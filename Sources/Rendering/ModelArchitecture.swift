@@ -37,10 +37,15 @@ protocol ModelArchitecture: Sendable {
   /// Whether the weights of one denoiser can be used with the measures of the other.
   func hasDenoiser(like other: any ModelArchitecture) -> Bool
 
-  /// - Parameter size: of the latents that it will mostly see.
-  func denoiser(weights: any WeightSource, backend: any Backend, expecting size: MapSize) throws -> any Denoiser
+  /// - Parameters:
+  ///   - size: of the latents that it will mostly see.
+  ///   - tap: sees what goes into the layers.
+  func denoiser(
+    weights: any WeightSource, backend: any Backend, expecting size: MapSize, tap: (any LayerTap)?
+  ) throws -> any Denoiser
 
-  func textModel(weights: any WeightSource, backend: any Backend) throws -> any TextModel
+  /// - Parameter tap: sees what goes into the layers.
+  func textModel(weights: any WeightSource, backend: any Backend, tap: (any LayerTap)?) throws -> any TextModel
 
   /// What the steps take of memory, in bytes.
   ///

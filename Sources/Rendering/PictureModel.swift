@@ -102,15 +102,29 @@ public struct PictureModel: Sendable {
   public func makeDenoiser(
     weights: some WeightSource, backend: any Backend, expecting size: MapSize
   ) throws -> any Denoiser {
+    try makeDenoiser(weights: weights, backend: backend, expecting: size, tap: nil)
+  }
+
+  /// - Parameter tap: sees what goes into the layers.
+  func makeDenoiser(
+    weights: any WeightSource, backend: any Backend, expecting size: MapSize, tap: (any LayerTap)?
+  ) throws -> any Denoiser {
     try RenderingError.ofNetworks {
-      try architecture.denoiser(weights: weights, backend: backend, expecting: size)
+      try architecture.denoiser(weights: weights, backend: backend, expecting: size, tap: tap)
     }
   }
 
   /// - Parameter weights: of the model, perhaps with something added.
   /// - Throws: `CheckpointError` for weights that are missing or have other shapes.
   public func makeTextModel(weights: some WeightSource, backend: any Backend) throws -> any TextModel {
-    try RenderingError.ofNetworks { try architecture.textModel(weights: weights, backend: backend) }
+    try makeTextModel(weights: weights, backend: backend, tap: nil)
+  }
+
+  /// - Parameter tap: sees what goes into the layers.
+  func makeTextModel(
+    weights: any WeightSource, backend: any Backend, tap: (any LayerTap)?
+  ) throws -> any TextModel {
+    try RenderingError.ofNetworks { try architecture.textModel(weights: weights, backend: backend, tap: tap) }
   }
 }
 

@@ -54,11 +54,15 @@ private struct Packed: ModelArchitecture {
     _ checkpoint: Checkpoint, latent: MapSize, batch: Int, precision: Precision, threads: Int
   ) -> Int { latent.area * batch << 20 }
 
-  func denoiser(weights: any WeightSource, backend: any Backend, expecting size: MapSize) -> any Denoiser {
+  func denoiser(
+    weights: any WeightSource, backend: any Backend, expecting size: MapSize, tap: (any LayerTap)?
+  ) -> any Denoiser {
     Halving(record: record, pool: backend.pool)
   }
 
-  func textModel(weights: any WeightSource, backend: any Backend) -> any TextModel { Lengths(record: record) }
+  func textModel(weights: any WeightSource, backend: any Backend, tap: (any LayerTap)?) -> any TextModel {
+    Lengths(record: record)
+  }
 
   private struct Halving: Denoiser, PreparedDenoiser {
     let record: Record

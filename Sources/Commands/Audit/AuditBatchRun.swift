@@ -17,7 +17,7 @@ struct AuditBatchRun {
   ///   anything is written.
   init(_ command: AuditCommand, manifest: String, output: String) throws {
     let all = try AuditManifest(path: manifest, base: command.base) { try? AdapterArgument($0).input }.rows
-    for path in [command.base, command.scenes.prompts, command.scenes.vae] {
+    for path in [command.base, command.scenes.scene.prompts, command.scenes.vae] {
       if let path, !FileManager.default.fileExists(atPath: path) { throw FileError(.missing, path: path) }
     }
     (self.command, self.output) = (command, output)

@@ -124,7 +124,7 @@ struct AuditCommand: LatheCommand {
     let model = weightsOnly ? nil : try PictureModel(checkpoint)
     var limits = AuditLimits(), scenes = scenes
     for argument in limit { limits[argument.measure] = argument.limit }
-    scenes.prompts = pair.prompts ?? scenes.prompts
+    scenes.scene.prompts = pair.prompts ?? scenes.scene.prompts
     return AuditPlan(
       before: sides[0], after: sides[1], scenes: try model.map { try scenes.scenes($0, size: (size, "--size")) } ?? [],
       rendering: try model.map { try scenes.rendering($0, of: checkpoint, threads: common.threads) }, limits: limits,

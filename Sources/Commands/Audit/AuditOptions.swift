@@ -10,16 +10,7 @@ import Sampling
 
 /// What an audit renders, and how. Its pictures are compared, so that many small ones say more than a few large ones.
 struct AuditSceneOptions: ParsableArguments {
-  @Option(
-    help: ArgumentHelp(
-      "Read prompts from a file: one a line, or YAML with negative, seed, size and strengths.", valueName: "file"))
-  var prompts: String?
-
-  @Option(help: ArgumentHelp("What is to be seen; may be given several times.", valueName: "text"))
-  var prompt: [String] = []
-
-  @Option(help: ArgumentHelp("What is not to be seen.", valueName: "text"))
-  var negative: String?
+  @OptionGroup var scene: SceneOptions
 
   @Option(
     help: ArgumentHelp(
@@ -27,14 +18,8 @@ struct AuditSceneOptions: ParsableArguments {
       valueName: "numbers"))
   var strengths: StrengthList?
 
-  @Option(help: ArgumentHelp("Start the noise from this number.", valueName: "n"))
-  var seed: UInt64?
-
   @Option(help: ArgumentHelp("Steps (default: 12; 4 with lcm and tcd).", valueName: "n"))
   var steps: Int?
-
-  @Option(help: ArgumentHelp("How closely the prompt is followed (default: as render).", valueName: "x"))
-  var cfg: Double?
 
   @Option(help: "How the noise is taken away.")
   var sampler = SamplerKind.dpm2M
@@ -51,23 +36,20 @@ struct AuditSceneOptions: ParsableArguments {
 
   mutating func validate() throws {
     try precision.requireProcessor()
-    if let cfg, !(cfg >= 0 && cfg.isFinite) {
-      throw ValidationError("--cfg: expected a number of at least 0, found \(cfg)")
-    }
     if let steps, steps < 1 { throw ValidationError("--steps: expected at least 1, found \(steps)") }
   }
 
   /// The strengths of pairs that nobody has said otherwise about.
   static let usualStrengths = [0.5, 0.8, 1]
 
-  var hasPrompts: Bool { prompts != nil || !prompt.isEmpty }
+  var hasPrompts: Bool { scene.hasPrompts }
 
   /// How pictures of the model are made.
   func rendering(_ model: PictureModel, of base: Checkpoint, threads: Int) throws -> AuditRendering {
     var request = RenderRequest(prompt: "", size: MapSize(height: model.usualSize, width: model.usualSize))
     request.sampler = sampler
     request.steps = steps ?? sampler.usualSteps(otherwise: 12)
-    request.guidance = Guidance(scale: Float(cfg ?? model.usualGuidance(with: sampler)))
+    request.guidance = Guidance(scale: Float(scene.cfg ?? model.usualGuidance(with: sampler)))
     request.generator = rng
     let other = try vae.map { try AutoencoderSource(path: $0) }
     guard other != nil || model.autoencoder != nil || !hasPrompts else {
@@ -85,39 +67,8 @@ struct AuditSceneOptions: ParsableArguments {
   /// What is rendered.
   ///
   /// - Parameter wanted: the size of pictures that the file says nothing about, and the option that says so.
-  /// - Throws: `ValidationError` for sizes that the model has not, and for prompts with tags of adapters; `PromptError` for tags
-  ///   that are none.
   func scenes(_ model: PictureModel, size wanted: (size: PictureSize?, option: String)) throws -> [AuditScene] {
-    let file = try prompts.map { try SceneFile(path: $0) }
-    let usual = PictureSize(width: model.usualSize, height: model.usualSize)
-    let entries = prompt.map { SceneFile.Entry(prompt: $0) } + (file?.entries ?? [])
-    return try entries.map { entry in
-      let excluded = entry.negative ?? file?.negative ?? negative
-      for text in [entry.prompt, excluded ?? ""] {
-        // What is compared is the same in all pictures.
-        guard try PromptTags(of: text, style: .a1111).tags.isEmpty else {
-          throw ValidationError(
-            "prompt: expected no tags of adapters, found \"\(text)\"; hint: an audit's adapters belong to --before and "
-              + "--after")
-        }
-      }
-      // What the command line says holds for all that say nothing themselves.
-      let size = file?.size(of: entry) ?? wanted.size ?? usual
-      let step = model.latents.pixelStep
-      guard size.width % step == 0, size.height % step == 0,
-        max(size.width, size.height) <= 1 << 14
-      else {
-        throw ValidationError(
-          "\(wanted.option): expected multiples of \(step) up to 16384, found \(size.text)")
-      }
-      guard min(size.width, size.height) >= 16 else {
-        throw ValidationError("\(wanted.option): expected at least 16 pixels a side to compare, found \(size.text)")
-      }
-      return AuditScene(
-        prompt: entry.prompt, negative: excluded,
-        seed: entry.seed ?? seed ?? file?.seed ?? 0, size: MapSize(height: size.height, width: size.width),
-        strengths: entry.strengths ?? strengths?.values ?? file?.strengths ?? Self.usualStrengths)
-    }
+    try scene.scenes(model, size: wanted, strengths: strengths?.values, otherwise: Self.usualStrengths)
   }
 }
 

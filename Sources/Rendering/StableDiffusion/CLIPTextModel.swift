@@ -8,10 +8,12 @@ struct CLIPTextModel: TextModel {
   private let model: StableDiffusion
   private let encoders: [CLIPTextEncoder]
 
-  init(_ model: StableDiffusion, weights: some WeightSource, backend: any Backend) throws {
+  init(
+    _ model: StableDiffusion, weights: some WeightSource, backend: any Backend, tap: (any LayerTap)?
+  ) throws {
     self.model = model
     encoders = try zip(model.textEncoders, StableDiffusion.encoders).map {
-      try CLIPTextEncoder($0, weights: weights, $1, backend: backend)
+      try CLIPTextEncoder($0, weights: weights, $1, backend: backend, tap: tap)
     }
   }
 

@@ -29,12 +29,14 @@ extension StableDiffusion: ModelArchitecture {
 
   func hasDenoiser(like other: any ModelArchitecture) -> Bool { (other as? Self)?.unet == unet }
 
-  func denoiser(weights: any WeightSource, backend: any Backend, expecting size: MapSize) throws -> any Denoiser {
-    UNetDenoiser(try UNet(unet, weights: weights, backend: backend, expecting: size), pool: backend.pool)
+  func denoiser(
+    weights: any WeightSource, backend: any Backend, expecting size: MapSize, tap: (any LayerTap)?
+  ) throws -> any Denoiser {
+    UNetDenoiser(try UNet(unet, weights: weights, backend: backend, expecting: size, tap: tap), pool: backend.pool)
   }
 
-  func textModel(weights: any WeightSource, backend: any Backend) throws -> any TextModel {
-    try CLIPTextModel(self, weights: weights, backend: backend)
+  func textModel(weights: any WeightSource, backend: any Backend, tap: (any LayerTap)?) throws -> any TextModel {
+    try CLIPTextModel(self, weights: weights, backend: backend, tap: tap)
   }
 
   func denoiserMemory(

@@ -1,0 +1,32 @@
+import Adapters
+import Checkpoints
+import Factoring
+import Models
+
+/// Which layers of a base the targets of a plan change.
+struct LayerPlaces {
+  private let base: Checkpoint
+  /// For each stored weight the rows that layers take of it.
+  private var layers: [Int: [(rows: Range<Int>, name: WeightName)]] = [:]
+
+  /// - Parameter names: of the layers' weights.
+  init(_ base: Checkpoint, layers names: some Sequence<WeightName>) {
+    self.base = base
+    for name in names {
+      for piece in base.weight(named: name)?.pieces ?? [] { layers[piece.stored, default: []].append((piece.storedRows, name)) }
+    }
+  }
+
+  /// The layers whose weights a target changes; none where the base has no such weight, or nothing goes through it.
+  func layers(of target: OutputTarget) -> [WeightName] {
+    guard let weight = Self.weight(of: target, in: base) else { return [] }
+    return weight.pieces.flatMap { piece in
+      (layers[piece.stored] ?? []).filter { $0.rows.overlaps(piece.storedRows) }.map(\.name)
+    }
+  }
+
+  /// The weight that a target changes.
+  static func weight(of target: OutputTarget, in base: Checkpoint) -> NamedWeight? {
+    target.delta.terms.lazy.compactMap { base.weight(for: $0.target.key)?.weight }.first
+  }
+}

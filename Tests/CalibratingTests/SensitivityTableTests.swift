@@ -1,0 +1,6 @@
+import Testing
+
+@testable import Calibrating
+
+@Suite struct SensitivityTableTests {
+}
