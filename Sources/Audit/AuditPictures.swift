@@ -36,22 +36,56 @@ public struct AuditRendering: Sendable {
   /// Renders all shots, those of one strength together.
   ///
   /// - Parameter weights: for each strength.
-  /// - Returns: pictures in the order of the shots, and the mean time of a step.
+  /// - Returns: pictures in the order of the shots with the latents that they were made of, and the mean time of a step.
   /// - Throws: what the engine throws.
   func pictures(
     of shots: [AuditShot], with weights: (Double) -> any WeightSource,
-    progress: (_ strength: Double, Renderer.Progress) throws -> Void
-  ) throws -> (images: [RGBImage], secondsPerStep: Double) {
+    progress: (_ strength: Double, Renderer.Progress) throws -> Void = { _, _ in }
+  ) throws -> (images: [RGBImage], latents: [[Float]], secondsPerStep: Double) {
     var images = [RGBImage?](repeating: nil, count: shots.count), seconds = 0.0
+    var latents = [[Float]](repeating: [], count: shots.count)
     for strength in Set(shots.map(\.strength)).sorted() {
       let places = shots.indices.filter { shots[$0].strength == strength }
-      let renderer = Renderer(
-        model, weights: weights(strength), autoencoder: autoencoder, precision: precision, threads: threads)
-      let result = try renderer.render(places.map { request(shots[$0].scene) }) { try progress(strength, $0) }
+      let result = try renderer(with: weights(strength)).render(places.map { request(shots[$0].scene) }) { try progress(strength, $0) }
       for (place, image) in zip(places, result.images) { images[place] = image }
+      for (place, latent) in zip(places, result.latents) { latents[place] = latent }
       seconds += result.secondsPerStep * Double(places.count)
     }
-    return (images.map { $0! }, seconds / Double(max(shots.count, 1)))
+    return (images.map { $0! }, latents, seconds / Double(max(shots.count, 1)))
+  }
+
+  /// The latents that all shots end with, without pictures of them.
+  ///
+  /// - Parameter weights: for each strength.
+  /// - Throws: what the engine throws.
+  func latents(of shots: [AuditShot], with weights: (Double) -> any WeightSource) throws -> [[Float]] {
+    var latents = [[Float]](repeating: [], count: shots.count)
+    for strength in Set(shots.map(\.strength)).sorted() {
+      let places = shots.indices.filter { shots[$0].strength == strength }
+      let found = try renderer(with: weights(strength)).latents(of: places.map { request(shots[$0].scene) })
+      for (place, latent) in zip(places, found) { latents[place] = latent }
+    }
+    return latents
+  }
+
+  /// The latents that scenes end with when nothing is added to the base: the same at every strength of a shot.
+  ///
+  /// - Throws: what the engine throws.
+  func baseLatents(
+    of shots: [AuditShot], _ base: Checkpoint, progress: (Renderer.Progress) throws -> Void = { _ in }
+  ) throws -> [[Float]] {
+    var places: [Int] = []
+    let shown = shots.map { shot -> Int in
+      if let known = places.firstIndex(where: { shots[$0].scene.isSamePicture(as: shot.scene) }) { return known }
+      places.append(shots.firstIndex { $0.scene.isSamePicture(as: shot.scene) }!)
+      return places.count - 1
+    }
+    let latents = try renderer(with: base).latents(of: places.map { request(shots[$0].scene) }, progress: progress)
+    return shown.map { latents[$0] }
+  }
+
+  private func renderer(with weights: any WeightSource) -> Renderer {
+    Renderer(model, weights: weights, autoencoder: autoencoder, precision: precision, threads: threads)
   }
 }
 
@@ -72,6 +106,8 @@ public struct AuditShot: Sendable {
 public struct AuditPictures: Sendable {
   /// What is being made, for those who wait.
   public enum Series: Sendable, Equatable {
+    /// The latents of the base alone.
+    case base
     case before(strength: Double)
     case after(strength: Double)
     case null(name: String)
@@ -87,6 +123,8 @@ public struct AuditPictures: Sendable {
     public let after: RGBImage
     /// Of the two pictures, by all metrics.
     public let likeness: Likeness
+    /// Of what the pictures were made of.
+    public let latentError: LatentError
   }
 
   /// A harmless change of what was before.
@@ -99,6 +137,8 @@ public struct AuditPictures: Sendable {
       public let picture: RGBImage
       /// Of the picture to the one before without the change.
       public let likeness: Likeness
+      /// Of what the two were made of.
+      public let latentError: LatentError
     }
 
     /// Which change it is.
@@ -123,24 +163,28 @@ public struct AuditPictures: Sendable {
     progress: (Series, Renderer.Progress) throws -> Void
   ) throws {
     let shots = AuditShot.all(of: scenes)
+    let base = try rendering.baseLatents(of: shots, before.base) { try progress(.base, $0) }
     let first = try rendering.pictures(of: shots, with: before.scaled) { try progress(.before(strength: $0), $1) }
     let second = try rendering.pictures(of: shots, with: after.scaled) { try progress(.after(strength: $0), $1) }
     pairs = try shots.indices.map { index in
       Pair(
         shot: shots[index], before: first.images[index], after: second.images[index],
-        likeness: Likeness(try ImageComparison(first.images[index], second.images[index])))
+        likeness: Likeness(try ImageComparison(first.images[index], second.images[index])),
+        latentError: LatentError(first.latents[index], second.latents[index], base: base[index]))
     }
     secondsPerStep = (first.secondsPerStep, second.secondsPerStep)
     let places = shots.indices.filter { shots[$0].strength == shots[$0].scene.strengths.max() }
     self.nulls = try nulls.map { kind in
-      let images = try rendering.with(kind).pictures(
+      let changed = try rendering.with(kind).pictures(
         of: places.map { shots[$0] }, with: { kind.weights(of: before.scaled(by: $0)) }
-      ) { try progress(.null(name: kind.rawValue), $1) }.images
+      ) { try progress(.null(name: kind.rawValue), $1) }
       return Null(
         kind: kind,
-        rows: try zip(places, images).map { place, image in
+        rows: try places.enumerated().map { index, place in
           Null.Row(
-            shot: shots[place], picture: image, likeness: Likeness(try ImageComparison(first.images[place], image)))
+            shot: shots[place], picture: changed.images[index],
+            likeness: Likeness(try ImageComparison(first.images[place], changed.images[index])),
+            latentError: LatentError(first.latents[place], changed.latents[index], base: base[place]))
         })
     }
   }

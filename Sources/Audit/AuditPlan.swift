@@ -55,7 +55,7 @@ public struct AuditPlan: Sendable {
   public var stepCount: Int {
     guard let rendering else { return 0 }
     let nulls = NullKind.kinds(for: rendering.precision).count
-    return rendering.request.steps * scenes.reduce(0) { $0 + 2 * $1.strengths.count + nulls }
+    return rendering.request.steps * scenes.reduce(0) { $0 + 1 + 2 * $1.strengths.count + nulls }
   }
 
   /// What the user should know beside the result.

@@ -39,6 +39,7 @@ public struct AuditResult: Sendable {
     switch measure.source {
     case .weights(let read): return read(weights, plan.after)
     case .probe(let read): return noise.map(read)
+    case .latents(let read): return pictures.flatMap { $0.pairs.isEmpty ? nil : read($0) }
     case .pictures(let metric):
       guard let pictures, !pictures.pairs.isEmpty else { return nil }
       return AuditMeasure.reading(metric, of: pictures)

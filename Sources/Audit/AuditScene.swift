@@ -22,6 +22,13 @@ public struct AuditScene: Sendable, Equatable {
   }
 }
 
+extension AuditScene {
+  /// Whether both show the same, at whatever strengths.
+  func isSamePicture(as other: AuditScene) -> Bool {
+    (prompt, negative, seed, size) == (other.prompt, other.negative, other.seed, other.size)
+  }
+}
+
 /// In reports: the size as `512x768`, and no negative prompt as `null`.
 extension AuditScene: Codable {
   private enum Key: String, CodingKey { case prompt, negative, seed, size, strengths }

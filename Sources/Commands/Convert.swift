@@ -71,7 +71,7 @@ struct Convert: LatheCommand {
   func execute() throws -> Outcome {
     let plan = try ConvertPlan(
       ConvertRecipe(
-        path: file, format: to?.format, family: toldFamily(), normalises: normalise, dtype: writer.dtype?.dtype,
+        path: file, format: to?.format, family: toldFamily(), normalises: normalise, dtype: try writer.fixedDType(),
         allowsUnmatched: allowUnmatched))
     let output = try writer.requiredOutput()
     let result =

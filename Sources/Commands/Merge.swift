@@ -85,6 +85,7 @@ struct Merge: LatheCommand {
     }
     guard recipe == nil || adapters.isEmpty else { throw ValidationError("expected adapters or --recipe, found both") }
     let rule = try rules.rule
+    if recipe == nil { try writer.checkAuto(rule: rule) }
     if let method, method.cut == nil, rule != nil {
       throw ValidationError("--method exact: expected no rank, energy, error or size beside it")
     }
@@ -115,7 +116,7 @@ struct Merge: LatheCommand {
     let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
       try DecomposedPlan(plan, weighing: measures, threads: common.threads, progress: $0)
     }
-    let report = try RefactorRun(plan: plan, decomposed: decomposed, writer: writer, common: common).report(
+    let report = try RefactorRun(decomposed: decomposed, writer: writer, common: common).report(
       rule: nil, output: output)
     try common.show(MergeReport(report), text: report.text(width: Console.width, showsTargets: targets))
     return plan.skipped.isEmpty ? .done : .skipped
@@ -127,7 +128,7 @@ struct Merge: LatheCommand {
     var result = file?.recipe ?? RefactorRecipe(.merge, inputs: adapters.map(\.input), rule: .exact)
     if let rule = try rules.rule { result.rule = rule }
     if let method, method.cut == nil { result.rule = .exact }
-    if let dtype = writer.dtype { result.dtype = dtype.dtype }
+    if let dtype = writer.dtype?.dtype { result.dtype = dtype }
     if let format { result.format = format.format }
     if rules.keepAllTargets { result.keepsAllTargets = true }
     // What the file says of how to cut stays where the command line only says that something is cut.

@@ -48,11 +48,28 @@ struct WriterOptions: ParsableArguments {
   var force = false
 
   @Option(
-    help: ArgumentHelp("Store factors as f32, f16, bf16 or f8_e4m3 (default: as in the input).", valueName: "format"))
+    help: ArgumentHelp(
+      "Store factors as f32, f16, bf16 or f8_e4m3 (default: as in the input). In resize and merge auto takes f8_e4m3 where "
+        + "twice the rank is worth more than the digits; ComfyUI and kohya's scripts are known to read that.",
+      valueName: "format"))
   var dtype: OutputDType?
 
   @Flag(help: "Compute everything and say what would come out, but write nothing.")
   var dryRun = false
+
+  /// Whether a number format can be chosen.
+  func checkAuto(rule: RankRule?) throws {
+    guard dtype == .auto, rule?.looksAtWholeFile != true else { return }
+    throw ValidationError("--dtype auto: expected --size, --max-error or --until to choose by, found none")
+  }
+
+  /// The number format, for commands in which there is no size to choose one by.
+  func fixedDType() throws -> DType? {
+    guard dtype != .auto else {
+      throw ValidationError("--dtype auto: expected a number format; only resize and merge choose one")
+    }
+    return dtype?.dtype
+  }
 
   /// The output, which must be there unless nothing is written.
   func requiredOutput() throws -> String {
@@ -66,9 +83,13 @@ struct WriterOptions: ParsableArguments {
 enum OutputDType: String, ExpressibleByArgument, CaseIterable {
   case f32, f16, bf16
   case f8e4m3 = "f8_e4m3"
+  /// Whichever has the smaller error for a size.
+  case auto
 
-  var dtype: DType {
+  /// `nil` for one that is to be chosen.
+  var dtype: DType? {
     switch self {
+    case .auto: nil
     case .f32: .f32
     case .f16: .f16
     case .bf16: .bf16

@@ -5,12 +5,13 @@ import Reports
 
 /// The last part that resize and merge have in common: choose ranks, write or predict, report.
 struct RefactorRun {
-  let plan: RefactorPlan
   let decomposed: DecomposedPlan
   let writer: WriterOptions
   let common: CommonOptions
 
   func report(rule: RankRule?, output: String) throws -> RefactorReport {
+    let choice = try writer.dtype == .auto ? decomposed.choosingFormat(rule: rule) : nil
+    let decomposed = choice?.plan ?? decomposed, plan = decomposed.plan
     let allocation = try decomposed.allocation(rule: rule)
     let result =
       try writer.dryRun
@@ -18,16 +19,17 @@ struct RefactorRun {
       : withProgress("writing", total: plan.targets.count, isQuiet: common.quiet) {
         try decomposed.write(allocation, to: output, overwriting: writer.force, threads: common.threads, progress: $0)
       }
-    let report = RefactorReport(result, plan: plan, isDryRun: writer.dryRun, hints: .commandLine)
+    let report = RefactorReport(
+      result, plan: plan, format: choice?.choice, isDryRun: writer.dryRun, hints: .commandLine)
     common.warn(report.newWarnings)
-    if !writer.dryRun, plan.recipe.operation == .resize { common.warn(try lostTargets(output)) }
+    if !writer.dryRun, plan.recipe.operation == .resize { common.warn(try lostTargets(output, since: plan.adapters[0])) }
     return report
   }
 
   /// Loaders that know a text encoder's names by targets which were cut away read less of the output than of the input.
-  private func lostTargets(_ output: String) throws -> [String] {
+  private func lostTargets(_ output: String, since original: Adapter) throws -> [String] {
     let written = LoaderScales(of: try Adapter(path: output))
-    return written.lost(since: LoaderScales(of: plan.adapters[0])).map { loader, count in
+    return written.lost(since: LoaderScales(of: original)).map { loader, count in
       "\(output): \(loader.rawValue) passes over \(count) of the \(written.rows.count) targets, which it reads in the input: "
         + "it looks for others that were cut away; hint: --keep-all-targets"
     }

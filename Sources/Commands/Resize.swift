@@ -65,6 +65,7 @@ struct Resize: LatheCommand {
       throw ValidationError("--prompts: expected --until or --weigh pictures beside it, found neither")
     }
     if curve { return }
+    if until.until == nil { try writer.checkAuto(rule: try rules.rule(ofInput: { 1 << 30 })) }
     let output = try writer.requiredOutput()
     if try rules.sizes.count > 1, !output.contains("{size}"), !writer.dryRun {
       throw ValidationError("-o: expected {size} in the name for several sizes, found \(output)")
@@ -105,9 +106,11 @@ struct Resize: LatheCommand {
       if let svg { try writeSideFile(report.svg, to: svg, overwriting: writer.force) }
       try common.show(report, text: report.text(width: Console.width))
     } else {
-      let search = try until.until.map { _ in try ResizeUntil(until, decomposed, common: common).search() }
+      let search = try until.until.map { _ in
+        try ResizeUntil.search(until, decomposed, tryingFormats: writer.dtype == .auto, common: common)
+      }
       let reports = try outputs.map { output in
-        var report = try RefactorRun(plan: plan, decomposed: decomposed, writer: writer, common: common).report(
+        var report = try RefactorRun(decomposed: search?.plan ?? decomposed, writer: writer, common: common).report(
           rule: search?.rule ?? output.rule, output: output.path)
         report.until = search?.report
         return report

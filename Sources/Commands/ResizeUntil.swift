@@ -12,7 +12,9 @@ struct ResizeUntilOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "Smallest file with a result that is good enough, found by trying: probe<=0.02, effect<=0.1, ssim>=0.98, "
-        + "ms-ssim>=0.99, ssimulacra2>=80 or psnr>=35, as lathe audit measures them; with --base.", valueName: "limit"))
+        + "ms-ssim>=0.99, ssimulacra2>=80, psnr>=35 or latent<=0.1, as lathe audit measures them; with --base. Of files for "
+        + "pictures latent is the one to choose: one prediction (probe, effect) ranks cuts partly the other way round than "
+        + "pictures do.", valueName: "limit"))
   var until: AuditLimit?
 
   @Option(
@@ -59,9 +61,27 @@ struct ResizeUntil {
     resize = SmallestResize(decomposed, limit: limit, base: base, gauge: gauge, threads: common.threads)
   }
 
-  /// - Returns: the rule for the smallest file, and all that was tried.
-  func search() throws -> (rule: RankRule, report: UntilReport) {
-    let (rule, attempts) = try resize.search { common.announce("  " + UntilReport.line($0, for: limit)) }
-    return (rule, UntilReport(limit, attempts))
+  /// Looks for the smallest file, in the format that the plan has or in each that could be chosen.
+  static func search(
+    _ options: ResizeUntilOptions, _ decomposed: DecomposedPlan, tryingFormats: Bool, common: CommonOptions
+  ) throws -> (plan: DecomposedPlan, rule: RankRule, report: UntilReport) {
+    let search = try ResizeUntil(options, decomposed, common: common)
+    let plans = tryingFormats ? decomposed.inEachFormat : [decomposed]
+    var found: [(plan: DecomposedPlan, rule: RankRule, attempts: [SmallestResize.Attempt])] = [], fault: AuditError?
+    for plan in plans {
+      do {
+        let (rule, attempts) = try search.resize.trying(plan).search {
+          search.common.announce("  " + UntilReport.line($0, for: search.limit))
+        }
+        found.append((plan, rule, attempts))
+      } catch let error as AuditError {
+        // Digits alone may be too few where another format has enough.
+        guard case .noneGoodEnough = error.kind else { throw error }
+        fault = fault ?? error
+      }
+    }
+    let best = found.min { $0.attempts.passing.bytes < $1.attempts.passing.bytes }
+    guard let best else { throw fault! }
+    return (best.plan, best.rule, UntilReport(search.limit, best.attempts))
   }
 }

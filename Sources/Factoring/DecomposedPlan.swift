@@ -53,6 +53,15 @@ public struct DecomposedPlan: Sendable {
     copies = Self.copies(plan, spectra, sharedAlpha)
   }
 
+  /// The same decomposition for a plan that differs in number formats alone.
+  init(_ other: DecomposedPlan, _ plan: RefactorPlan) {
+    self.plan = plan
+    (weighing, targets, spectra, costs) = (other.weighing, other.targets, other.spectra, other.costs)
+    sharedAlpha = SharedAlpha.value(
+      for: plan, spectra: spectra, commonRank: Self.commonRank(plan.recipe.rule, spectra))
+    copies = Self.copies(plan, spectra, sharedAlpha)
+  }
+
   private static func copies(_ plan: RefactorPlan, _ spectra: [Spectrum], _ sharedAlpha: Double) -> [ExactCopy?] {
     guard plan.copiesWhatIsWhole else { return spectra.map { _ in nil } }
     return zip(plan.targets, spectra).map {

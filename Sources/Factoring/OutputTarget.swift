@@ -17,7 +17,7 @@ public struct OutputTarget: Sendable {
   /// For each term of the delta, which of the recipe's inputs it is from.
   package let sources: [Int]
   /// The number format of both written factors.
-  public let dtype: DType
+  public internal(set) var dtype: DType
   /// Kernel extents of both factors; empty for factors stored as matrices.
   package let kernel: [Int]
   package let inputs: Int

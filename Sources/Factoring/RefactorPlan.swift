@@ -9,7 +9,7 @@ package import Tensors
 /// Only headers and alphas have been read.
 public struct RefactorPlan: Sendable {
   /// What the user asked for.
-  public let recipe: RefactorRecipe
+  public private(set) var recipe: RefactorRecipe
   /// One for each of the recipe's inputs, in their order.
   public let adapters: [Adapter]
   /// The model that all of them are for; `unknown` where nothing tells it.
@@ -17,7 +17,7 @@ public struct RefactorPlan: Sendable {
   /// The dialect of the output.
   public let format: AdapterFormat
   /// One for each weight that any of the adapters changes; spectra and ranks are in this order.
-  public let targets: [OutputTarget]
+  public private(set) var targets: [OutputTarget]
   /// What the user should know before or instead of the work.
   public let notes: [PlanNote]
   /// Tensors that the output leaves out, because the user allowed it.
@@ -80,6 +80,14 @@ public struct RefactorPlan: Sendable {
     notes = parts.notes
     (writesFolder, isBaseUnused, replaceableInputs) = (parts.writesFolder, parts.isBaseUnused, parts.replaceableInputs)
     (isAnotherWork, alphas, copiesWhatIsWhole) = (parts.isAnotherWork, parts.alphas, parts.copiesWhatIsWhole)
+  }
+
+  /// The same with all factors in another number format.
+  func storing(as dtype: DType) -> RefactorPlan {
+    var plan = self
+    plan.recipe.dtype = dtype
+    for index in targets.indices { plan.targets[index].dtype = dtype }
+    return plan
   }
 
   package static func family(of adapters: [Adapter]) -> Family {

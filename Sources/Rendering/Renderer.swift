@@ -67,12 +67,26 @@ public struct Renderer {
     precondition(!requests.isEmpty, "nothing to render")
     return try KernelThread.run {
       var result = Result()
-      let runs = try prepare(requests, progress)
-      try denoise(runs, &result, progress, observer)
+      try denoise(try prepare(requests, progress), &result, progress, observer)
       backends.pool.trim()
       try decode(requests, &result, progress)
       result.peakPoolBytes = backends.pool.peakBytes
       return result
+    }
+  }
+
+  /// The latents that `render` would make pictures of.
+  ///
+  /// - Throws: as `render`.
+  public func latents(
+    of requests: [RenderRequest], progress: (Progress) throws -> Void = { _ in }
+  ) throws -> [[Float]] {
+    precondition(!requests.isEmpty, "nothing to render")
+    return try KernelThread.run {
+      var result = Result()
+      try denoise(try prepare(requests, progress), &result, progress, nil)
+      backends.pool.trim()
+      return result.latents
     }
   }
 

@@ -14,6 +14,13 @@ public struct RefactorReport: JSONReport {
     var relativeError: Double
   }
 
+  struct FormatRow: Encodable, Sendable {
+    var dtype: String
+    var predictedError: Double
+    var otherDtype: String?
+    var otherPredictedError: Double?
+  }
+
   struct AdapterRow: Encodable, Sendable {
     var file: String
     var strength: Double
@@ -26,6 +33,12 @@ public struct RefactorReport: JSONReport {
   let relativeError: Double
   let energy: Double
   let lowerBound: Double?
+  /// What the ranks were chosen by, where that is not the error in the weights.
+  let weigh: String?
+  let weightedRelativeError: Double?
+  let weightedLowerBound: Double?
+  /// Where a number format was chosen, it and the other with the errors that were foretold.
+  let format: FormatRow?
   let dryRun: Bool
   let skipped: [String]
   let targets: [TargetRow]
@@ -40,7 +53,8 @@ public struct RefactorReport: JSONReport {
   private let bytesBefore: Int
 
   private enum CodingKeys: String, CodingKey {
-    case output, bytes, relativeError, energy, lowerBound, dryRun, skipped, targets, adapters, warnings, until
+    case output, bytes, relativeError, energy, lowerBound, weigh, weightedRelativeError, weightedLowerBound, format
+    case dryRun, skipped, targets, adapters, warnings, until
   }
 
   /// From here on an adapter of a merge counts as starved.
@@ -48,13 +62,24 @@ public struct RefactorReport: JSONReport {
 
   /// - Parameters:
   ///   - plan: the one that `result` comes from.
+  ///   - format: the choice of a number format, if there was one.
   ///   - isDryRun: whether `result` is a prediction, whose errors are those before rounding.
-  public init(_ result: RefactorResult, plan: RefactorPlan, isDryRun: Bool, hints: ReportHints = .none) {
+  public init(
+    _ result: RefactorResult, plan: RefactorPlan, format: FormatChoice? = nil, isDryRun: Bool,
+    hints: ReportHints = .none
+  ) {
     output = result.output
     bytes = result.bytes
     relativeError = result.relativeError
     energy = result.energy
     lowerBound = result.lowerBound
+    weigh = result.weighted.map { _ in plan.recipe.weighing.rawValue }
+    (weightedRelativeError, weightedLowerBound) = (result.weighted?.relativeError, result.weighted?.lowerBound)
+    self.format = format.map {
+      FormatRow(
+        dtype: $0.chosen.dtype.rawValue.lowercased(), predictedError: $0.chosen.relativeError,
+        otherDtype: $0.other?.dtype.rawValue.lowercased(), otherPredictedError: $0.other?.relativeError)
+    }
     dryRun = isDryRun
     skipped = plan.skipped
     targets = result.entries.map {
@@ -87,8 +112,22 @@ public struct RefactorReport: JSONReport {
       "relative error",
       Numbers.short(relativeError) + (dryRun ? "   before rounding" : "   measured on what was written"))
     row("energy kept", Numbers.percent(energy))
-    if let lowerBound {
+    if let weightedRelativeError {
+      row("weighted error", Numbers.short(weightedRelativeError) + "   before rounding, \(weighedBy)")
+      if let weightedLowerBound {
+        row("lower bound", Numbers.short(weightedLowerBound) + "   no choice of ranks of this size has a smaller weighted error")
+      }
+      if weigh == Weighing.pictures.rawValue {
+        lines.append("  The error in the weights may grow while pictures get better: what is cut is what they feel least.")
+      }
+    } else if let lowerBound {
       row("lower bound", Numbers.short(lowerBound) + "   no choice of ranks of this size has a smaller error")
+    }
+    if let format {
+      let other = format.otherDtype.map { "\($0) would have \(Numbers.short(format.otherPredictedError ?? 0))" }
+      row(
+        "number format",
+        "\(format.dtype), error foretold \(Numbers.short(format.predictedError)); \(other ?? "no other can be written")")
     }
     let kept = targets.filter { $0.rankAfter > 0 }
     row(
@@ -111,6 +150,10 @@ public struct RefactorReport: JSONReport {
       lines += table.lines(width: width)
     }
     return lines.joined(separator: "\n") + "\n"
+  }
+
+  private var weighedBy: String {
+    weigh == Weighing.pictures.rawValue ? "by what pictures feel" : "relative to the base's weights"
   }
 
   private static func range(_ ranks: [Int]) -> String {

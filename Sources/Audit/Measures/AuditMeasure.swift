@@ -15,6 +15,7 @@ public struct AuditMeasure: Sendable {
   enum Source: Sendable {
     case weights(@Sendable (WeightComparison, _ after: AuditSide) -> Reading)
     case probe(@Sendable (NoiseError) -> Reading)
+    case latents(@Sendable (AuditPictures) -> Reading)
     case pictures(Metric)
   }
 
@@ -52,7 +53,7 @@ public struct AuditMeasure: Sendable {
   // MARK: All
 
   /// In the order of reports.
-  public static let all: [AuditMeasure] = ofWeights + ofProbe + ofPictures
+  public static let all: [AuditMeasure] = ofWeights + ofProbe + ofLatents + ofPictures
 
   /// Of what both sides add to the weights; every audit has them.
   public static let ofWeights: [AuditMeasure] = [
@@ -60,6 +61,8 @@ public struct AuditMeasure: Sendable {
   ]
   /// Of what the denoiser predicts, where it is asked.
   public static let ofProbe: [AuditMeasure] = [.probeError, .effectError]
+  /// Of what the pictures are made of, where there are some.
+  public static let ofLatents: [AuditMeasure] = [.latentError]
   /// Of the pictures, where there are some: one for each metric.
   public static let ofPictures: [AuditMeasure] = Metric.all.map { AuditMeasure($0) }
 
@@ -72,8 +75,13 @@ public struct AuditMeasure: Sendable {
   /// Of equal things; `nil` where no finite number is.
   var perfect: Double? { if case .pictures(let metric) = source { metric.perfect } else { 0 } }
 
-  /// Whether it needs pictures.
-  public var isOfPictures: Bool { if case .pictures = source { true } else { false } }
+  /// Whether it needs pictures, or what they are made of.
+  public var isOfPictures: Bool {
+    switch source {
+    case .weights, .probe: false
+    case .latents, .pictures: true
+    }
+  }
 }
 
 extension AuditMeasure: Hashable {

@@ -38,6 +38,11 @@ public struct SmallestResize {
     self.threads = threads
   }
 
+  /// The same search for another decomposition of the same adapter.
+  public func trying(_ decomposed: DecomposedPlan) -> SmallestResize {
+    SmallestResize(decomposed, limit: limit, base: base, gauge: gauge, threads: threads)
+  }
+
   /// - Parameter progress: told of each attempt.
   /// - Returns: the rule for the smallest file, and all that was tried in its order.
   /// - Throws: `AuditError.noneGoodEnough` when not even all components are, and what writing and rendering throw.
@@ -70,6 +75,13 @@ public struct SmallestResize {
       components: components, bytes: written.bytes, relativeError: written.relativeError, value: value,
       passes: limit.isKept(by: value))
   }
+}
+
+extension [SmallestResize.Attempt] {
+  /// The smallest file that was good enough.
+  ///
+  /// - Precondition: one was.
+  public var passing: Element { filter(\.passes).min { $0.bytes < $1.bytes }! }
 }
 
 /// The smallest number of `range` that passes, found by bisection: right when everything above a number that passes

@@ -32,6 +32,7 @@ final class AuditProgress: Sendable {
 
   private static func name(_ series: AuditPictures.Series) -> String {
     switch series {
+    case .base: "the base"
     case .before(let strength): "before, strength \(strength)"
     case .after(let strength): "after, strength \(strength)"
     case .null(let name): "the noise, \(name)"
