@@ -46,7 +46,9 @@ public struct AuditRendering: Sendable {
     var latents = [[Float]](repeating: [], count: shots.count)
     for strength in Set(shots.map(\.strength)).sorted() {
       let places = shots.indices.filter { shots[$0].strength == strength }
-      let result = try renderer(with: weights(strength)).render(places.map { request(shots[$0].scene) }) { try progress(strength, $0) }
+      let result = try renderer(with: weights(strength)).render(places.map { request(shots[$0].scene) }) {
+        try progress(strength, $0)
+      }
       for (place, image) in zip(places, result.images) { images[place] = image }
       for (place, latent) in zip(places, result.latents) { latents[place] = latent }
       seconds += result.secondsPerStep * Double(places.count)

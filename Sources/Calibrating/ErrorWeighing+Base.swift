@@ -27,7 +27,10 @@ extension ErrorWeighing {
     }
     let notes =
       filled.missing == 0
-      ? [] : ["\(filled.missing) targets have no weight in \(base.path): errors there count like the middle one of the others"]
+      ? []
+      : [
+        "\(filled.missing) targets have no weight in \(base.path): errors there count like the middle one of the others"
+      ]
     return (
       ErrorWeighing(
         filled.values.map { Measure(factor: $0) }, alike: 0,

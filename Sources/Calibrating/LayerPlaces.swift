@@ -13,7 +13,9 @@ struct LayerPlaces {
   init(_ base: Checkpoint, layers names: some Sequence<WeightName>) {
     self.base = base
     for name in names {
-      for piece in base.weight(named: name)?.pieces ?? [] { layers[piece.stored, default: []].append((piece.storedRows, name)) }
+      for piece in base.weight(named: name)?.pieces ?? [] {
+        layers[piece.stored, default: []].append((piece.storedRows, name))
+      }
     }
   }
 

@@ -1,7 +1,7 @@
 public import Checkpoints
-public import JSON
 import Factoring
 import Files
+public import JSON
 import Models
 public import Rendering
 
@@ -62,7 +62,8 @@ extension SensitivityTable {
       throw CalibrationError(.table(reason: "expected a table of sensitivities (\(Self.schema))"), path: path)
     }
     for layer in layers
-    where !(layer.sensitivity >= 0 && layer.sensitivity.isFinite && layer.inputEnergy >= 0 && layer.inputEnergy.isFinite
+    where
+      !(layer.sensitivity >= 0 && layer.sensitivity.isFinite && layer.inputEnergy >= 0 && layer.inputEnergy.isFinite
       && layer.inputs > 0)
     {
       throw CalibrationError(
@@ -90,7 +91,8 @@ extension SensitivityTable {
   ///
   /// - Parameter hashes: of the base's files.
   public init(
-    _ layers: [Calibration.LayerSensitivity], of base: Checkpoint, hashes: [String], measuredWith calibration: Calibration
+    _ layers: [Calibration.LayerSensitivity], of base: Checkpoint, hashes: [String],
+    measuredWith calibration: Calibration
   ) {
     self.init(
       version: ToolVersion.current,

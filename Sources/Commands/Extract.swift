@@ -70,7 +70,8 @@ struct Extract: LatheCommand {
   func execute() throws -> Outcome {
     let plan = try ExtractPlan(
       ExtractRecipe(
-        base: base, tuned: tuned, rule: try rule, dtype: try writer.fixedDType(), format: format?.format, maxRank: maxRank,
+        base: base, tuned: tuned, rule: try rule, dtype: try writer.fixedDType(), format: format?.format,
+        maxRank: maxRank,
         allowsUnmatched: allowUnmatched))
     let output = try writer.requiredOutput()
     if !writer.dryRun { try plan.checkDestination(output, overwriting: writer.force) }

@@ -19,6 +19,7 @@ struct Merge: LatheCommand {
       Examples:
         lathe merge style.safetensors@0.8 character.safetensors@0.6 -o both.safetensors
         lathe merge a.safetensors@0.7 b.safetensors@-0.3 -o small.safetensors --size 40MB --fair
+        lathe merge --ema 0.1 run-000002.safetensors run-000004.safetensors run-000006.safetensors -o run-ema.safetensors
         lathe merge --recipe merge.yaml -o merged.safetensors
       """)
 
@@ -30,6 +31,12 @@ struct Merge: LatheCommand {
 
   @Option(help: "exact (all components), or cut by --rank, --energy, --max-error or --size: svd, or fair (as --fair).")
   var method: Method?
+
+  @Option(
+    help: ArgumentHelp(
+      "Average a training's snapshots as an exponential moving average of this relative width would (0.02 to 0.28; 0.1 is "
+        + "usual). Steps are read from metadata or names, or said: FILE@step=500.", valueName: "width"))
+  var ema: Double?
 
   @OptionGroup var base: BaseOption
   @OptionGroup var rules: RuleOptions
@@ -96,6 +103,16 @@ struct Merge: LatheCommand {
     guard rules.weigh != .pictures || !fair && method?.cut?.sharesLoss != true else {
       throw ValidationError("--weigh pictures: expected no other way to cut beside it, found --fair")
     }
+    if let ema {
+      guard PowerAverage.widths.contains(ema) else {
+        throw ValidationError("--ema: expected a width of 0.02 to 0.28, found \(ema)")
+      }
+      guard recipe == nil, adapters.allSatisfy({ $0.input.strength == 1 && $0.input.textEncoderStrength == 1 }) else {
+        throw ValidationError("--ema: expected snapshots without strengths, which it finds itself, found some")
+      }
+    } else if let snapshot = adapters.first(where: { $0.step != nil }) {
+      throw ValidationError("\(snapshot.input.path)@step=: expected --ema beside it, found none")
+    }
     guard try rules.sizes.count <= 1 else { throw ValidationError("--size: expected one size, found several") }
     _ = try writer.requiredOutput()
   }
@@ -103,9 +120,14 @@ struct Merge: LatheCommand {
   var usesEngine: Bool { rules.weigh == .pictures && base.base != nil }
 
   func execute() throws -> Outcome {
-    let recipe = try resolvedRecipe()
+    var recipe = try resolvedRecipe()
+    // What a file leaves open is known only now.
+    try rules.checkWeighing(base: recipe.base, hasPrompts: scenes.hasPrompts)
+    try writer.checkAuto(rule: recipe.rule)
+    let sources = try recipe.inputs.map { try Adapter(path: $0.path) }
+    if let ema { try average(sources, width: ema, in: &recipe) }
     let opened = try recipe.weighing.needsMeasures ? recipe.base.map { try Checkpoint(path: $0) } : nil
-    let plan = try RefactorPlan(recipe, adapters: recipe.inputs.map { try Adapter(path: $0.path) }, base: opened)
+    let plan = try RefactorPlan(recipe, adapters: sources, base: opened)
     let output = try writer.requiredOutput()
     if !writer.dryRun { try plan.checkDestination(output, overwriting: writer.force) }
     common.warn(
@@ -120,6 +142,30 @@ struct Merge: LatheCommand {
       rule: nil, output: output)
     try common.show(MergeReport(report), text: report.text(width: Console.width, showsTargets: targets))
     return plan.skipped.isEmpty ? .done : .skipped
+  }
+
+  /// Gives snapshots the strengths that make their sum an average over the training.
+  private func average(_ snapshots: [Adapter], width: Double, in recipe: inout RefactorRecipe) throws {
+    let told = adapters.compactMap(\.step)
+    guard told.isEmpty || told.count == adapters.count else {
+      throw ValidationError("--ema: expected @step= behind all snapshots or none, found it behind \(told.count)")
+    }
+    guard let steps = told.isEmpty ? PowerAverage.steps(of: snapshots) : told, Set(steps).count == steps.count else {
+      throw ValidationError(
+        "--ema: expected a step of its own for each snapshot, in its metadata or its name, found none or the same twice; hint: "
+          + "FILE@step=500")
+    }
+    let average = PowerAverage(width: width), order = steps.indices.sorted { steps[$0] < steps[$1] }
+    for (place, weight) in zip(order, average.weights(steps: order.map { steps[$0] })) {
+      (recipe.inputs[place].strength, recipe.inputs[place].textEncoderStrength) = (weight, weight)
+    }
+    recipe.averageWidth = width
+    let count = average.snapshotsThatCount(steps: order.map { steps[$0] })
+    if count < 6 {
+      common.warn([
+        "\(count) of \(steps.count) snapshots lie where the average looks: with fewer than six it says little"
+      ])
+    }
   }
 
   /// The recipe file, if any, with what the command line says on top.

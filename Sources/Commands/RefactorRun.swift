@@ -22,7 +22,9 @@ struct RefactorRun {
     let report = RefactorReport(
       result, plan: plan, format: choice?.choice, isDryRun: writer.dryRun, hints: .commandLine)
     common.warn(report.newWarnings)
-    if !writer.dryRun, plan.recipe.operation == .resize { common.warn(try lostTargets(output, since: plan.adapters[0])) }
+    if !writer.dryRun, plan.recipe.operation == .resize {
+      common.warn(try lostTargets(output, since: plan.adapters[0]))
+    }
     return report
   }
 

@@ -51,9 +51,11 @@ struct RuleOptions: ParsableArguments {
   /// Whether what an error counts can be known.
   func checkWeighing(base: String?, hasPrompts: Bool) throws {
     switch weigh {
-    case .base where base == nil: throw ValidationError("--weigh base: expected --base <checkpoint> beside it, found none")
+    case .base where base == nil:
+      throw ValidationError("--weigh base: expected --base <checkpoint> beside it, found none")
     case .pictures where base == nil && sensitivity == nil:
-      throw ValidationError("--weigh pictures: expected --base <checkpoint>, or --sensitivity <file>, beside it, found neither")
+      throw ValidationError(
+        "--weigh pictures: expected --base <checkpoint>, or --sensitivity <file>, beside it, found neither")
     case .pictures where base != nil && !hasPrompts:
       throw ValidationError(
         "--weigh pictures: expected --prompts or --prompt beside it, found neither; hint: a few prompts as the adapter is used, "
@@ -64,7 +66,8 @@ struct RuleOptions: ParsableArguments {
       throw ValidationError("--sensitivity: expected --weigh pictures beside it, found none")
     }
     guard weigh != .pictures || count == amount.count else {
-      throw ValidationError("--weigh pictures: expected --rank, --energy, --max-error or --size, found a rule of kohya's")
+      throw ValidationError(
+        "--weigh pictures: expected --rank, --energy, --max-error or --size, found a rule of kohya's")
     }
   }
 

@@ -53,7 +53,8 @@ struct SensitivityRun {
     common.announce("measuring how \(base.path) feels errors; about \(ByteCount(memory.peak)) of memory")
     var line: ProgressLine?
     defer { line?.finish() }
-    let layers = try calibration.sensitivities(of: base, isEach: isEach, known: partial?.known ?? [:]) { name, value, step in
+    let layers = try calibration.sensitivities(of: base, isEach: isEach, known: partial?.known ?? [:]) {
+      name, value, step in
       if line == nil {
         let left = Double(step.total - step.done) * step.secondsPerGroup
         common.announce("\(step.total) measurements, about \(Int((left / 60).rounded(.up))) min")

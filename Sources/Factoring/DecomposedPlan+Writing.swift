@@ -164,7 +164,8 @@ extension DecomposedPlan {
     let target = plan.targets[index], delta = target.delta
     if let weighing, let moments = weighing.measures[index].moments {
       let core = try delta.core(in: workspace)
-      let left = try core.outputDirections(weights: delta.weights, moments: moments, alike: weighing.alike).leading(rank)
+      let left = try core.outputDirections(weights: delta.weights, moments: moments, alike: weighing.alike).leading(
+        rank)
       let maps = try core.decomposed(weights: delta.weights, left: left).factorMaps(rank: rank)
       return (maps, targets[index].inners(rank: rank))
     }

@@ -38,8 +38,10 @@ public struct RefactorRecipe: Sendable {
   public var base: String?
   /// Whether whole weights that cannot be merged may be left out.
   public var allowsUnmatched = false
+  /// The relative width of the average over a training's snapshots that the strengths are of; `nil` for none.
+  public var averageWidth: Double?
 
-  /// The rest, `allowsUnmatched`, is set afterwards.
+  /// The rest is set afterwards.
   public init(
     _ operation: Operation, inputs: [Input], rule: RankRule, weighing: Weighing = .absolute, dtype: DType? = nil,
     format: AdapterFormat? = nil, keepsAllTargets: Bool = false, method: any MergeMethod = LeadingComponents(),

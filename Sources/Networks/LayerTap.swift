@@ -108,7 +108,9 @@ final class TappedLinear: Linear {
     let changes = weights.map { tap.change(of: $0.name) }
     guard changes.contains(where: { $0 != nil }) else { return nil }
     let parts = zip(weights, changes).map { weight, change in
-      change ?? Tensor([Double](repeating: 0, count: weight.shape[0] * weight.shape[1]), shape: Shape(weight.shape), dtype: .f32)
+      change
+        ?? Tensor(
+          [Double](repeating: 0, count: weight.shape[0] * weight.shape[1]), shape: Shape(weight.shape), dtype: .f32)
     }
     return backend.linear(weight: parts.joined, bias: nil, precision: .f32)
   }

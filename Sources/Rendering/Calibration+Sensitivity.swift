@@ -66,7 +66,8 @@ extension Calibration {
       return groups.flatMap { group in
         group.members.map {
           LayerSensitivity(
-            weight: $0.weight, group: group.name, inputs: $0.columns, energy: $0.energy, sensitivity: values[group.name]!)
+            weight: $0.weight, group: group.name, inputs: $0.columns, energy: $0.energy,
+            sensitivity: values[group.name]!)
         }
       }
     }

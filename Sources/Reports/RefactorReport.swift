@@ -115,10 +115,13 @@ public struct RefactorReport: JSONReport {
     if let weightedRelativeError {
       row("weighted error", Numbers.short(weightedRelativeError) + "   before rounding, \(weighedBy)")
       if let weightedLowerBound {
-        row("lower bound", Numbers.short(weightedLowerBound) + "   no choice of ranks of this size has a smaller weighted error")
+        row(
+          "lower bound",
+          Numbers.short(weightedLowerBound) + "   no choice of ranks of this size has a smaller weighted error")
       }
       if weigh == Weighing.pictures.rawValue {
-        lines.append("  The error in the weights may grow while pictures get better: what is cut is what they feel least.")
+        lines.append(
+          "  The error in the weights may grow while pictures get better: what is cut is what they feel least.")
       }
     } else if let lowerBound {
       row("lower bound", Numbers.short(lowerBound) + "   no choice of ranks of this size has a smaller error")
@@ -127,7 +130,8 @@ public struct RefactorReport: JSONReport {
       let other = format.otherDtype.map { "\($0) would have \(Numbers.short(format.otherPredictedError ?? 0))" }
       row(
         "number format",
-        "\(format.dtype), error foretold \(Numbers.short(format.predictedError)); \(other ?? "no other can be written")")
+        "\(format.dtype), error foretold \(Numbers.short(format.predictedError)); \(other ?? "f8_e4m3 would need a scale for each target, which this dialect has no place for")"
+      )
     }
     let kept = targets.filter { $0.rankAfter > 0 }
     row(

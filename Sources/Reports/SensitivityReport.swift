@@ -14,7 +14,9 @@ public struct SensitivityReport {
     var seen: Set<String> = []
     let groups = table.layers.filter { seen.insert($0.group).inserted }.sorted { $0.sensitivity > $1.sensitivity }
     let middle = groups.isEmpty ? 0 : groups[groups.count / 2].sensitivity
-    var lines = [path, "  \(table.layers.count) layers, \(groups.count) measurements, \(table.prompts.count) prompts", ""]
+    var lines = [
+      path, "  \(table.layers.count) layers, \(groups.count) measurements, \(table.prompts.count) prompts", "",
+    ]
     var rows = TextTable(.name("felt most"), .number("sensitivity"), .number("× the middle one"))
     for group in groups.prefix(12) {
       rows.add(

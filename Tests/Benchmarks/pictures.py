@@ -66,13 +66,18 @@ with tempfile.TemporaryDirectory() as work:
     print("|--|" + "--|" * len(ways))
     for adapter, share in cases:
         path, lumi = os.path.join(toybox, "adapters", adapter), adapter.startswith("lumi")
-        tensors = os.path.join(path, "adapter_model.safetensors") if os.path.isdir(path) else path
+        if adapter.split(".")[0] in ("neon", "glitter"):
+            # PEFT's and diffusers' formats have no place for the scale that 8-bit factors need.
+            kohya = os.path.join(work, adapter.split(".")[0] + "-kohya.safetensors")
+            if not os.path.exists(kohya):
+                run("convert", path, "--to", "kohya", "-o", kohya)
+            path = kohya
         cells = {}
         for way, options in ways.items():
-            output = os.path.join(work, "cut" + ("" if os.path.isdir(path) else ".safetensors"))
+            output = os.path.join(work, "cut.safetensors")
             more = ["--prompts", texts["calibration", lumi], "--cfg", "4"] if "pictures" in way else []
             cut = run("resize", path, "-o", output, "--force", "--size", f"{share}%", *options, *more)
-            assert cut["bytes"] <= share / 100 * os.path.getsize(tensors), (adapter, share, way)
+            assert cut["bytes"] <= share / 100 * os.path.getsize(path), (adapter, share, way)
             name = f"{adapter.split('.')[0]}-{share}-{way.replace('/', '').replace(', ', '-').replace('|', '')}"
             report = os.path.join(pages or work, name)
             found = run(
