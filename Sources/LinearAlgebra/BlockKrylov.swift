@@ -49,6 +49,22 @@ struct BlockKrylov {
     return isLeft ? (norms, short, unit) : (norms, unit, short)
   }
 
+  /// Random signs: as good as normal numbers to start with, and the same everywhere.
+  static func signs(_ count: Int, seed: UInt64) -> [Double] {
+    var state = seed, bits: UInt64 = 0
+    return (0..<count).map { index in
+      if index % 64 == 0 {
+        // SplitMix64 (Steele, Lea and Flood 2014).
+        state &+= 0x9e37_79b9_7f4a_7c15
+        bits = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        bits = (bits ^ (bits >> 27)) &* 0x94d0_49bb_1331_11eb
+        bits ^= bits >> 31
+      }
+      defer { bits >>= 1 }
+      return bits & 1 == 0 ? 1 : -1
+    }
+  }
+
   /// Vectors of the shorter side to the longer one: rows · A, where rows are left vectors.
   private static func applied(_ a: DenseMatrix, toShort vectors: FloatRows, _ isLeft: Bool) -> FloatRows {
     vectors.times(a.base, rows: a.rows, columns: a.columns, transposed: !isLeft)
@@ -76,22 +92,9 @@ private struct FloatRows {
     self.init(count: matrix.rows, length: matrix.columns, elements: matrix.elements.map { Float($0) })
   }
 
-  /// Random signs: as good as normal numbers, and the same everywhere.
   static func random(_ count: Int, _ length: Int) -> FloatRows {
-    var state = UInt64(count) << 32 ^ UInt64(length)
-    var bits: UInt64 = 0
-    let elements = (0..<count * length).map { index -> Float in
-      if index % 64 == 0 {
-        // SplitMix64 (Steele, Lea and Flood 2014).
-        state &+= 0x9e37_79b9_7f4a_7c15
-        bits = (state ^ (state >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        bits = (bits ^ (bits >> 27)) &* 0x94d0_49bb_1331_11eb
-        bits ^= bits >> 31
-      }
-      defer { bits >>= 1 }
-      return bits & 1 == 0 ? 1 : -1
-    }
-    return FloatRows(count: count, length: length, elements: elements)
+    let signs = BlockKrylov.signs(count * length, seed: UInt64(count) << 32 ^ UInt64(length))
+    return FloatRows(count: count, length: length, elements: signs.map { Float($0) })
   }
 
   var widened: Matrix { Matrix(rows: count, columns: length, elements: elements.map { Double($0) }) }

@@ -63,25 +63,15 @@ public struct Comparison: Sendable {
       let files = [a.path, b.path], factors = [strengths.a, strengths.b]
       let delta = try DeltaSum(
         group.members.map { .init($0.target, of: files[$0.adapter], strength: factors[$0.adapter]) })
-      let core = try delta.core(in: workspace)
-      let cores = delta.terms.indices.map { delta.terms[$0].strength * core.core(weights: delta.weights(ofTerm: $0)) }
-      let places = group.places, (placeA, placeB) = (places[0], places[1])
-      let coreA = cores.sum(of: placeA), coreB = cores.sum(of: placeB)
-      let difference = coreA - coreB
-      let both = placeA != nil && placeB != nil
-      let componentsA = delta.components(of: placeA), componentsB = delta.components(of: placeB)
+      let places = group.places, relations = try delta.relations(of: places, in: workspace)
+      let both = places.count == 2
       return Entry(
-        key: group.key, name: group.name,
-        presence: both ? .both : placeA != nil ? .onlyA : .onlyB,
-        normA: coreA.frobeniusNorm, normB: coreB.frobeniusNorm, difference: difference.frobeniusNorm,
-        inner: coreA.inner(coreB), spectralA: try SingularValues.values(of: coreA).first ?? 0,
-        spectralDifference: try SingularValues.values(of: difference).first ?? 0,
-        upCosines: both
-          ? try PrincipalAngles.cosines(
-            core.upCoordinates(of: componentsA), core.upCoordinates(of: componentsB)) : [],
-        downCosines: both
-          ? try PrincipalAngles.cosines(
-            core.downCoordinates(of: componentsA), core.downCoordinates(of: componentsB)) : [])
+        key: group.key, name: group.name, presence: both ? .both : places[0] != nil ? .onlyA : .onlyB,
+        normA: relations.norm(0), normB: relations.norm(1), difference: relations.distance(0, 1),
+        inner: relations.inner(0, 1), spectralA: try relations.spectralNorm(0),
+        spectralDifference: try relations.spectralDistance(0, 1),
+        upCosines: both ? try relations.outputCosines(0, 1) : [],
+        downCosines: both ? try relations.inputCosines(0, 1) : [])
     }
   }
 
@@ -107,22 +97,6 @@ public struct Comparison: Sendable {
   }
 
   private var inner: Double { entries.reduce(0) { $0 + $1.inner } }
-}
-
-extension [Matrix] {
-  /// The sum of some; zero for none. There is one at least.
-  func sum(of places: Range<Int>?) -> Matrix {
-    guard let places else { return 0.0 * self[0] }
-    return self[places].dropFirst().reduce(self[places.lowerBound]) { $0 + $1 }
-  }
-}
-
-extension DeltaSum {
-  /// The components of some terms beside each other.
-  func components(of terms: Range<Int>?) -> Range<Int> {
-    guard let terms, let first = terms.first, let last = terms.last else { return 0..<0 }
-    return ranges[first].lowerBound..<ranges[last].upperBound
-  }
 }
 
 /// a ÷ b where nothing of nothing is 0.

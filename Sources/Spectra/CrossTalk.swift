@@ -89,30 +89,27 @@ public struct CrossTalk: Sendable {
   ) throws -> [(Int, Sums)] {
     let delta = try DeltaSum(
       group.members.map { .init($0.target, of: adapters[$0.adapter].path, strength: strengths[$0.adapter]) })
-    let core = try delta.core(in: workspace)
-    let cores = delta.terms.indices.map { delta.terms[$0].strength * core.core(weights: delta.weights(ofTerm: $0)) }
-    let places = group.places, own = places.mapValues { cores.sum(of: $0) }
-    func square(_ matrix: Matrix) -> Double { matrix.inner(matrix) }
-    let squares = own.mapValues(square)
-    let outputs = own.mapValues { square($0.transposedTimes($0)) }
-    let inputs = own.mapValues { square($0.timesTransposed($0)) }
+    let places = group.places, relations = try delta.relations(of: places, in: workspace)
+    func counts(_ s: Int) -> Int { places[s]!.reduce(0) { $0 + delta.ranges[$1].count } }
+    let own = places.keys.reduce(into: [Int: (square: Double, output: Double, input: Double)]()) {
+      $0[$1] = (relations.inner($1, $1), relations.sharedOutput($1, $1), relations.sharedInput($1, $1))
+    }
     var result: [(Int, Sums)] = []
     for s in adapters.indices {
       for t in adapters.indices where s != t {
         var sums = Sums()
-        sums.squareSource = squares[s] ?? 0
-        (sums.squareTarget, sums.outputOwn, sums.inputOwn) = (squares[t] ?? 0, outputs[t] ?? 0, inputs[t] ?? 0)
-        if let source = own[s], let target = own[t] {
-          sums.inner = source.inner(target)
-          sums.output = square(source.transposedTimes(target))
-          sums.input = square(source.timesTransposed(target))
-          let (a, b) = (delta.components(of: places[s]), delta.components(of: places[t]))
-          sums.outputOverlap = mean(try PrincipalAngles.cosines(core.upCoordinates(of: a), core.upCoordinates(of: b)))
-          sums.inputOverlap = mean(
-            try PrincipalAngles.cosines(core.downCoordinates(of: a), core.downCoordinates(of: b)))
+        sums.squareSource = own[s]?.square ?? 0
+        (sums.squareTarget, sums.outputOwn, sums.inputOwn) = own[t] ?? (0, 0, 0)
+        if own[s] != nil, own[t] != nil {
+          sums.inner = relations.inner(s, t)
+          sums.output = relations.sharedOutput(s, t)
+          sums.input = relations.sharedInput(s, t)
+          sums.outputOverlap = mean(try relations.outputCosines(s, t))
+          sums.inputOverlap = mean(try relations.inputCosines(s, t))
           // Of random spaces, the smaller's directions fall into the larger by chance.
-          sums.randomOutput = min(1, Double(max(a.count, b.count)) / Double(delta.rows))
-          sums.randomInput = min(1, Double(max(a.count, b.count)) / Double(delta.columns))
+          let most = Double(max(counts(s), counts(t)))
+          sums.randomOutput = min(1, most / Double(delta.rows))
+          sums.randomInput = min(1, most / Double(delta.columns))
           sums.shared = 1
         }
         result.append((s * adapters.count + t, sums))

@@ -100,6 +100,21 @@ public struct DeltaSum: Sendable {
     }
   }
 
+  /// The terms as Kronecker products, where all are whole ones of equal shapes; `nil` otherwise.
+  ///
+  /// - Throws: `AdapterError` naming the target when a factor holds NaN or infinity.
+  func kroneckerProducts() throws -> KroneckerProducts? {
+    let pairs = terms.compactMap(\.target.kronecker)
+    guard pairs.count == terms.count,
+      Set(pairs.map { [$0.first.shape[0], $0.first.shape[1], $0.second.shape[0]] }).count == 1
+    else { return nil }
+    do {
+      return try KroneckerProducts(pairs.map { ($0.first.matrix, $0.second.matrix) })
+    } catch {
+      throw explained(error)
+    }
+  }
+
   /// The target and factor behind NaN or infinity.
   private func explained(_ error: LinearAlgebraError) -> any Error {
     guard error.kind == .notFinite else { return error }
@@ -113,6 +128,14 @@ public struct DeltaSum: Sendable {
       if let problem = term.target.missingDelta { return AdapterError(.problem(problem), path: term.file) }
     }
     return error
+  }
+}
+
+extension Tensor {
+  /// As doubles, with a kernel's points as more columns.
+  var matrix: Matrix {
+    let (rows, columns) = shape.flattened
+    return Matrix(rows: rows, columns: columns, elements: doubles())
   }
 }
 

@@ -18,8 +18,7 @@ extension Target {
 
   /// Without values that only rounding made.
   private static func values(of tensor: Tensor) throws -> [Double] {
-    let (rows, columns) = tensor.shape.flattened
-    let values = try SingularValues.values(of: Matrix(rows: rows, columns: columns, elements: tensor.doubles()))
-    return Array(values.prefix(values.numericalRank(rows: rows, columns: columns)))
+    let matrix = tensor.matrix, values = try SingularValues.values(of: matrix)
+    return Array(values.prefix(values.numericalRank(rows: matrix.rows, columns: matrix.columns)))
   }
 }
