@@ -40,7 +40,8 @@ extension LatheCommand {
     } catch let code as ExitCode {
       throw code
     } catch let error as ValidationError {
-      throw error
+      Console.tell(error.text(of: Self.self))
+      throw ExitCode.validationFailure
     } catch {
       let error = error.cause
       Console.complain("error: \(error.line)")
@@ -52,6 +53,16 @@ extension LatheCommand {
     case .badData: throw ExitCode(65)
     case .failed: throw ExitCode(1)
     }
+  }
+}
+
+extension ValidationError {
+  /// What the argument parser says of wrong arguments. For those that are found only while a command runs it would show the
+  /// usage of the whole program.
+  fileprivate func text(of command: any ParsableCommand.Type) -> String {
+    let usage = Lathe.usageString(for: command)
+    let name = usage.split(separator: " ").prefix { !$0.hasPrefix("[") && !$0.hasPrefix("<") }.joined(separator: " ")
+    return "Error: \(message.harmless)\nUsage: \(usage)\n  See '\(name) --help' for more information.\n"
   }
 }
 

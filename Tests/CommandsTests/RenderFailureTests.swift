@@ -98,6 +98,21 @@ import Testing
       "SD1: step 1: the UNet's prediction: expected finite numbers, found 256 that are not; hint: "),
   ]
 
+  @Test("what is wrong is explained with the command's usage, also where it is found only while the command runs")
+  func usage() throws {
+    let fixture = try RenderFixture()
+    func errors(_ options: [String]) throws -> [Substring] {
+      let run = try Tool.run(["render", RenderFixture.sd1, "--prompt", "a cat", "-o", fixture.out] + options)
+      #expect(run.status == 64)
+      return run.errors.split(separator: "\n")
+    }
+    // The one comes from the argument parser, the other from the command.
+    let early = try errors(["--cfg=-1"]), late = try errors(["--size", "65x64"])
+    #expect(late[0] == "Error: --size: expected multiples of 8, found 65x64")
+    #expect(late[1].hasPrefix("Usage: lathe render ["))
+    #expect(late[1...] == early[1...])
+  }
+
   @Test("one line, the right exit code, nothing left", arguments: cases)
   func failure(_ item: Case) throws {
     let fixture = try RenderFixture()
