@@ -40,6 +40,9 @@ public struct UndoFile: Sendable {
       } && Self.sizeOfHeads(contents, count: record.files.count) <= 1 << 30
       && record.files.allSatisfy { !$0.path.hasPrefix("/") && !$0.path.split(separator: "/").contains("..") }
     guard isSound else { throw BakingError(.undo(reason: "found a damaged record"), path: path) }
+    guard record.isPlausible else {
+      throw BakingError(.undo(reason: "found more additions than a bake makes"), path: path)
+    }
   }
 
   /// What all headers together unpack to: a few bytes may say that it is more than any base has.

@@ -8,6 +8,11 @@ import Tensors
 struct UndoRecord: Codable {
   static let currentVersion = 1
 
+  /// The most additions of one target, and to one weight. Bakes make a handful; without a limit a few lines of a record
+  /// could ask for factors of any size beside each other.
+  static let mostOfTarget = 16
+  static let mostToWeight = 4096
+
   struct File: Codable {
     var path: String
     /// SHA-256 of the base file's beginning: its length field and header.
@@ -78,13 +83,16 @@ struct UndoRecord: Codable {
       Weight(file: $0.file, name: $0.entry.name, dtype: $1?.rawValue)
     }
     (storedTargets, additions) = ([], [])
-    var numbers: [String: Int] = [:]
+    var numbers: [String: (target: Int, count: Int)] = [:]
     for (index, list) in plan.weights.additions.sorted(by: { $0.key < $1.key }) where !plan.keepsOriginal(index) {
       for addition in list {
         // What depends on the base depends on the strength and on what came before, too.
         let identity = "\(addition.file)\n\(addition.target.name)\n\(addition.strength)"
-        let number = numbers[identity] ?? targets.count
-        if numbers.updateValue(number, forKey: identity) == nil {
+        var (number, count) = numbers[identity] ?? (targets.count, 0)
+        // An adapter that is baked in many times is stored again.
+        if count == Self.mostOfTarget { (number, count) = (targets.count, 0) }
+        numbers[identity] = (number, count + 1)
+        if count == 0 {
           targets.append(addition.target)
           storedTargets.append(
             StoredTarget(
@@ -100,6 +108,12 @@ struct UndoRecord: Codable {
             isTransposed: place.isTransposed))
       }
     }
+  }
+
+  /// Whether a bake can have made so many additions.
+  var isPlausible: Bool {
+    func most(_ numbers: [Int]) -> Int { Dictionary(grouping: numbers, by: \.self).values.map(\.count).max() ?? 0 }
+    return most(additions.map(\.target)) <= Self.mostOfTarget && most(additions.map(\.weight)) <= Self.mostToWeight
   }
 
   func text() throws -> String {

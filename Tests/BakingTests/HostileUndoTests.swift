@@ -213,6 +213,26 @@ import Testing
     #expect(try refusal(undo: "strange") != "nothing was refused", "\(new)")
   }
 
+  @Test("a few lines that ask for factors of any size", arguments: [17, 20_000])
+  func manyAdditions(count: Int) throws {
+    try rewrite(record: { record in
+      let start = record.firstRange(of: #""additions":["#)!.upperBound, end = record[start...].firstIndex(of: "}")!
+      let addition = record[start...end]
+      return record.replacing(addition, with: Array(repeating: addition, count: count).joined(separator: ","))
+    })
+    #expect(
+      try refusal(undo: "strange")
+        == "strange: expected an undo file of lathe bake, found more additions than a bake makes")
+  }
+
+  @Test("an adapter that was baked in many times is taken back")
+  func manyTimes() throws {
+    let input = AdapterInput(path: bench.folder.file("adapter.safetensors"), strength: 0.1)
+    try bench.bake(Array(repeating: input, count: 40), undo: "many")
+    try bench.unbake(undo: "many")
+    #expect(try hashOfOutput() == baseHash)
+  }
+
   @Test("seeded mutations give the base or a refusal", arguments: 0..<8 as Range<UInt64>)
   func mutations(seed: UInt64) throws {
     var generator = SplitMix64(seed: seed)
