@@ -81,8 +81,10 @@ struct ConvertGrouping {
         targets.append(target)
       } else {
         guard members.count == 1 else {
+          let (one, other) = (members[0].source.name, members[1].source.name)
           throw FactoringError(
-            .fusedAndSplit(fused: members[0].source.name, split: members[1].source.name), path: recipe.path)
+            members.contains { $0.place.share != nil }
+              ? .fusedAndSplit(fused: one, split: other) : .sameModule(target: one, other: other), path: recipe.path)
         }
         if let target = single(members[0]) { targets.append(target) }
       }

@@ -65,8 +65,7 @@ struct ConvertNaming {
       return own(target, key)
     }
     // Within a dialect, networks keep the numbers that they have.
-    let newKey =
-      isSame ? key : TargetKey(output.component(of: key, otherwise: key.component), key.path, key.parameter)
+    let newKey = isSame ? key : output.key(of: key)
     let isOriginal = counterpart.dialect == .original || (counterpart.dialect == nil && isPart)
     if usesOriginalNames {
       let share =

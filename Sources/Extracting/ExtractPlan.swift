@@ -143,7 +143,7 @@ public struct ExtractPlan: Sendable {
     guard shape.rank <= 5, !dialect.isFolder || shape.rank == 2 else {
       return none("the \(naming.format.rawValue) format does not hold weights of \(shape.rank) dimensions")
     }
-    guard let (name, names) = naming.names(for: key, dottedPath: path) else {
+    guard let (name, names) = naming.names(for: naming.key(of: key), dottedPath: path) else {
       return none("it has no spelling in the \(naming.format.rawValue) format")
     }
     if isFactored { return make(.factors, name, names) }

@@ -12,6 +12,7 @@ public struct FactoringError: Error, CustomStringConvertible {
     case noNameToKeep(target: String, format: AdapterFormat)
     case noNameInFamily(target: String, format: AdapterFormat, reason: String)
     case fusedAndSplit(fused: String, split: String)
+    case sameModule(target: String, other: String)
     case tooSmall(limit: ByteCount, smallest: ByteCount)
     case unreachableError(limit: Double, smallest: Double, dtype: DType)
     case overflow(target: String, dtype: DType)
@@ -65,6 +66,8 @@ public struct FactoringError: Error, CustomStringConvertible {
     case .fusedAndSplit(let fused, let split):
       "\(fused): expected all adapters to name the attention's projections alike, found \(split) beside it; hint: "
         + "merge adapters of one trainer's naming"
+    case .sameModule(let target, let other):
+      "\(target): expected one name for each module, found \(other) beside it, which means the same one"
     case .tooSmall(let limit, let smallest):
       "size: expected at least \(smallest.bytes) bytes (\(smallest)), found a limit of \(limit.bytes) bytes"
     case .unreachableError(let limit, let smallest, let dtype):

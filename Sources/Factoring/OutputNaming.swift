@@ -43,13 +43,13 @@ package struct OutputNaming {
     dialect.module(of: key, dotted: dottedPath, in: setting).map { ($0, dialect.tensorNames(of: $0)) }
   }
 
-  /// The network in which the format keeps a target's module: diffusers' pipelines number text encoders by their own order,
-  /// other dialects by what they are.
-  ///
-  /// - Parameter otherwise: that of T5 in pipelines of a family of which it is not known.
-  package func component(of key: TargetKey, otherwise: Component) -> Component {
-    guard key.component.isTextEncoder, key.path.hasPrefix("encoder_block_") else { return key.component }
-    return dialect.countsLikePipelines ? family.t5InDiffusers ?? otherwise : .textEncoder3
+  /// The target of another dialect in the network in which the format keeps it: diffusers' pipelines number text encoders by
+  /// their own order, other dialects by what they are, which makes T5 the third.
+  package func key(of key: TargetKey) -> TargetKey {
+    guard key.component.isTextEncoder, key.path.hasPrefix("encoder_block_") else { return key }
+    // In pipelines of known families T5 is the only text encoder, unless their files say more.
+    let inPipelines = family.t5InDiffusers ?? (family.hasNames ? .textEncoder1 : key.component)
+    return TargetKey(dialect.countsLikePipelines ? inPipelines : .textEncoder3, key.path, key.parameter)
   }
 
   /// A vector's tensor name.

@@ -72,7 +72,7 @@ struct MergeNames {
     if let own = ownMember(of: group) { return naming.names(for: own.key, like: own) }
     let first = group.members[0].target
     guard family.hasNames else {
-      return group.members.lazy.compactMap { naming.names(for: group.key, like: $0.target) }.first
+      return group.members.lazy.compactMap { naming.names(for: naming.key(of: group.key), like: $0.target) }.first
     }
     let (key, module) = try spelling(of: group, like: first)
     return naming.names(for: key, dottedPath: module)
@@ -87,7 +87,8 @@ struct MergeNames {
     }
     let first = group.members[0].target
     guard family.hasNames else {
-      return naming.vectorName(for: group.key, like: first, dottedPath: first.dottedPath, isOwn: true)
+      return naming.vectorName(
+        for: naming.key(of: group.key), like: first, dottedPath: first.dottedPath, isOwn: true)
     }
     let (key, module) = try spelling(of: group, like: first)
     return naming.vectorName(for: key, like: first, dottedPath: module, isOwn: false)
@@ -110,7 +111,6 @@ struct MergeNames {
           target: target.name, format: format, reason: "no module of this name is known in \(family.name)"),
         path: adapters[group.members[0].adapter].path)
     }
-    let key = group.key
-    return (TargetKey(naming.component(of: key, otherwise: .textEncoder1), key.path, key.parameter), module)
+    return (naming.key(of: group.key), module)
   }
 }

@@ -71,6 +71,20 @@ import Testing
     #expect(kohya.targets.map(\.name).contains("lora_te3_encoder_block_0_layer_0_SelfAttention_q"))
   }
 
+  @Test("T5 under two numbers, which are one module, is told as such")
+  func twoNumbersOfT5() throws {
+    let folder = try TemporaryFolder(), module = "encoder.block.0.layer.0.SelfAttention.q"
+    let path = try adapter(
+      [
+        ("transformer.transformer_blocks.0.attn.to_q", 3072, 3072), ("text_encoder_2." + module, 64, 64),
+        ("text_encoder_3." + module, 64, 64),
+      ], folder)
+    let error = #expect(throws: FactoringError.self) { try convert(path, .kohya, family: .flux1, folder) }
+    #expect(
+      error?.description == "\(path): text_encoder_2.\(module): expected one name for each module, found "
+        + "text_encoder_3.\(module) beside it, which means the same one")
+  }
+
   @Test("Within a dialect T5 stays where it is, whatever the family")
   func keptNumberOfT5() throws {
     let folder = try TemporaryFolder(), module = "text_encoder_2.encoder.block.0.layer.0.SelfAttention.q"

@@ -184,4 +184,17 @@ import Testing
     }
     #expect(try folder.names == ["0", "1", "out"])
   }
+
+  @Test(
+    "T5 of a family that is not known is kohya's third text encoder, as conversions have it",
+    arguments: ["text_encoder", "text_encoder_2", "text_encoder_3"])
+  func unknownT5(network: String) throws {
+    let folder = try TemporaryFolder()
+    let adapters = try adapters([["\(network).encoder.block.0.layer.0.SelfAttention.q"]], inputs: [5], folder)
+    #expect(adapters[0].family == .unknown)
+    var recipe = RefactorRecipe.merge(adapters, [1])
+    recipe.format = .kohya
+    let output = try Refactoring(recipe, to: folder.file("m.safetensors")).output
+    #expect(output.targets.map(\.name) == ["lora_te3_encoder_block_0_layer_0_SelfAttention_q"])
+  }
 }
