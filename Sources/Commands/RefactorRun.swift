@@ -21,7 +21,7 @@ struct RefactorRun {
       }
     let report = RefactorReport(
       result, plan: plan, format: choice?.choice, isDryRun: writer.dryRun, hints: .commandLine)
-    common.warn(report.newWarnings)
+    common.warn(ReportHints.commandLine.lines(of: decomposed.notes(for: allocation)) + report.newWarnings)
     if !writer.dryRun, plan.recipe.operation == .resize {
       common.warn(try lostTargets(output, since: plan.adapters[0]))
     }
