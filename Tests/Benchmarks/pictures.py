@@ -32,6 +32,8 @@ held_out = [("blueprint.safetensors", s) for s in (10, 25)] + [("neon", s) for s
 others = [(f"{name}.safetensors", s) for name in ("popart", "lumi", "sepia-r64", "sketch") for s in (5, 10, 25)]
 cases = held_out + (others if "--all" in sys.argv else [])
 pages = sys.argv[sys.argv.index("--pages") + 1] if "--pages" in sys.argv else None
+if pages:
+    os.makedirs(pages, exist_ok=True)
 ways = {
     "size": ["--weigh", "absolute"],
     "1/|W|2": ["--weigh", "base", "--base", base],
