@@ -10,6 +10,9 @@ public import Rendering
 import Spectra
 
 extension ErrorWeighing {
+  /// What the moments of all targets may take of memory, in bytes.
+  private static let momentBudget = 2 << 30
+
   /// Errors by what they do to pictures: for the inputs that layers have while the adapters draw, and by how much the base feels
   /// an error there.
   ///
@@ -31,35 +34,40 @@ extension ErrorWeighing {
     let places = LayerPlaces(
       base,
       layers: Component.allCases.flatMap { component in base.names(of: component).map { WeightName(component, $0) } })
-    var targetsOfLayer: [WeightName: [Int]] = [:]
-    // Parts of one projection have the same inputs: one of them is enough.
+    var targetsOfLayer: [WeightName: [Int]] = [:], moments: [Int: InputMoments] = [:], memory = 0
     for (index, target) in targets.enumerated() {
-      if let layer = places.layers(of: target).first { targetsOfLayer[layer, default: []].append(index) }
+      // Whole matrices have so many components that their moments would take more memory than the model.
+      let bytes = 8 * target.delta.componentCount * target.delta.componentCount
+      guard memory + bytes <= momentBudget, let layer = places.layers(of: target).first else { continue }
+      memory += bytes
+      moments[index] = InputMoments(components: target.delta.componentCount)
+      // Parts of one projection have the same inputs: one of them is enough.
+      targetsOfLayer[layer, default: []].append(index)
     }
     guard !targetsOfLayer.isEmpty else {
       throw CalibrationError(.noneFits(where: base.path), path: plan.adapters[0].path)
     }
-    var moments = targets.map { InputMoments(components: $0.delta.componentCount) }
     let workspace = FactorWorkspace()
     try calibration.visitInputs(with: stack.weights, progress: progress) { inputs in
       for layer in inputs.weights {
         for index in targetsOfLayer[layer] ?? [] where targets[index].delta.columns == inputs.columns {
           targets[index].delta.load(into: workspace)
-          inputs.forEachPart { moments[index].add($0, down: UnsafeBufferPointer(workspace.down)) }
+          inputs.forEachPart { moments[index]?.add($0, down: UnsafeBufferPointer(workspace.down)) }
         }
       }
     }
     let sensitivities = Sensitivities(table)
-    let known = targets.map { target in
-      sensitivities.value(for: places.layers(of: target).map { SensitivityTable.name(of: $0) })
-    }
-    guard let factors = known.map({ $0?.squareRoot() }).filled() else {
+    let names = targets.map { places.layers(of: $0).map { SensitivityTable.name(of: $0) } }
+    guard let factors = names.map({ sensitivities.value(for: $0)?.squareRoot() }).filled() else {
       throw CalibrationError(.noneFits(where: "the table of sensitivities"), path: plan.adapters[0].path)
     }
-    let unseen = moments.count { $0.count == 0 }
+    let seen = targets.indices.map { index in moments[index].flatMap { $0.count > 0 ? $0.mean : nil } }
+    let unseen = seen.count { $0 == nil }
     var notes: [String] = []
     if unseen > 0 {
-      notes.append("\(unseen) targets were not reached while drawing: errors there count by their size in the weights")
+      notes.append(
+        "\(unseen) targets were not looked at while drawing (nothing goes through them, or they have too many components): "
+          + "errors there count by their size in the weights")
     }
     if factors.missing > 0 {
       notes.append("\(factors.missing) targets have no known sensitivity: they count like the middle one of the others")
@@ -67,7 +75,11 @@ extension ErrorWeighing {
     let prompts = calibration.scenes.count
     return (
       ErrorWeighing(
-        zip(factors.values, moments).map { Measure(factor: $0, moments: $1.count > 0 ? $1.mean : nil) },
+        targets.indices.map { index in
+          // In the units of the others: outputs for inputs of the usual strength.
+          let scale = seen[index] == nil ? sensitivities.meanSquare(of: names[index]) : 1
+          return Measure(factor: factors.values[index] * scale, moments: seen[index])
+        },
         alike: max(0.03, 0.3 / Double(prompts)),
         fields: [
           "weigh_prompts": .int(prompts), "weigh_seeds": .array(calibration.scenes.map { .unsigned($0.seed) }),
@@ -108,8 +120,11 @@ private struct Sensitivities {
   private let flat: [String: SensitivityTable.Layer]
   /// What stands for a layer that nothing is felt of.
   private let least: Double
+  private let middleSquare: Double
 
   init(_ table: SensitivityTable) {
+    let squares = table.layers.map { $0.inputEnergy / Double($0.inputs) }.filter { $0 > 0 }.sorted()
+    middleSquare = squares.isEmpty ? 1 : squares[squares.count / 2]
     layers = Dictionary(table.layers.map { ($0.layer, $0) }) { first, _ in first }
     flat = Dictionary(table.layers.map { ($0.layer.replacing(".", with: "_"), $0) }) { first, _ in first }
     least = (table.layers.map(\.sensitivity).filter { $0 > 0 }.min() ?? 1) * 1e-3
@@ -119,6 +134,12 @@ private struct Sensitivities {
   func value(for names: [String]) -> Double? {
     let values = names.compactMap { layers[$0] }.map { max($0.sensitivity, least) }
     return values.isEmpty ? nil : values.reduce(0, +) / Double(values.count)
+  }
+
+  /// How large the numbers are that go into layers, squared: of the middle one where none is known.
+  func meanSquare(of names: [String]) -> Double {
+    let own = names.lazy.compactMap { self.layers[$0] }.first
+    return own.map { max($0.inputEnergy, .leastNormalMagnitude) / Double($0.inputs) } ?? middleSquare
   }
 
   /// E‖Δε‖² ÷ ‖ΔW‖²_F, for a change of the weight in no special direction.
