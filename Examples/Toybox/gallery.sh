@@ -125,6 +125,33 @@ table
 printf '\n```\nlathe resize %s -o sepia-10.safetensors --size %d\nlathe render %s\n```\n\n' $whole $((bytes / 10)) \
   "$(quoted $model sepia-10.safetensors --prompt "$scene" "${how[@]}" -o resized-10.png)" >>"$page"
 
+text '## A tenth of the bytes, by what is looked at' \
+  '' \
+  'A style with convolutions, cut to a tenth of its bytes in several ways. *Error* is that of its effect on the weights; *latents* that' \
+  'of where pictures end, as a share of the effect, over four scenes that no cut had seen.'
+whole=$adapters/popart.safetensors
+printf '%s\n' "a tiny orange monster with a white scarf on the beach" "a blue ghost with a red balloon in the city" \
+  "a green knight waving in the snow" "a purple cat with yellow glasses under the night sky" >"$work/unseen.txt"
+unseen="a green knight waving in the snow"
+column whole weighed-none "error 0, latents 0" $model $whole --prompt "$unseen"
+# cut HEAD NAME OPTIONS of lathe resize
+cut() {
+  local head=$1 name=$2 small=$work/$2.safetensors error latents
+  shift 2
+  error=$("$lathe" resize $whole -o "$small" --size 10% --quiet "$@" | line "relative error")
+  latents=$("$lathe" audit $model --before $whole --after "$small" --prompts "$work/unseen.txt" --strengths 1 --steps 8 \
+    --cfg 4 --quiet --json -o "$work/audit" --force | sed 's/.*"name":"latents.effect_error"[^}]*"value":\([0-9.]*\).*/\1/') || true
+  column "$head" "$name" "error $error, latents ${latents:0:5}" $model "$small" --prompt "$unseen"
+}
+drawn=(--base $model --prompts Toybox/scenes.txt --cfg 4)
+cut "by size" weighed-size
+cut "by the base's weights" weighed-base --base $model --weigh base
+cut "by pictures" weighed-pictures --weigh pictures "${drawn[@]}"
+cut "by pictures, 8 bits" weighed-auto --weigh pictures --dtype auto "${drawn[@]}"
+table
+printf '\n```\nlathe resize %s -o popart-10.safetensors --size 10%% --weigh pictures --dtype auto %s\n```\n\n' $whole \
+  "${drawn[*]}" >>"$page"
+
 text '## Stacked, merged, baked' \
   '' \
   'Six adapters one by one; the same six as one file; and the same six added to the weights of the model, in four number' \

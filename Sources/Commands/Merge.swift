@@ -54,7 +54,10 @@ struct Merge: LatheCommand {
   @Option(help: "Names of the result: kohya, diffusers, peft or native (default: the adapters' own, or kohya).")
   var format: OutputFormat?
 
-  @Flag(help: "Where components are cut, keep a fair share of every adapter instead of the strongest parts.")
+  @Flag(
+    help: ArgumentHelp(
+      "Where components are cut, keep a fair share of every adapter instead of the strongest parts. (Of a character and two "
+        + "styles cut to 5 to 35 % the plain cut made the better pictures; --weigh pictures the best.)"))
   var fair = false
 
   @Flag(help: "Show each target.")

