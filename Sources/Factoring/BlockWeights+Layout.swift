@@ -47,7 +47,7 @@ extension BlockWeights {
       + (keys.contains { label(of: $0) == nil || $0.component.isTextEncoder } ? ["BASE"] : []))
       .filter { seen.insert($0).inserted }.sorted()
     // A small adapter of Stable Diffusion may not say which.
-    let isOfUNet = family == .unknown && keys.contains { unetLabel($0.ldmPath ?? $0.path) != nil }
+    let isOfUNet = family == .unknown && keys.contains { $0.unetBlockLabel != nil }
     return isOfUNet ? known(Family.all.filter(\.hasUNet).flatMap(\.blockLists)) : (own, [])
   }
 

@@ -46,31 +46,6 @@ public struct BlockWeights: Sendable, Equatable {
       let isFluxLike = key.path.contains("SelfAttention") || key.path.contains("DenseReluDense")
       return isFluxLike ? "T5" : key.component == .textEncoder1 ? "CLIP" : "BASE"
     }
-    if let label = unetLabel(key.ldmPath ?? key.path) { return label }
-    for (beginning, label) in [
-      ("double_blocks_", "D"), ("transformer_blocks_", "D"), ("single_blocks_", "S"),
-      ("single_transformer_blocks_", "S"),
-    ] where key.path.hasPrefix(beginning) {
-      return key.path.dropFirst(beginning.count).split(separator: "_").first.flatMap { Int($0) }.map {
-        label + ($0 < 10 ? "0\($0)" : "\($0)")
-      }
-    }
-    if ["final_layer", "proj_out", "norm_out"].contains(where: key.path.hasPrefix) { return "OUT" }
-    if ["img_in", "txt_in", "time_in", "vector_in", "guidance_in", "x_embedder", "context_embedder", "time_text_embed"]
-      .contains(where: key.path.hasPrefix)
-    {
-      return "IN"
-    }
-    return nil
-  }
-
-  package static func unetLabel(_ path: String) -> String? {
-    if path.hasPrefix("middle_block_") { return "M00" }
-    for (beginning, label) in [("input_blocks_", "IN"), ("output_blocks_", "OUT")] where path.hasPrefix(beginning) {
-      return path.dropFirst(beginning.count).split(separator: "_").first.flatMap { Int($0) }.map {
-        label + ($0 < 10 ? "0\($0)" : "\($0)")
-      }
-    }
-    return nil
+    return key.blockLabel
   }
 }

@@ -63,6 +63,9 @@ public struct Family: Hashable, Sendable, CustomStringConvertible {
     (facts.namesText == nil ? [] : [.own(of: self)]) + facts.words("layout").map { NameMap.shared(String($0)) }
   }
 
+  /// Names in its maps that are written where others of the same modules are only read.
+  var writtenNames: [Substring] { facts.words("writes") }
+
   package func maps(of component: Component) -> [NameMap] {
     switch component {
     case .denoiser, .denoiser2: denoiserMaps
@@ -183,7 +186,10 @@ extension NameMap {
     "autoencoder-kl-early": PackageResources.autoencoder_kl_early_map,
   ]
 
-  static var stableDiffusionUNet: NameMap { shared("stable-diffusion-unet") }
+  /// Maps that say what block weights call their blocks.
+  static let withBlocks = Family.all.filter { !$0.blockLists.isEmpty }.flatMap(\.denoiserMaps)
+
+  package static var stableDiffusionUNet: NameMap { shared("stable-diffusion-unet") }
   static var openCLIP: NameMap { shared("openclip") }
   static var clipText: NameMap { shared("clip-text") }
   static var t5: NameMap { shared("t5") }

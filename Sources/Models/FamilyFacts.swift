@@ -10,7 +10,7 @@ import Tensors
 /// - `base`, `base-not`: weights of a denoiser that tell it, all of a line; and those of its kin that must not be there;
 /// - `context`: width of the texts that a UNet sees, which tells it;
 /// - `claim`: words of training metadata;
-/// - `layout`: maps that other families have too, in `Names`;
+/// - `layout`: maps that other families have too, in `Names`; `writes`: names that go before others of the same modules there;
 /// - `kohya-names`: what kohya's trainers call its modules: as the `original` authors do, which goes without saying, or `diffusers`;
 /// - `one-text-encoder`, `any-text-encoder`: whether kohya's names do not number it; whether trainers number them differently;
 /// - `t5`: the name that diffusers' pipeline has for T5;

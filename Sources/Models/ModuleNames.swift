@@ -47,7 +47,10 @@ public struct ModuleNames: Sendable {
   /// In the maps' order, the left side of each rule first.
   private let names: [Name]
   private let placesByWord: [[UInt8]: [Int]]
-  private let placesByFlatWord: [[UInt8]: [Int]]
+  /// By the levels that stand before the first number that may be any.
+  private let placesByFlatBeginning: [[UInt8]: [Int]]
+  /// How the names of convolutions end: with the last level that is no number.
+  private let kernels: [(ending: String, kernel: [Int])]
 
   /// - Parameter family: for an unknown one, names of Stable Diffusion's UNets are taken for what they look like.
   public init(family: Family, component: Component) {
@@ -55,17 +58,34 @@ public struct ModuleNames: Sendable {
     let maps =
       component.isTextEncoder
       ? [NameMap.textEncoders] : family.namesake.maps(of: component)
-    let names = maps.flatMap { map in map.rules.filter { !$0.left.hasRest }.flatMap(Self.names) }
+    let first = Set(component.isTextEncoder ? [] : family.namesake.writtenNames.map { NamePattern($0) })
+    let rules = maps.flatMap(\.rules).filter { !$0.left.hasRest }
+    let names = (rules.filter { first.contains($0.left) } + rules.filter { !first.contains($0.left) })
+      .flatMap(Self.names)
     func places(_ word: (Name) -> [UInt8]) -> [[UInt8]: [Int]] {
       names.indices.reduce(into: [:]) { $0[word(names[$1]), default: []].append($1) }
     }
     self.names = names
+    kernels = names.filter { !$0.rule.kernel.isEmpty }.map { name in
+      let levels = name.pattern.text.split(separator: ".")
+      let start = levels.lastIndex { Int($0) == nil } ?? 0
+      return (levels[start...].joined(separator: "_"), name.rule.kernel)
+    }
     placesByWord = places { Self.firstWord($0.pattern.beginning, endingAt: UInt8(ascii: ".")) }
-    placesByFlatWord = places { Self.firstWord($0.flat.beginning, endingAt: UInt8(ascii: "_")) }
+    placesByFlatBeginning = places { name in
+      let beginning = name.flat.beginning[...]
+      return name.flat.isText ? Array(beginning) : Array(beginning[..<Self.end(ofLevels: beginning)])
+    }
   }
 
   /// The names of Stable Diffusion's UNets.
   package static let stableDiffusion = ModuleNames(family: .unknown, component: .denoiser)
+
+  /// The names of a family whose denoiser is a UNet; of others those of Stable Diffusion's.
+  package static func unet(of family: Family) -> ModuleNames { unets[family] ?? stableDiffusion }
+
+  private static let unets = Dictionary(
+    uniqueKeysWithValues: Family.all.filter(\.hasUNet).map { ($0, ModuleNames(family: $0, component: .denoiser)) })
 
   private static func names(_ rule: NameMap.Rule) -> [Name] {
     func module(_ pattern: NamePattern) -> NamePattern {
@@ -83,16 +103,41 @@ public struct ModuleNames: Sendable {
     Array(name.prefix { $0 != end })
   }
 
+  /// Where the levels end that are whole.
+  private static func end(ofLevels name: ArraySlice<UInt8>) -> Int {
+    name.lastIndex(of: UInt8(ascii: "_")).map { $0 + 1 } ?? 0
+  }
+
   /// The names that a flat one may be, in the maps' order.
   private func matches(flat: String) -> some Sequence<(name: Name, values: NamePattern.Values)> {
     let bytes = Array(flat.utf8)
-    return (placesByFlatWord[Self.firstWord(bytes, endingAt: UInt8(ascii: "_"))] ?? []).lazy.compactMap { place in
-      names[place].flat.match(bytes[...]).map { (names[place], $0) }
+    var places = placesByFlatBeginning[bytes] ?? [], end = bytes.count
+    while end > 0 {
+      end = Self.end(ofLevels: bytes[..<(end - 1)])
+      places += placesByFlatBeginning[Array(bytes[..<end])] ?? []
     }
+    return places.sorted().lazy.compactMap { place in names[place].flat.match(bytes[...]).map { (names[place], $0) } }
   }
 
   /// Whether a name with underscores for dots is that of a module, in either dialect.
   public func contains(flat: String) -> Bool { matches(flat: flat).contains { _ in true } }
+
+  /// A name with underscores for dots as the other dialect has it; of several the first.
+  ///
+  /// - Parameter dialect: that of the result. `nil` is the answer for a name that is in no map, or in this dialect already.
+  package func flat(_ name: String, in dialect: Dialect) -> String? {
+    matches(flat: name).first { $0.name.isLeft == (dialect == .diffusers) }.map { name, values in
+      (dialect == .diffusers ? name.rights[0] : name.left).flattened.name(values)
+    }
+  }
+
+  /// The kernel of a convolution by its name with underscores for dots; empty for all other modules.
+  ///
+  /// Networks that no map has call their convolutions as these do: of their names the last words tell.
+  package func kernel(flat: String) -> [Int] {
+    if let match = matches(flat: flat).first(where: { _ in true }) { return match.name.rule.kernel }
+    return kernels.first { flat == $0.ending || flat.hasSuffix("_" + $0.ending) }?.kernel ?? []
+  }
 
   /// The name with its dots, from one in which underscores stand for them.
   ///

@@ -44,9 +44,23 @@ package struct NamePattern: Hashable, Sendable {
 
   private init(parts: [Part]) { self.parts = parts }
 
+  /// As maps have it.
+  var text: String {
+    parts.map { part in
+      switch part {
+      case .text(let text): String(decoding: text, as: UTF8.self)
+      case .number: "*"
+      case .last: "$"
+      case .rest: "**"
+      }
+    }.joined()
+  }
+
   /// The text before the first place.
   var beginning: [UInt8] { if case .text(let text)? = parts.first { text } else { [] } }
 
+  /// Whether it has no places: one name.
+  var isText: Bool { if case .text? = parts.first { parts.count == 1 } else { false } }
   var hasRest: Bool { parts.last == .rest }
   var hasLast: Bool { parts.contains(.last) }
 

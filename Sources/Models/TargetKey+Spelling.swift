@@ -5,7 +5,7 @@ extension TargetKey {
   /// encoders with or without a level that newer transformers dropped.
   package init(spelledAnyhow path: String, in component: Component) {
     guard component.isTextEncoder else {
-      self.init(component, UNetNames.diffusersPath(ofLDM: path) ?? path)
+      self.init(component, ModuleNames.stableDiffusion.flat(path, in: .diffusers) ?? path)
       return
     }
     self.init(component, path.hasPrefix("text_model_") ? path.dropping(prefix: "text_model_") : path)

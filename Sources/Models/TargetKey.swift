@@ -48,24 +48,24 @@ public struct TargetKey: Hashable, Sendable, Comparable, CustomStringConvertible
       ? [path + "_bias", path + "_in_proj_bias"] : [path + "_weight", path, path + "_in_proj_weight"]
   }
 
-  /// The path in the block names of single-file Stable Diffusion checkpoints, where it has one.
-  public var ldmPath: String? { UNetNames.ldmPath(ofDiffusers: path) }
+  /// The path in the names of single-file Stable Diffusion checkpoints, as SDXL has them, where it has one.
+  public var ldmPath: String? { ModuleNames.unet(of: .sdxl).flat(path, in: .original) }
 
   /// Whether it has the name of a module of Stable Diffusion's UNets, or of one of its blocks.
   public var isOfUNet: Bool {
-    component == .denoiser && (UNetNames.isInBlock(path) || ModuleNames.stableDiffusion.contains(flat: path))
+    component == .denoiser
+      && (NameMap.stableDiffusionUNet.hasBlock(of: path) || ModuleNames.stableDiffusion.contains(flat: path))
   }
 
   /// The kernel of a UNet's convolution, as its name tells: what stores matrices flat has no other word of it. Empty for all
   /// other weights.
-  package var usualKernel: [Int] {
-    guard component == .denoiser else { return [] }
-    let names = [
-      "_conv1", "_conv2", "_conv", "conv_in", "conv_out", "_in_layers_2", "_out_layers_3", "_op", "input_blocks_0_0",
-      "out_2",
-    ]
-    return names.contains { path.hasSuffix($0) } ? [3, 3] : []
-  }
+  package var usualKernel: [Int] { component == .denoiser ? ModuleNames.stableDiffusion.kernel(flat: path) : [] }
+
+  /// What block weights call the denoiser's block that the module is in: `IN04`, `M00`, `D07`.
+  package var blockLabel: String? { unetBlockLabel ?? NameMap.blockLabel(of: path, in: NameMap.withBlocks) }
+
+  /// The same for a module of a UNet.
+  package var unetBlockLabel: String? { NameMap.blockLabel(of: ldmPath ?? path, in: [.stableDiffusionUNet]) }
 
   /// The part of the network, for totals: `down_blocks.1`, `mid_block`, `double_blocks.7`, `text encoder 1`.
   public var block: String {

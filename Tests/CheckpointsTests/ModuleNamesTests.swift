@@ -8,8 +8,6 @@ import Testing
 @Suite struct ModuleNamesTests {
   /// ComfyUI's names of HunyuanVideo are the authors' once their dots are gone.
   static let goldens = NameGolden.all.filter { $0.network == .denoiser && $0.name != "hunyuan-video-repacked" }
-  /// Stable Diffusion's names are translated by `TargetKey`; its map has several originals for some modules.
-  static let transformers = goldens.filter { !$0.name.contains("unet") }
 
   /// Modules with matrices or convolutions, which adapters can change.
   private func modules(_ shapes: [(name: String, rank: Int)]) -> [String] {
@@ -28,7 +26,7 @@ import Testing
     }
   }
 
-  @Test(arguments: transformers) func counterparts(golden: NameGolden) throws {
+  @Test(arguments: goldens) func counterparts(golden: NameGolden) throws {
     let family = try #require(Family(named: golden.family)),
       names = ModuleNames(family: family, component: .denoiser)
     let originals = Set(modules(golden.originalTensors.map { ($0.name, $0.shape.count) }))

@@ -1,3 +1,4 @@
+import Tensors
 import Testing
 
 @testable import Models
@@ -5,6 +6,14 @@ import Testing
 /// Proves that both spellings of every module of the SD1 and SDXL UNets are translated into each other, against the
 /// block tables written out here.
 @Suite struct UNetNamesTests {
+  private static func diffusersPath(ofLDM path: String) -> String? {
+    ModuleNames.stableDiffusion.flat(path, in: .diffusers)
+  }
+
+  private static func ldmPath(ofDiffusers path: String, in family: Family = .sdxl) -> String? {
+    ModuleNames.unet(of: family).flat(path, in: .original)
+  }
+
   /// A block in both spellings, with the number of transformer blocks where it is an attention block.
   struct Block {
     let ldm: String
@@ -110,13 +119,65 @@ import Testing
     #expect(Self.attention(Self.sd1).count == 192)
     check(Self.attention(Self.sd1) + Self.resnets(Self.sd1) + Self.common + Self.sd1Only)
     // The first upsampler of SD1 stands at another place than SDXL's.
-    #expect(UNetNames.diffusersPath(ofLDM: "output_blocks_2_1_conv") == "up_blocks_0_upsamplers_0_conv")
+    #expect(Self.diffusersPath(ofLDM: "output_blocks_2_1_conv") == "up_blocks_0_upsamplers_0_conv")
+  }
+
+  @Test("an upsampler stands behind the attention where its level has one", arguments: Family.all.filter(\.hasUNet))
+  func upsamplers(family: Family) {
+    let names = ModuleNames.unet(of: family)
+    for (level, place) in [(0, family == .sdxl ? 2 : 1), (1, 2), (2, 2)] {
+      let original = "output_blocks.\(3 * level + 2).\(place).conv", module = "up_blocks.\(level).upsamplers.0.conv"
+      #expect(names.counterpart(of: module, isLast: false).original == original)
+      #expect(names.flat(module.underscored, in: .original) == original.underscored)
+    }
+  }
+
+  @Test(
+    "modules that no UNet has are nobody's, whatever block they seem to be in",
+    arguments: [
+      "input_blocks_4_1_fuser", "input_blocks_13_0_in_layers_2", "input_blocks_4_2_in_layers_2", "middle_block_3_norm",
+      "middle_block_1_fuser_linear", "output_blocks_0_2_conv", "output_blocks_12_1_proj_in", "output_blocks_3_1_conv",
+      "down_blocks_0_attentions_0_fuser", "up_blocks_4_attentions_0_proj_in", "mid_block_attentions_0_fuser",
+      "down_blocks_4_downsamplers_0_conv", "down_blocks_0_motion_modules_0_proj_in", "up_blocks_0_upsamplers_1_conv",
+    ])
+  func closed(path: String) {
+    #expect(Self.diffusersPath(ofLDM: path) == nil)
+    #expect(Self.ldmPath(ofDiffusers: path) == nil)
+    #expect(TargetKey(spelledAnyhow: path, in: .denoiser).path == path)
+  }
+
+  @Test("names tell the kernels of convolutions")
+  func kernels() {
+    func kernel(_ path: String) -> [Int] { TargetKey(.denoiser, path).usualKernel }
+    for path in [
+      "conv_in", "conv_out", "down_blocks_0_resnets_0_conv1", "mid_block_resnets_1_conv2", "input_blocks_3_0_op",
+      "down_blocks_2_downsamplers_0_conv", "output_blocks_2_1_conv", "input_blocks_0_0", "out_2",
+      "middle_block_0_in_layers_2", "up_blocks_1_upsamplers_0_conv", "blocks_0_conv", "body_3_out_layers_3",
+    ] {
+      #expect(kernel(path) == [3, 3], "\(path)")
+    }
+    for path in [
+      "conv_shortcut", "down_blocks_1_resnets_0_conv_shortcut", "time_embed_2", "mid_block_attentions_0_proj_in",
+      "layers_0_fanout_2", "blocks_0_deconv", "mid_block_resnets_0_time_emb_proj",
+    ] {
+      #expect(kernel(path).isEmpty, "\(path)")
+    }
+    #expect(TargetKey(.textEncoder1, "conv_in").usualKernel.isEmpty)
+  }
+
+  @Test("the attention of SD1.x stands in its shortest list of block weights")
+  func attentionBlocks() {
+    let blocks = Family.sd1.attentionBlocks
+    #expect(blocks.count == 16 && blocks[0].label == "IN01" && blocks[6].label == "M00")
+    #expect(blocks[2].modules[0] == "down_blocks_1_attentions_0_transformer_blocks_0_norm1")
+    #expect(blocks.allSatisfy { $0.modules.count == 13 })
+    #expect(Family.sdxl.attentionBlocks.map(\.label) == Array(Family.sdxl.blockLists[0].dropFirst()))
   }
 
   private func check(_ pairs: [(String, String)]) {
     for (ldm, diffusers) in pairs {
-      #expect(UNetNames.diffusersPath(ofLDM: ldm) == diffusers)
-      #expect(UNetNames.ldmPath(ofDiffusers: diffusers) == ldm)
+      #expect(Self.diffusersPath(ofLDM: ldm) == diffusers)
+      #expect(Self.ldmPath(ofDiffusers: diffusers) == ldm)
     }
     #expect(Set(pairs.map(\.0)).count == pairs.count && Set(pairs.map(\.1)).count == pairs.count)
   }
@@ -129,7 +190,7 @@ import Testing
       "input_blocks_3_0_conv", "encoder_layers_0_mlp_fc1", "", "down_blocks", "up_blocks_0",
     ])
   func others(path: String) {
-    #expect(UNetNames.diffusersPath(ofLDM: path) == nil)
-    #expect(UNetNames.ldmPath(ofDiffusers: path) == nil)
+    #expect(Self.diffusersPath(ofLDM: path) == nil)
+    #expect(Self.ldmPath(ofDiffusers: path) == nil)
   }
 }

@@ -1,3 +1,4 @@
+import Models
 import Tensors
 
 /// The modules behind cloneofsimo's numbers.
@@ -15,17 +16,15 @@ enum CloneofsimoOrder {
     case 144: perBlock = 9
     default: return nil
     }
-    let first = ["to_q", "to_k", "to_v", "to_out_0"].map { "attn1_" + $0 }
-    let second = ["to_q", "to_k", "to_v", "to_out_0"].map { "attn2_" + $0 }
-    let feedForward = ["ff_net_0_proj"]
     var paths: [String] = []
-    for (index, block) in transformerBlocks.enumerated() {
+    for (index, block) in blocks.enumerated() {
+      func modules(_ word: String) -> [String] { block.modules.filter { $0.includes(word) } }
+      let first = modules("_attn1_to_"), second = modules("_attn2_to_"), feedForward = modules("_ff_net_0_proj")
       let start = index * perBlock
       // The gated projection of the feed-forward is the only one with eight times as many rows as inputs.
       let isOld =
         perBlock == 9 && shapes[start + 4].rows.quotientAndRemainder(dividingBy: 8) == (shapes[start + 4].inputs, 0)
-      let modules = perBlock == 8 ? first + second : isOld ? first + feedForward + second : first + second + feedForward
-      paths += modules.map { "\(block)_transformer_blocks_0_\($0)" }
+      paths += perBlock == 8 ? first + second : isOld ? first + feedForward + second : first + second + feedForward
     }
     return paths
   }
@@ -49,8 +48,9 @@ enum CloneofsimoOrder {
     "encoder_layers_\(number / 4)_self_attn_\(["k_proj", "v_proj", "q_proj", "out_proj"][number % 4])"
   }
 
-  private static let transformerBlocks: [String] =
-    (0..<3).flatMap { level in (0..<2).map { "down_blocks_\(level)_attentions_\($0)" } }
-    + (1..<4).flatMap { level in (0..<3).map { "up_blocks_\(level)_attentions_\($0)" } }
-    + ["mid_block_attentions_0"]
+  /// The middle block was registered last.
+  private static let blocks: [Family.AttentionBlock] = {
+    let all = Family.sd1.attentionBlocks
+    return all.filter { $0.label != "M00" } + all.filter { $0.label == "M00" }
+  }()
 }

@@ -49,7 +49,7 @@ enum DottedNames {
       where path.hasSuffix("." + old) {
         path = path.dropLast(old.count) + new
       }
-    } else if path.hasSuffix(".to_out"), isOfProcessor || UNetNames.isInBlock(path.underscored) {
+    } else if path.hasSuffix(".to_out"), isOfProcessor || NameMap.stableDiffusionUNet.hasBlock(of: path.underscored) {
       // Early diffusers spoke of the attention's output as a whole. In transformers, `to_out` can be a module of its own.
       path += ".0"
     }

@@ -38,8 +38,9 @@ struct KohyaDialect: Dialect {
     guard !key.path.contains(":"), !key.path.hasSuffix("_qkv_rows") else { return nil }
     switch key.component {
     case .denoiser:
+      let names = ModuleNames.unet(of: setting.family)
       let usesAuthorsNames = setting.isUNet && setting.family.kohyaUsesOriginalNames
-      return setting.flatPrefix + (usesAuthorsNames ? key.ldmPath ?? key.path : key.path)
+      return setting.flatPrefix + (usesAuthorsNames ? names.flat(key.path, in: .original) ?? key.path : key.path)
     case .textEncoder1:
       return (setting.hasOneTextEncoder ? "lora_te_" : "lora_te1_") + TargetKey.belowTextModel(key.path)
     case .textEncoder2: return "lora_te2_" + TargetKey.belowTextModel(key.path)
