@@ -165,7 +165,7 @@ extension ExtractDecomposition {
         if !isByName, rank == plan.recipe.maxRank, rank < target.fullRank { capped += 1 }
       case .full: full.append(entry(rank: target.fullRank))
       case .notHeld:
-        if case .nothing(let reason) = target.holding { skipped.append("\(target.weightName): \(reason)") }
+        if let reason = target.reason { skipped.append("\(target.weightName): \(reason)") }
       }
     }
     return ExtractResult(

@@ -163,6 +163,14 @@ struct ExtractChange: Sendable {
     } else {
       switch target.holding {
       case .nothing: kind = .notHeld
+      case .unnamed(let reason):
+        guard plan.recipe.allowsUnmatched else {
+          throw FactoringError(
+            .noDialectName(
+              target: target.weightName, reason: reason, format: plan.format, count: 1, isFamilyOpen: false),
+            path: plan.recipe.tuned)
+        }
+        kind = .notHeld
       case .full: kind = .full(Self.format(delta, plan.recipe))
       case .factors: kind = .factors(try ExtractFactors(of: delta, target, plan.recipe, reader, scratch))
       }

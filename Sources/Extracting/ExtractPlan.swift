@@ -2,6 +2,7 @@ public import Adapters
 public import Checkpoints
 public import Factoring
 public import Models
+import Spectra
 import Tensors
 
 /// A recipe resolved against the two checkpoints: which weights belong together, and how the adapter will spell them.
@@ -104,9 +105,10 @@ public struct ExtractPlan: Sendable {
     if format.dialect.isFolder, networks.count > 1 {
       throw FactoringError(.severalNetworks(format: format), path: recipe.base)
     }
+    let known = ModulePlaces(family: family, components: networks)
     var seen: Set<String> = []
     return try pairs.map { pair in
-      let target = try target(pair, naming, base, recipe)
+      let target = try target(pair, naming, known, base)
       if target.holding == .factors || target.holding == .full, !seen.insert(target.names.up).inserted {
         throw FactoringError(.noName(target: target.weightName, format: format), path: recipe.base)
       }
@@ -142,6 +144,13 @@ public struct ExtractPlan: Sendable {
     }
     guard shape.rank <= 5, !dialect.isFolder || shape.rank == 2 else {
       return none("the \(naming.format.rawValue) format does not hold weights of \(shape.rank) dimensions")
+    }
+    if naming.family.hasNames, !known.contains(key) {
+      let reason =
+        key.component.isTextEncoder
+        ? "no text encoder that is known has a module of this name"
+        : "no module of this name is known in \(naming.family.name)"
+      return make(.unnamed(reason), weightName, .init(up: "", down: ""))
     }
     guard let (name, names) = naming.names(for: naming.key(of: key), dottedPath: path) else {
       return none("it has no spelling in the \(naming.format.rawValue) format")

@@ -15,6 +15,8 @@ public struct ExtractTarget: Sendable {
     case full
     /// Not at all, for this reason.
     case nothing(String)
+    /// Not at all, because the dialect has no name for it, for this reason; a change of it is an error where that is not allowed.
+    case unnamed(String)
   }
 
   /// As factors, in full, or not at all.
@@ -35,6 +37,14 @@ public struct ExtractTarget: Sendable {
   public let shape: Shape
   /// Whether the weight is stored (inputs, outputs).
   let isTransposed: Bool
+
+  /// Why a change of it is not held.
+  var reason: String? {
+    switch holding {
+    case .nothing(let reason), .unnamed(let reason): reason
+    case .factors, .full: nil
+    }
+  }
 
   /// Rows of the delta seen as a matrix: output channels.
   var rows: Int { isTransposed ? shape[1] : shape.flattened.rows }

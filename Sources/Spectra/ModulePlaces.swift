@@ -89,6 +89,9 @@ package struct ModulePlaces {
   /// The layout that the target's name belongs to; `nil` where both say the same, or it is no name of the family.
   package func layout(of target: Target) -> ModuleNames.Dialect? { counterpart(of: target, inputs: nil)?.0.dialect }
 
+  /// Whether the family has a module of this name.
+  package func contains(_ key: TargetKey) -> Bool { names[key.component]?.contains(flat: key.path) == true }
+
   /// The name with dots of the target's module in its base.
   package func module(of target: Target) -> String? { counterpart(of: target, inputs: nil)?.module }
 

@@ -64,6 +64,29 @@ import Testing
     #expect(result.skipped.contains { $0 == "denoiser.conv_out.weight: only in \(tuned)" })
   }
 
+  @Test("a changed module that the family has not")
+  func unknownModule() throws {
+    // Of a module that stays as it is nobody asks the name.
+    var both = fixture
+    both.add("time_embedding.cond_proj.weight", [24, 8], rank: 0)
+    _ = try both.folder("base", tuned: false, .f32, in: folder)
+    let tuned = try both.folder("tuned", tuned: true, .f32, in: folder)
+    let rule = ExtractRecipe.Rule.ranks(.rank(2, conv: nil))
+    let whole = try ExtractFixture.extract(
+      ExtractRecipe(base: base, tuned: tuned, rule: rule), to: folder.file("whole.safetensors"))
+    #expect(whole.skipped.isEmpty)
+    both.add("down_blocks.0.attentions.0.fuser.weight", [24, 24], rank: 2)
+    _ = try both.folder("base", tuned: false, .f32, in: folder)
+    let message = try #require(try refusal(of: both)), name = "denoiser.down_blocks.0.attentions.0.fuser.weight"
+    let reason = "no module of this name is known in SD1.x"
+    #expect(
+      message == "\(tuned): \(name): name: expected one that the kohya dialect has, found none: \(reason)")
+    let result = try ExtractFixture.extract(
+      ExtractRecipe(base: base, tuned: tuned, rule: rule, allowsUnmatched: true),
+      to: folder.file("out.safetensors"))
+    #expect(result.skipped == ["\(name): \(reason)"])
+  }
+
   @Test("checkpoints that do not differ")
   func equal() throws {
     var changed = fixture
