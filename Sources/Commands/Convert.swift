@@ -25,8 +25,8 @@ struct Convert: LatheCommand {
   @Argument(help: "An adapter file, a PEFT folder, or a folder with PEFT folders unet, text_encoder, …")
   var file: String
 
-  @Option(help: "Names of the result: kohya, diffusers or peft (default: the input's own, with --normalise).")
-  var to: Dialect?
+  @Option(help: "Names of the result: \(OtherDialectArgument.list) (default: the input's own, with --normalise).")
+  var to: OtherDialectArgument?
 
   @Option(help: ArgumentHelp("The model's family, where names and shapes do not tell it.", valueName: "name"))
   var family: Family?
@@ -46,11 +46,6 @@ struct Convert: LatheCommand {
   var targets = false
 
   @OptionGroup var common: CommonOptions
-
-  enum Dialect: String, ExpressibleByArgument, CaseIterable {
-    case kohya, diffusers, peft
-    var format: AdapterFormat { AdapterFormat(rawValue: rawValue)! }
-  }
 
   func validate() throws {
     guard to != nil || normalise else { throw ValidationError("expected --to or --normalise, found neither") }

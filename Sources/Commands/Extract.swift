@@ -39,8 +39,8 @@ struct Extract: LatheCommand {
   @OptionGroup var writer: WriterOptions
 
   @Option(
-    help: "Names of the adapter: kohya, diffusers, peft or native (default: kohya, and peft for language models).")
-  var format: Merge.OutputFormat?
+    help: "Names of the adapter: \(DialectArgument.list) (default: kohya, and peft for language models).")
+  var format: DialectArgument?
 
   @Flag(help: "Show each target.")
   var targets = false

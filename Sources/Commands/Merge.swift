@@ -51,8 +51,8 @@ struct Merge: LatheCommand {
   @Option(help: ArgumentHelp("Read adapters and options from a YAML file; options here win.", valueName: "file"))
   var recipe: String?
 
-  @Option(help: "Names of the result: kohya, diffusers, peft or native (default: the adapters' own, or kohya).")
-  var format: OutputFormat?
+  @Option(help: "Names of the result: \(DialectArgument.list) (default: the adapters' own, or kohya).")
+  var format: DialectArgument?
 
   @Flag(
     help: ArgumentHelp(
@@ -82,11 +82,6 @@ struct Merge: LatheCommand {
     }
 
     static var allValueStrings: [String] { ["exact"] + MergeMethods.all.map(\.name) }
-  }
-
-  enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
-    case kohya, diffusers, peft, native
-    var format: AdapterFormat { AdapterFormat(rawValue: rawValue)! }
   }
 
   func validate() throws {

@@ -61,7 +61,7 @@ struct ConvertNaming {
       return isSame ? own(target, key) : .none(reason: "it is a table, which has no factors there")
     }
     // What speaks the dialect already keeps its name. Names in early spellings are other names.
-    if isSame, format == .native, counterpart.dialect != .diffusers, module == target.dottedPath {
+    if isSame, dialect.hasBaseNames, counterpart.dialect != .diffusers, module == target.dottedPath {
       return own(target, key)
     }
     // Within a dialect, networks keep the numbers that they have.

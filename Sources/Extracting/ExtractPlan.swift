@@ -41,7 +41,7 @@ public struct ExtractPlan: Sendable {
     self.recipe = recipe
     (self.base, self.tuned) = (base, tuned)
     family = base.family == .unknown ? tuned.family : base.family
-    let format = recipe.format ?? (family == .languageModel ? .peft : .kohya)
+    let format = recipe.format ?? (family == .languageModel ? .peft : .usual)
     self.format = format
     let usesOriginalNames = format.dialect.layout(in: family) == .original
     let pairing = ExtractPairing(base, tuned, usesOriginalNames: usesOriginalNames)

@@ -34,7 +34,7 @@ extension RefactorPlan {
 
   private static func commonFormat(of adapters: [Adapter]) -> AdapterFormat {
     let formats = Set(adapters.map(\.format))
-    return formats.count == 1 ? formats.first! : .kohya
+    return formats.count == 1 ? formats.first! : .usual
   }
 
   /// Refuses a mix of names for one projection (`qkv` in one adapter, `to_q` in another) where no map says how they belong

@@ -14,6 +14,30 @@ public enum AdapterFormat: String, Sendable, CaseIterable {
   case xlabs
 }
 
+extension AdapterFormat {
+  /// The dialect of adapters that nothing says another one for: it has names for the most modules, and most programs read it.
+  package static let usual = AdapterFormat.kohya
+
+  package var dialect: any Dialect {
+    switch self {
+    case .kohya: KohyaDialect()
+    case .diffusers: DiffusersDialect()
+    case .peft: PEFTDialect()
+    case .native: NativeDialect()
+    case .cloneofsimo: CloneofsimoDialect()
+    case .xlabs: XLabsDialect()
+    }
+  }
+
+  /// From the surest signs to the weakest: a file without any is in the base's own names.
+  static let reading: [AdapterFormat] = [.cloneofsimo, .xlabs, .peft, .native, .kohya, .diffusers]
+
+  /// The dialect of an adapter.
+  static func spoken(in modules: [String], hasConfiguration: Bool) -> AdapterFormat {
+    reading.first { $0.dialect.isSpoken(in: modules, hasConfiguration: hasConfiguration) } ?? .native
+  }
+}
+
 /// How an adapter changes a target. The last ones are only recognised.
 public enum Algorithm: String, Sendable {
   case lora, dora, loha, lokr, glora, full, norm, oft, boft, ia3

@@ -28,6 +28,9 @@ package protocol Dialect: Sendable {
   /// Whether it has no names but those that an adapter came with.
   var keepsNames: Bool { get }
 
+  /// Whether its names are those of the base, so that a module of the base's layout already has the name that it gets.
+  var hasBaseNames: Bool { get }
+
   /// Whether its targets are numbers, of which none may be missing.
   var numbersTargets: Bool { get }
 
@@ -92,6 +95,7 @@ extension Dialect {
   package func parsed(_ tensor: String) -> ParsedKey? { nil }
   package var isFolder: Bool { false }
   package var keepsNames: Bool { false }
+  package var hasBaseNames: Bool { false }
   package var numbersTargets: Bool { false }
   package var holdsVectors: Bool { false }
   package var holdsParameters: Bool { false }
@@ -117,26 +121,5 @@ extension Dialect {
     // As LyCORIS calls them.
     let isKept = ["diff", "diff_b", "w_norm", "b_norm"].contains(label)
     return module.map { $0 + "." + (isKept ? label : isBias ? "diff_b" : "diff") }
-  }
-}
-
-extension AdapterFormat {
-  package var dialect: any Dialect {
-    switch self {
-    case .kohya: KohyaDialect()
-    case .diffusers: DiffusersDialect()
-    case .peft: PEFTDialect()
-    case .native: NativeDialect()
-    case .cloneofsimo: CloneofsimoDialect()
-    case .xlabs: XLabsDialect()
-    }
-  }
-
-  /// From the surest signs to the weakest: a file without any is in the base's own names.
-  static let reading: [AdapterFormat] = [.cloneofsimo, .xlabs, .peft, .native, .kohya, .diffusers]
-
-  /// The dialect of an adapter.
-  static func spoken(in modules: [String], hasConfiguration: Bool) -> AdapterFormat {
-    reading.first { $0.dialect.isSpoken(in: modules, hasConfiguration: hasConfiguration) } ?? .native
   }
 }

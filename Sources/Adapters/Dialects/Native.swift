@@ -7,6 +7,7 @@ struct NativeDialect: Dialect {
   }
 
   var alphaRule: AlphaRule { .optionalTensor }
+  var hasBaseNames: Bool { true }
   var holdsVectors: Bool { true }
   var holdsParameters: Bool { true }
   func layout(in family: Family) -> ModuleNames.Dialect { .original }
