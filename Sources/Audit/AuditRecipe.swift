@@ -25,7 +25,7 @@ public struct AuditRecipe: Codable, Sendable {
   public struct Adapter: Codable, Sendable {
     /// Of an adapter in a folder the path is the folder's, bytes and hash are those of its file of tensors.
     public var file: Source
-    /// For targets of the UNet or another denoiser.
+    /// For targets of the denoiser.
     public var strength: Double
     /// For targets of text encoders.
     public var textEncoderStrength: Double
@@ -76,7 +76,7 @@ public struct AuditRecipe: Codable, Sendable {
   public var cfg: Double
   /// Whose random numbers the noise is: `torch` or `philox`; empty where only weights were looked at.
   public var rng: String
-  /// The UNet's arithmetic: `f32` or `bf16`; empty where only weights were looked at.
+  /// The denoiser's arithmetic: `f32` or `bf16`; empty where only weights were looked at.
   public var dtype: String
 
   public init(

@@ -88,6 +88,6 @@ public struct AuditResult: Sendable {
 
   private static let judges = Metric.all.filter(\.isJudge)
 
-  /// Whether numbers after are broken, so that nothing was asked of the UNet.
+  /// Whether numbers after are broken, so that nothing was asked of the denoiser.
   public var isBroken: Bool { weights.entries.contains { $0.notFiniteAfter > 0 } }
 }

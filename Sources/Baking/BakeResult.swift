@@ -37,6 +37,9 @@ public struct BakeResult: Sendable {
   /// Over all changed weights.
   public var total: Survival { entries.reduce(into: Survival()) { $0 += $1.survival } }
 
+  /// Whether so little of the delta is left that the bake is hardly what was asked for: less than 95 %.
+  public var losesMuch: Bool { total.share.map { !($0 >= 0.95) } ?? false }
+
   /// By block, in the order of the first weight.
   public var blocks: [(name: String, survival: Survival)] {
     var order: [String] = [], sums: [String: Survival] = [:]

@@ -176,7 +176,7 @@ struct Merge: LatheCommand {
     if let format { result.format = format.format }
     if rules.keepAllTargets { result.keepsAllTargets = true }
     // What the file says of how to cut stays where the command line only says that something is cut.
-    if let cut = method?.cut, !(cut is LeadingComponents) { result.method = cut }
+    if let cut = method?.cut, !cut.isUsual { result.method = cut }
     if fair { result.method = FairShares() }
     if allowUnknown { result.allowsUnknown = true }
     if let base = base.base { result.base = base }

@@ -22,7 +22,7 @@ struct RefactorRun {
     let report = RefactorReport(
       result, plan: plan, format: choice?.choice, isDryRun: writer.dryRun, hints: .commandLine)
     common.warn(ReportHints.commandLine.lines(of: decomposed.notes(for: allocation)) + report.newWarnings)
-    if !writer.dryRun, plan.recipe.operation == .resize {
+    if !writer.dryRun, !plan.isAnotherWork {
       common.warn(try lostTargets(output, since: plan.adapters[0]))
     }
     return report

@@ -200,7 +200,7 @@ struct ConvertGrouping {
 
   /// The alpha that says the sources' own scale: the very number of the source where it has one.
   private static func alpha(of target: ConvertTarget) -> Double {
-    let scale = target.parts.map(\.source.scale).commonest, rank = Double(target.alphaRank)
+    let scale = target.parts.map(\.source.scale).commonest(.first) ?? 0, rank = Double(target.alphaRank)
     if let alpha = target.parts[0].source.alpha, alpha / rank == scale { return alpha }
     let alpha = scale * rank, short = Double(Float(alpha))
     // Products of rounded quotients: 2.9999999999999996 was 3.

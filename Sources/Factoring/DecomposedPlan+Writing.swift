@@ -169,7 +169,7 @@ extension DecomposedPlan {
       let maps = try core.decomposed(weights: delta.weights, left: left).factorMaps(rank: rank)
       return (maps, targets[index].inners(rank: rank))
     }
-    guard delta.terms.count > 1, !(plan.recipe.method is LeadingComponents) else { return nil }
+    guard delta.terms.count > 1, !plan.recipe.method.isUsual else { return nil }
     let sum = SumToCut(delta: delta, sources: target.sources, core: try delta.core(in: workspace))
     guard let decomposition = try plan.recipe.method.decomposition(of: sum, rank: rank) else { return nil }
     precondition(

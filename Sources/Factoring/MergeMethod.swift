@@ -8,6 +8,9 @@ public protocol MergeMethod: Sendable {
   /// What users call it.
   var name: String { get }
 
+  /// Whether it is what is done without a word, so that nothing needs to say it.
+  var isUsual: Bool { get }
+
   /// Whether the loss is shared, so that weak adapters do not bear all of it.
   var sharesLoss: Bool { get }
 
@@ -16,6 +19,10 @@ public protocol MergeMethod: Sendable {
   /// - Parameter rank: how many, fewer than the sum has.
   /// - Returns: `nil` for the leading ones of the sum itself, which are its best approximation.
   func decomposition(of sum: SumToCut, rank: Int) throws -> Decomposition?
+}
+
+extension MergeMethod {
+  public var isUsual: Bool { false }
 }
 
 /// A weighted sum of several deltas, reduced to its core.
@@ -35,6 +42,8 @@ public struct LeadingComponents: MergeMethod {
 
   /// As users and recipes write it: `svd`.
   public var name: String { "svd" }
+  /// Always.
+  public var isUsual: Bool { true }
   /// Never: each direction of the sum is kept or lost as a whole.
   public var sharesLoss: Bool { false }
   /// Always `nil`, for the sum's own leading components.

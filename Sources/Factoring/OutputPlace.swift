@@ -52,7 +52,7 @@ package struct OutputPlace {
 
   private static func set(_ alphas: [Double], of names: [String], in fields: inout [String: JSONValue]) {
     func number(_ alpha: Double) -> JSONValue { Int(exactly: alpha).map { .int($0) } ?? .number(alpha) }
-    let common = alphas.commonest
+    let common = alphas.commonest(.first) ?? 0
     let others = zip(modules(names), alphas).filter { $0.1 != common }.map { module, alpha in
       (module.replacing(".", with: "\\."), number(alpha))
     }

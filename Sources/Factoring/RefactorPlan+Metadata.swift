@@ -54,8 +54,7 @@ extension RefactorRecipe {
       "weigh": .string(weighing.rawValue),
     ]
     if let dtype { fields["dtype"] = .string(dtype.rawValue) }
-    // What is done without a word needs none.
-    if !(method is LeadingComponents) { fields[method.name] = .bool(true) }
+    if !method.isUsual { fields[method.name] = .bool(true) }
     if let averageWidth { fields["ema"] = .number(averageWidth) }
     if keepsAllTargets { fields["keep_all_targets"] = .bool(true) }
     if countsLikeKohya { fields["compat"] = .string("kohya") }

@@ -30,6 +30,8 @@ public struct RefactorResult: Sendable {
     /// ⟨D_t, S'⟩ ÷ (strength · ‖D_t‖²) over all targets, S' being the truncated sum: 1 when all of the adapter's effect
     /// is there. Includes what other adapters happen to add along it. `nil` for an adapter without effect.
     public let retention: Double?
+    /// Whether so little is there that its user would miss it: less than 80 %.
+    public var isStarved: Bool { (retention ?? 1) < 0.8 }
   }
 
   /// The adapter's file or folder, as the user named it.
@@ -50,6 +52,9 @@ public struct RefactorResult: Sendable {
     let norm = entries.reduce(0) { $0 + $1.norm * $1.norm }
     return norm > 0 ? (entries.reduce(0) { $0 + $1.error * $1.error } / norm).squareRoot() : 0
   }
+
+  /// Whether some of the deltas was cut off: an exact sum keeps all of everything, but for rounding.
+  public var isCut: Bool { relativeError > 1e-3 }
 
   /// The share of the deltas' energy that is kept: 1 − relativeError².
   public var energy: Double { max(0, 1 - relativeError * relativeError) }

@@ -22,10 +22,10 @@ package enum SharedAlpha {
     let base: Double
     switch plan.alphas {
     case .likeBefore:
-      let scale = commonest(sources.map(\.scale)), alpha = commonest(sources.map { $0.alpha ?? 0 })
+      let scale = sources.map(\.scale).commonest(.larger), alpha = sources.map { $0.alpha ?? 0 }.commonest(.larger)
       let wanted = commonRank.map { Double($0) * (scale ?? 1) }
       // What has the rank already keeps its digits if the alpha is its own, but for a power of two.
-      let kept = commonest(sources.filter { $0.rank == commonRank }.map { $0.alpha ?? 0 })
+      let kept = sources.filter { $0.rank == commonRank }.map { $0.alpha ?? 0 }.commonest(.larger)
       let isEasy = wanted.map { wanted in kept.map { (wanted / $0).significand == 1 } ?? true } ?? true
       base = (isEasy ? wanted : kept) ?? alpha ?? Double(sources.map(\.rank).max() ?? 1)
     case .rank:
@@ -104,12 +104,5 @@ package enum SharedAlpha {
       let factor = Double.power2(lift)
       return smallest * factor >= 0x1p-12 && largest * factor <= 0x1p15
     }
-  }
-
-  /// The value that occurs most often, zeros aside; the larger of equals.
-  private static func commonest(_ values: [Double]) -> Double? {
-    var counts: [Double: Int] = [:]
-    for value in values where value != 0 { counts[value, default: 0] += 1 }
-    return counts.max { ($0.value, $0.key) < ($1.value, $1.key) }?.key
   }
 }

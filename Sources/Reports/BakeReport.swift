@@ -64,9 +64,6 @@ public struct BakeReport: JSONReport {
     case clamped, peakMemory, adapters, blocks, weights, files, undo, warnings
   }
 
-  /// Below this share of the delta a warning says what to do.
-  private static let sufficient = 0.95
-
   /// - Parameters:
   ///   - plan: the one that `result` comes from.
   ///   - isDryRun: whether `result` is a prediction.
@@ -97,7 +94,7 @@ public struct BakeReport: JSONReport {
     undo = result.undo.map {
       UndoRow(path: $0.path, bytes: $0.bytes, bitsPerWeight: 8 * Double($0.bytes) / Double(max(total.count, 1)))
     }
-    newWarnings = Self.warnings(total, plan, hints)
+    newWarnings = Self.warnings(result, plan, hints)
     warnings = plan.warnings { hints(.bake($0)) } + newWarnings
   }
 
@@ -108,10 +105,11 @@ public struct BakeReport: JSONReport {
   }
 
   private static func warnings(
-    _ total: Survival, _ plan: BakePlan, _ hints: ReportHints
+    _ result: BakeResult, _ plan: BakePlan, _ hints: ReportHints
   ) -> [String] {
     var warnings: [String] = []
-    if let share = total.share, !(share >= sufficient) {
+    let total = result.total
+    if result.losesMuch, let share = total.share {
       warnings.append(
         "only \(Numbers.percent(share)) of the adapters' effect survives rounding: the rest is smaller than the steps "
           + "between the base's numbers\(hints.ending(.littleSurvives(plan.recipe.rounding)))")

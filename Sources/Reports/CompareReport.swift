@@ -34,7 +34,7 @@ public struct CompareReport: JSONReport {
   @Explicit var bestFit: Fit? = nil
   let onlyInA: [String]
   let onlyInB: [String]
-  /// What the UNet makes of them, if it was asked.
+  /// What the denoiser makes of them, if it was asked.
   public var noisePrediction: NoiseProbeReport?
   let targets: [TargetRow]
 

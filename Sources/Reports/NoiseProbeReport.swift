@@ -2,7 +2,7 @@ public import JSON
 public import Rendering
 import Tensors
 
-/// How far two sets of weights are from each other in what the UNet predicts.
+/// How far two sets of weights are from each other in what the denoiser predicts.
 public struct NoiseProbeReport: Encodable, Sendable {
   struct Row: Encodable, Sendable {
     var time: Float

@@ -51,14 +51,12 @@ public struct RefactorReport: JSONReport {
   public var until: UntilReport?
 
   private let bytesBefore: Int
+  private let isCut: Bool
 
   private enum CodingKeys: String, CodingKey {
     case output, bytes, relativeError, energy, lowerBound, weigh, weightedRelativeError, weightedLowerBound, format
     case dryRun, skipped, targets, adapters, warnings, until
   }
-
-  /// From here on an adapter of a merge counts as starved.
-  private static let starved = 0.8
 
   /// - Parameters:
   ///   - plan: the one that `result` comes from.
@@ -87,7 +85,8 @@ public struct RefactorReport: JSONReport {
     }
     adapters = result.shares.map { AdapterRow(file: $0.file, strength: $0.strength, retention: $0.retention) }
     bytesBefore = plan.adapters.reduce(0) { $0 + $1.byteCount }
-    newWarnings = adapters.filter { ($0.retention ?? 1) < Self.starved }.map {
+    isCut = result.isCut
+    newWarnings = result.shares.filter(\.isStarved).map {
       "\($0.file): only \(Numbers.percent($0.retention!)) of its effect is kept"
         + (plan.recipe.method.sharesLoss ? "" : hints.ending(.starved))
     }
@@ -139,8 +138,7 @@ public struct RefactorReport: JSONReport {
       "\(kept.count) of \(targets.count)"
         + (kept.count < targets.count ? ", the rest fell to rank 0 and is left out" : ""))
     row("ranks", Self.range(targets.map(\.rankBefore)) + " → " + Self.range(kept.map(\.rankAfter)))
-    // An exact sum keeps all of everything.
-    for adapter in adapters where relativeError > 1e-3 {
+    for adapter in isCut ? adapters : [] {
       row(
         "keeps of",
         "\(adapter.retention.map(Numbers.percent) ?? "–") of \(adapter.file) at \(Numbers.short(adapter.strength))")

@@ -32,7 +32,7 @@ public struct RenderReport: JSONReport {
     public var size = ""
     /// Whose random numbers the noise is: `torch` (on a CPU) or `philox` (on a GPU).
     public var rng = ""
-    /// Of the UNet's products.
+    /// Of the denoiser's products.
     public var dtype = ""
     /// Path of another autoencoder; `null` for the base's own.
     @Explicit public var vae: String?

@@ -20,7 +20,7 @@ public struct AuditRowInputs: Codable, Sendable, Equatable {
   /// What files are read for.
   struct Use: Codable, Sendable, Equatable {
     let name: String
-    /// Of an adapter: for the UNet and for text encoders. Empty for other uses.
+    /// Of an adapter: for the denoiser and for text encoders. Empty for other uses.
     let strengths: [Double]
     let files: [File]
   }

@@ -23,7 +23,7 @@ public struct AuditConditions: Sendable {
   public var steps: Int
   /// The scale of classifier-free guidance; 0 where only weights were looked at.
   public var cfg: Double
-  /// The UNet's arithmetic.
+  /// The denoiser's arithmetic.
   public var precision: String
   /// Whose random numbers the noise is: `torch` or `philox`; empty where only weights were looked at.
   public var rng: String

@@ -1,4 +1,4 @@
-/// With ε what the UNet predicts before, ε' after.
+/// With ε what the denoiser predicts before, ε' after.
 extension AuditMeasure {
   /// ‖ε − ε'‖ ÷ ‖ε‖ over all times, of the worst prompt.
   public static let probeError = AuditMeasure(

@@ -1,7 +1,7 @@
 import Tensors
 
 extension AuditPage {
-  /// What the UNet predicts, prompt by prompt.
+  /// What the denoiser predicts, prompt by prompt.
   struct ProbeTable {
     var probeSize: String
     var overall: String

@@ -62,11 +62,11 @@ extension AuditReport {
     var nullName: String { "rounding to \(nullFormat ?? "16 bits") alone" }
   }
 
-  /// What the UNet predicts, before and after.
+  /// What the denoiser predicts, before and after.
   public struct Probe: Codable, Sendable {
     /// What one prompt gives at one time.
     public struct Row: Codable, Sendable {
-      /// What the UNet is told to draw.
+      /// What the denoiser is told to draw.
       public var prompt: String
       /// 0 to 999, large for much noise.
       public var time: Double

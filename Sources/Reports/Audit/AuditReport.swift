@@ -70,7 +70,7 @@ public struct AuditReport: JSONReport, Decodable {
   public var recipe: Recipe
   /// What is added to the weights, before against after; `null` only in reports that others wrote.
   @Explicit public var weights: Weights?
-  /// `null` where the UNet was not asked, or where numbers after are broken.
+  /// `null` where the denoiser was not asked, or where numbers after are broken.
   @Explicit public var probe: Probe?
   /// One for each scene at each of its strengths; none in an audit without pictures.
   public var pictures: [Picture]
