@@ -1,6 +1,7 @@
 import Files
 public import JSON
 public import Models
+import Safetensors
 public import Tensors
 
 /// A base checkpoint: a model's weights in one file, in several shards, or in the folders of a pipeline.
@@ -91,7 +92,25 @@ public struct Checkpoint: Sendable {
   ///
   /// - Throws: `CheckpointError`, or the error of a file's room.
   public init(path: String) throws {
-    let source = try FolderEntry.isFolder(path) ? CheckpointFolder(path: path) : CheckpointFolder(file: path)
+    try self.init(FolderEntry.isFolder(path) ? CheckpointFolder(path: path) : CheckpointFolder(file: path), path: path)
+  }
+
+  /// Makes a checkpoint of tensors in memory, which have the names that a single file would have for them.
+  ///
+  /// - Parameters:
+  ///   - tensors: no two of one name: `model.diffusion_model.input_blocks.0.0.weight`, `down_blocks.0.resnets.0.conv1.weight`. They are
+  ///     copied once.
+  ///   - title: what messages call it, in a path's place.
+  /// - Throws: `SafetensorsError` for two tensors of one name, `CheckpointError` for what is no checkpoint.
+  public init(
+    tensors: [(name: String, tensor: Tensor)], metadata: [(key: String, value: String)] = [],
+    title: String = "a checkpoint in memory"
+  ) throws {
+    let file = try SafetensorsFile(tensors: tensors, metadata: metadata, title: title)
+    try self.init(CheckpointFolder(WeightFile(file)), path: title)
+  }
+
+  private init(_ source: CheckpointFolder, path: String) throws {
     var (weights, unlisted) = try Self.weights(of: source, path: path)
     var detected = Self.family(of: weights, source)
     if detected == .unknown, source.languageModel == nil {

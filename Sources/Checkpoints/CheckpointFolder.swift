@@ -97,6 +97,13 @@ struct CheckpointFolder {
     Naming.all.contains { name.includes($0.ending + ".index.") }
   }
 
+  /// Tensors in memory, as one file that holds the networks that their names tell, without a folder.
+  init(_ contents: WeightFile) {
+    isFolder = false
+    root = "."
+    files = [Part(contents: contents, relativePath: contents.path, component: nil)]
+  }
+
   // MARK: Folders
 
   private static let components: [(folder: String, component: Component)] = [

@@ -49,9 +49,7 @@ public struct WeightFile: Sendable {
   ///
   /// - Throws: `FileError`, `SafetensorsError`, `TorchPickleError` or `GGUFError`; `CheckpointError` for tensors without names.
   public init(path: String) throws {
-    self.path = path
     let file = try MappedFile(path: path), beginning = file.bytes.withUnsafeBytes { Array($0.prefix(16)) }
-    byteCount = file.count
     if TorchPickle.recognises(beginning) {
       let pickle = try TorchPickle(file)
       guard case .dictionary(let items) = pickle.contents else {
@@ -60,30 +58,38 @@ public struct WeightFile: Sendable {
       if let number = pickle.numbers.first {
         throw CheckpointError(.number(tensor: number.name, value: number.value), path: path)
       }
-      warnings = pickle.warning.map { [$0] } ?? []
-      container = .torchPickle
-      views = items.map(\.view)
-      entries = items.map {
+      let entries = items.map {
         Entry(name: $0.name, dtype: $0.view.dtype, shape: $0.view.shape, range: $0.view.place ?? 0..<0)
       }
-      (metadata, data) = ([], file.bytes)
+      self.init(
+        path, .torchPickle, entries, warnings: pickle.warning.map { [$0] } ?? [], data: file.bytes,
+        byteCount: file.count, views: items.map(\.view))
     } else if GGUFFile.recognises(beginning) {
       let contents = try GGUFFile(file)
-      container = .gguf(contents)
-      warnings = []
-      views = []
-      entries = contents.entries.map {
+      let entries = contents.entries.map {
         Entry(name: $0.name, dtype: $0.format.dtype, shape: $0.shape, range: $0.place)
       }
-      (metadata, data) = (contents.texts, file.bytes)
+      self.init(
+        path, .gguf(contents), entries, metadata: contents.texts, data: file.bytes, byteCount: file.count)
     } else {
-      let contents = try SafetensorsFile(path: path)
-      container = .safetensors(contents)
-      warnings = contents.warnings
-      views = []
-      entries = contents.entries.map { Entry(name: $0.name, dtype: $0.dtype, shape: $0.shape, range: $0.range) }
-      (metadata, data) = (contents.metadata, contents.data)
+      self.init(try SafetensorsFile(path: path))
     }
+  }
+
+  /// A safetensors file, which may be one in memory.
+  public init(_ contents: SafetensorsFile) {
+    let entries = contents.entries.map { Entry(name: $0.name, dtype: $0.dtype, shape: $0.shape, range: $0.range) }
+    self.init(
+      contents.path, .safetensors(contents), entries, metadata: contents.metadata, warnings: contents.warnings,
+      data: contents.data, byteCount: contents.byteCount)
+  }
+
+  private init(
+    _ path: String, _ container: Container, _ entries: [Entry], metadata: [(key: String, value: String)] = [],
+    warnings: [String] = [], data: Bytes, byteCount: Int, views: [TorchView] = []
+  ) {
+    (self.path, self.container, self.entries, self.metadata) = (path, container, entries, metadata)
+    (self.warnings, self.data, self.byteCount, self.views) = (warnings, data, byteCount, views)
     indexOfName = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($1.name, $0) })
   }
 

@@ -50,8 +50,18 @@ public struct ConvertPlan: Sendable {
 
   /// - Throws: an error of the file's room, `AdapterError` for an adapter that cannot be worked on, or `FactoringError` for
   ///   a target without a name in the dialect.
-  public init(_ recipe: ConvertRecipe) throws {
-    let sources = try ConvertSource.all(at: recipe.path).keepingWhole(for: recipe)
+  public init(_ recipe: ConvertRecipe) throws { try self.init(recipe, ConvertSource.all(at: recipe.path)) }
+
+  /// Names the targets of an adapter that is open, from a file or in memory.
+  ///
+  /// - Throws: `AdapterError` for an adapter that cannot be worked on, or `FactoringError` for a target without a name in the
+  ///   dialect.
+  public init(_ recipe: ConvertRecipe, adapter: Adapter) throws {
+    try self.init(recipe, [ConvertSource(adapter: adapter, component: nil)])
+  }
+
+  private init(_ recipe: ConvertRecipe, _ found: [ConvertSource]) throws {
+    let sources = found.keepingWhole(for: recipe)
     for source in sources {
       try source.adapter.requireWorkable(
         allowingUnknown: recipe.allowsUnmatched, allowingUnsupported: recipe.allowsUnmatched, allowingDependents: true)

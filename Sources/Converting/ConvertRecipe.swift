@@ -26,4 +26,9 @@ public struct ConvertRecipe: Sendable {
     (self.path, self.format, self.family) = (path, format, family)
     (self.normalises, self.dtype, self.allowsUnmatched) = (normalises, dtype, allowsUnmatched)
   }
+
+  /// An adapter that is open; the rest is set afterwards.
+  public init(converting adapter: Adapter, to format: AdapterFormat? = nil) {
+    self.init(path: adapter.path, format: format)
+  }
 }

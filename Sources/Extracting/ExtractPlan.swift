@@ -33,7 +33,16 @@ public struct ExtractPlan: Sendable {
   ///
   /// - Throws: `FileError`, `SafetensorsError`, `CheckpointError`, or `FactoringError` for checkpoints that do not fit each other.
   public init(_ recipe: ExtractRecipe) throws {
-    let base = try Checkpoint(path: recipe.base), tuned = try Checkpoint(path: recipe.tuned)
+    try self.init(recipe, base: Checkpoint(path: recipe.base), tuned: Checkpoint(path: recipe.tuned))
+  }
+
+  /// Matches the weights of checkpoints that are open, from files or in memory.
+  ///
+  /// - Parameters:
+  ///   - base: the recipe's base.
+  ///   - tuned: the recipe's other checkpoint.
+  /// - Throws: `FactoringError` for checkpoints that do not fit each other.
+  public init(_ recipe: ExtractRecipe, base: Checkpoint, tuned: Checkpoint) throws {
     if base.family != .unknown, tuned.family != .unknown, base.family != tuned.family {
       throw FactoringError(
         .differentFamilies(first: base.family, file: recipe.base, other: tuned.family), path: recipe.tuned)
@@ -117,7 +126,7 @@ public struct ExtractPlan: Sendable {
   }
 
   private static func target(
-    _ pair: ExtractPairing.Pair, _ naming: OutputNaming, _ base: Checkpoint, _ recipe: ExtractRecipe
+    _ pair: ExtractPairing.Pair, _ naming: OutputNaming, _ known: ModulePlaces, _ base: Checkpoint
   ) throws -> ExtractTarget {
     let weightName = "\(pair.component.rawValue).\(pair.path)", shape = pair.base.shape
     let suffix = [".weight", ".bias"].first { pair.path.hasSuffix($0) } ?? ""

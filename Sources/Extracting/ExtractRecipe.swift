@@ -1,4 +1,5 @@
 public import Adapters
+public import Checkpoints
 public import Factoring
 public import Tensors
 
@@ -52,6 +53,11 @@ public struct ExtractRecipe: Sendable {
     precondition(maxRank > 0, "a rank of at least 1")
     (self.base, self.tuned, self.rule) = (base, tuned, rule)
     (self.dtype, self.format, self.maxRank, self.allowsUnmatched) = (dtype, format, maxRank, allowsUnmatched)
+  }
+
+  /// What two checkpoints that are open differ in; the rest is set afterwards.
+  public init(base: Checkpoint, tuned: Checkpoint, rule: Rule) {
+    self.init(base: base.path, tuned: tuned.path, rule: rule)
   }
 
   /// The most components of a target that can be wanted.

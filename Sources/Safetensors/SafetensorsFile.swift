@@ -32,6 +32,8 @@ public struct SafetensorsFile: Sendable {
   /// The size of the whole file in bytes.
   public let byteCount: Int
   private let indexOfName: [String: Int]
+  /// Of a file in memory: what stands before its data.
+  private let ownHead: Bytes?
 
   /// Opens and validates the file at `path`.
   ///
@@ -54,6 +56,35 @@ public struct SafetensorsFile: Sendable {
     byteCount = bytes.count
     self.path = path
     indexOfName = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($1.name, $0) })
+    ownHead = nil
+  }
+
+  /// Makes a file in memory, which holds the tensors as one on a disk would.
+  ///
+  /// - Parameters:
+  ///   - tensors: are copied once.
+  ///   - title: what messages call it, in a path's place.
+  /// - Throws: `SafetensorsError` for two tensors of one name.
+  public init(
+    tensors: [(name: String, tensor: Tensor)], metadata: [(key: String, value: String)] = [], title: String
+  ) throws(SafetensorsError) {
+    var names: Set<String> = []
+    for (name, _) in tensors where !names.insert(name).inserted {
+      throw SafetensorsError(.duplicateTensor(name), path: title)
+    }
+    let layout = SafetensorsLayout(
+      tensors.map { .init(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape) }, metadata: metadata)
+    let head = layout.head()
+    path = title
+    entries = layout.places.map {
+      Entry(name: $0.item.name, dtype: $0.item.dtype, shape: $0.item.shape, range: $0.range)
+    }
+    self.metadata = metadata
+    warnings = []
+    data = layout.copiedData(of: tensors)
+    byteCount = head.count + data.count
+    indexOfName = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($1.name, $0) })
+    ownHead = Bytes(copying: head)
   }
 
   /// The tensor called `name`, or `nil`.
@@ -72,6 +103,7 @@ public struct SafetensorsFile: Sendable {
   /// The bytes of the file before its data section: the length field and the header.
   public var head: Bytes {
     get throws(FileError) {
+      if let ownHead { return ownHead }
       let bytes = try MappedFile(path: path).bytes, count = byteCount - data.count
       guard bytes.count >= count else { throw FileError(.changed, path: path) }
       return bytes[0..<count]

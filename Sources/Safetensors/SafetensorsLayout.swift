@@ -88,13 +88,16 @@ public struct SafetensorsLayout: Sendable {
   /// - Precondition: these are the layout's tensors.
   public func data(of tensors: [(name: String, tensor: Tensor)]) -> Bytes {
     precondition(tensors.count == places.count, "\(tensors.count) tensors for a layout of \(places.count)")
-    return Bytes(count: dataCount) {
-      Bytes(count: dataCount) { data in
-        for (name, tensor) in tensors {
-          let part = UnsafeMutableRawBufferPointer(rebasing: data[range(of: name)])
-          precondition(part.count == tensor.bytes.count, "\(name) has \(part.count) bytes, not \(tensor.bytes.count)")
-          tensor.bytes.withUnsafeBytes { part.copyMemory(from: $0) }
-        }
+    return Bytes(count: dataCount) { copiedData(of: tensors) }
+  }
+
+  /// The same, put together now.
+  func copiedData(of tensors: [(name: String, tensor: Tensor)]) -> Bytes {
+    Bytes(count: dataCount) { data in
+      for (name, tensor) in tensors {
+        let part = UnsafeMutableRawBufferPointer(rebasing: data[range(of: name)])
+        precondition(part.count == tensor.bytes.count, "\(name) has \(part.count) bytes, not \(tensor.bytes.count)")
+        tensor.bytes.withUnsafeBytes { part.copyMemory(from: $0) }
       }
     }
   }

@@ -1,3 +1,5 @@
+import Adapters
+import Checkpoints
 import Factoring
 import Files
 import FoundationEssentials
@@ -137,5 +139,25 @@ import Testing
     #expect(rehearsed.total == real.total && real.total.count == 42)
     #expect(rehearsed.entries.map(\.name) == ["z.weight", "a.weight"])
     #expect(rehearsed.blocks.map(\.name) == real.blocks.map(\.name))
+  }
+
+  @Test("a bake into a base in memory, and its undo file, are those of the base's file, to the byte")
+  func inMemory() throws {
+    // In the order that files have where nobody gives them another.
+    let tensors: [NamedValues] = [
+      filler("b.weight", [4, 3], .f32, seed: 4), filler("a.bias", [6], .f16, seed: 3),
+      filler("a.weight", [6, 5], .f16, seed: 2),
+    ]
+    try bench.base(tensors)
+    let input = AdapterInput(path: try bench.adapter([Change("lora_unet_a", 6, 5)]), strength: 0.5)
+    try bench.bake([input], undo: "undo")
+    let own = tensors.map { (name: $0.name, tensor: Tensor($0.values, shape: Shape($0.shape), dtype: $0.dtype)) }
+    let base = try Checkpoint(tensors: own, title: "base.safetensors")
+    let plan = try BakePlan(
+      BakeRecipe(base: base.path, inputs: [input], rounding: .nearest, seed: 7), adapters: [Adapter(path: input.path)],
+      on: base)
+    _ = try plan.write(to: bench.path("own.safetensors"), undo: bench.path("own-undo"), overwriting: true, threads: 2)
+    #expect(try bench.folder.bytes(of: "own.safetensors") == bench.folder.bytes(of: "out.safetensors"))
+    #expect(try bench.folder.bytes(of: "own-undo") == bench.folder.bytes(of: "undo"))
   }
 }

@@ -23,6 +23,33 @@ import Testing
     #expect(error?.kind == kind)
   }
 
+  // MARK: Memory
+
+  @Test func memory() throws {
+    func tensor(_ shape: Shape) -> Tensor {
+      Tensor([Double](repeating: 1, count: shape.elementCount), shape: shape, dtype: .f16)
+    }
+    let name = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight"
+    let text = "conditioner.embedders.0.transformer.text_model.encoder.layers.0.mlp.fc1.weight"
+    let tensors: [(name: String, tensor: Tensor)] = [
+      ("model.diffusion_model.input_blocks.0.0.weight", tensor([4, 4, 3, 3])),
+      (name, tensor([2, 2048])), (text, tensor([2, 2])),
+    ]
+    let checkpoint = try Checkpoint(tensors: tensors, title: "mine")
+    #expect(checkpoint.path == "mine" && checkpoint.family == .sdxl && !checkpoint.isFolder)
+    #expect(checkpoint.weights(of: .textEncoder1).count == 1)
+    let weight = try #require(
+      checkpoint.weight(
+        named: WeightName(.denoiser, "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k.weight")))
+    #expect(checkpoint.tensor(checkpoint.weights[weight.pieces[0].stored]).doubles() == tensors[1].tensor.doubles())
+    #expect(try checkpoint.configuration("config.json") == nil)
+    let twice = #expect(throws: SafetensorsError.self) {
+      try Checkpoint(tensors: tensors + [tensors[0]], title: "mine")
+    }
+    #expect(twice?.description.hasPrefix("mine: ") == true)
+    #expect(throws: CheckpointError.self) { try Checkpoint(tensors: []) }
+  }
+
   // MARK: Shards
 
   @Test func shards() throws {

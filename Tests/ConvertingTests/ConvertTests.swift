@@ -206,4 +206,30 @@ import Testing
     #expect(run.result.bytes == run.output.byteCount)
     #expect(try ConvertPlan(ConvertRecipe(path, .diffusers)).prediction(output: "x").bytes == run.result.bytes)
   }
+
+  @Test("An adapter in memory is converted as its file is, to the byte")
+  func inMemory() throws {
+    let folder = try TemporaryFolder(), stored = try source(folder, alphas: [3, 2])
+    let file = try SafetensorsFile(path: stored.path)
+    let own = try Adapter(tensors: file.entries.map { ($0.name, file.tensor($0)) }, title: "a.safetensors")
+    let run = try Converting(ConvertRecipe(stored.path, .diffusers), to: folder.file("b.safetensors"))
+    let plan = try ConvertPlan(ConvertRecipe(converting: own, to: .diffusers), adapter: own)
+    let result = try plan.write(to: folder.file("c.safetensors"), overwriting: false, threads: 2)
+    #expect(result.entries.map(\.relativeError) == run.result.entries.map(\.relativeError))
+    #expect(try folder.bytes(of: "c.safetensors") == folder.bytes(of: "b.safetensors"))
+  }
+
+  @Test("SDXL's first upsampler stands behind the attention in the authors' names")
+  func upsampler() throws {
+    let folder = try TemporaryFolder(), path = folder.file("a.safetensors")
+    for (context, place) in [(2048, 2), (768, 1)] {
+      var pico = Pico(seed: 19)
+      pico.add(
+        "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k", rows: 8, inputs: context, rank: 2)
+      pico.add("lora_unet_up_blocks_0_upsamplers_0_conv", rows: 8, inputs: 8, rank: 2)
+      try pico.write(to: path)
+      let run = try Converting(ConvertRecipe(path, .native), to: folder.file("b.safetensors"), overwriting: true)
+      #expect(run.targets.map(\.name).contains("diffusion_model.output_blocks.2.\(place).conv"))
+    }
+  }
 }
