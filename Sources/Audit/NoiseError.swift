@@ -1,4 +1,5 @@
 import Kernels
+import OrderedCollections
 public import Rendering
 
 /// How far two sides are from each other in what the denoiser predicts, for several prompts and times.
@@ -52,8 +53,7 @@ extension AuditRendering {
   /// The question to the denoiser: the first four prompts of the scenes; without any something general, which trigger words
   /// would do better.
   func probe(_ scenes: [AuditScene]) -> NoiseProbe {
-    var prompts: [String] = []
-    for scene in scenes where !prompts.contains(scene.prompt) { prompts.append(scene.prompt) }
+    let prompts = OrderedSet(scenes.map(\.prompt))
     let side = min(model.usualSize, 256)
     return NoiseProbe(
       model, prompts: prompts.isEmpty ? ["a photo"] : Array(prompts.prefix(4)),

@@ -1,6 +1,7 @@
 public import Adapters
 public import Checkpoints
 public import Models
+import OrderedCollections
 import Tensors
 
 /// How an adapter's targets match a base checkpoint's weights.
@@ -82,7 +83,7 @@ public struct AdapterFit: Sendable {
       entries.append(
         Entry(
           target: target.name, key: target.key, finding: finding,
-          weights: own.map { base.weights[$0.stored].entry.name }.unique))
+          weights: OrderedSet(own.map { base.weights[$0.stored].entry.name }).elements))
     }
     for (target, misfit) in bound.misfits {
       let finding: Finding =
@@ -208,13 +209,5 @@ extension ArraySlice<Int> {
   /// Extents but for those of 1 at the end: PEFT's cores of one-dimensional convolutions have such a one more.
   fileprivate var withoutOnesAtEnd: ArraySlice<Int> {
     dropLast(count - (lastIndex { $0 != 1 }.map { $0 + 1 - startIndex } ?? 0))
-  }
-}
-
-extension [String] {
-  /// Each text once, in order.
-  fileprivate var unique: [String] {
-    var seen: Set<String> = []
-    return filter { seen.insert($0).inserted }
   }
 }

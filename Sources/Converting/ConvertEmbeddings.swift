@@ -1,5 +1,6 @@
 import Adapters
 import Factoring
+import OrderedCollections
 import Tensors
 
 /// Sorts textual inversions that are bundled in adapters from other tensors that are no part of any target.
@@ -12,25 +13,19 @@ struct ConvertEmbeddings {
 
   /// - Throws: `FactoringError.embeddingNames` when two tokens would get one file name.
   init(_ adapters: [Adapter]) throws(FactoringError) {
-    var places: [String: Int] = [:], tensors: [[(name: String, tensor: Tensor)]] = [], tokens: [String] = []
+    var tokens: OrderedDictionary<String, [(name: String, tensor: Tensor)]> = [:]
     for adapter in adapters {
       for (name, tensor) in adapter.passedThrough {
         guard let (token, inner) = Self.parts(of: name, in: adapter) else {
           others.append((name, tensor))
           continue
         }
-        let index = places[token] ?? tokens.count
-        if index == tokens.count {
-          places[token] = index
-          tokens.append(token)
-          tensors.append([])
-        }
-        tensors[index].append((inner, tensor))
+        tokens[token, default: []].append((inner, tensor))
       }
     }
-    embeddings = zip(tokens, tensors).map { ConvertPlan.Embedding(token: $0, tensors: $1) }
+    embeddings = tokens.map { ConvertPlan.Embedding(token: $0, tensors: $1) }
     var files: [String: String] = [:]
-    for token in tokens {
+    for token in tokens.keys {
       if let other = files.updateValue(token, forKey: token.fileNamePart) {
         throw FactoringError(.embeddingNames(first: other, second: token), path: adapters[0].path)
       }

@@ -2,6 +2,7 @@ public import Adapters
 public import Baking
 public import JSON
 import Models
+import OrderedCollections
 
 /// Whether an adapter fits a base checkpoint.
 public struct CheckReport: JSONReport {
@@ -100,14 +101,9 @@ public struct CheckReport: JSONReport {
     for problem in problems { row("problem", problem) }
     for name in unknown { row("unknown", name) }
     // The same reason for many targets is one line.
-    var order: [String] = [], groups: [String: [String]] = [:]
-    for target in targets {
-      guard let reason = target.reason else { continue }
-      if groups[reason] == nil { order.append(reason) }
-      groups[reason, default: []].append(target.name)
-    }
-    for reason in order {
-      let names = groups[reason]!
+    var groups: OrderedDictionary<String, [String]> = [:]
+    for target in targets { if let reason = target.reason { groups[reason, default: []].append(target.name) } }
+    for (reason, names) in groups {
       row(
         "\(names.count) \(names.count == 1 ? "target" : "targets")",
         "\(reason): \(names[0])\(names.count > 1 ? " …" : "")")

@@ -1,3 +1,4 @@
+import OrderedCollections
 import Tensors
 
 extension AuditPage {
@@ -77,17 +78,12 @@ extension AuditPage {
         totals.append(
           Total(term: "cosine", figure: number(cosine), explanation: "1 is the same direction, 0 unrelated"))
       }
-      var order: [String] = [], groups: [String: [AuditReport.WeightRow]] = [:]
-      for target in weights.targets {
-        if groups[target.block] == nil { order.append(target.block) }
-        groups[target.block, default: []].append(target)
-      }
       map =
         HeatMap(
           title: "Relative error of each weight, by block",
-          rows: order.map { block in
+          rows: OrderedDictionary(grouping: weights.targets, by: \.block).map { block, targets in
             HeatMap.Row(
-              name: block, cells: groups[block]!.map { ($0.relativeError, "\($0.name): \(percent($0.relativeError))") })
+              name: block, cells: targets.map { ($0.relativeError, "\($0.name): \(percent($0.relativeError))") })
           }
         ).svg
       let names = HeatMap.limits.map { Numbers.short(100 * $0) + " %" }
