@@ -25,7 +25,7 @@ public struct BakeRecipeFile: Sendable {
   }
 
   /// - Parameter base: the checkpoint to bake into.
-  /// - Throws: `FileError.missing`, or `FactoringError.recipe` for anything that is not understood.
+  /// - Throws: `FileError.missing`, or `RecipeError` for anything that is not understood.
   public init(path: String, base: String) throws {
     let source = try RecipeSource<Document>(path: path, fields: ["adapters", "dtype", "rounding", "seed"])
     var recipe = BakeRecipe(base: base, inputs: try source.inputs(source.document.adapters))

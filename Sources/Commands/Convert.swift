@@ -59,7 +59,7 @@ struct Convert: LatheCommand {
   private func toldFamily() throws -> Family? {
     guard let base else { return family }
     let found = try Checkpoint(path: base).family
-    guard Family.withNames.contains(found) else { throw FactoringError(.noFamily(found), path: base) }
+    guard Family.withNames.contains(found) else { throw ConvertingError(.noFamily(found), path: base) }
     return found
   }
 

@@ -2,6 +2,7 @@ import ArgumentParser
 import Audit
 import Baking
 import Checkpoints
+import Extracting
 import Factoring
 import Files
 import Images
@@ -82,11 +83,14 @@ extension Error {
       }
     case let error as FactoringError:
       switch error.kind {
-      case .tooSmall, .unreachableError, .needsFolder, .noAlpha, .noName, .noNameToKeep, .rankCap, .severalNetworks,
-        .blockWeights:
-        64
+      case .tooSmall, .unreachableError, .needsFolder, .noAlpha, .noName, .noNameToKeep, .blockWeights: 64
       case .verification: 74
       default: 65
+      }
+    case let error as ExtractingError:
+      switch error.kind {
+      case .rankCap, .severalNetworks: 64
+      case .unmatched, .unchanged: 65
       }
     case let error as CheckpointError:
       if case .missingShard = error.kind { 66 } else { 65 }

@@ -1,5 +1,4 @@
 import Adapters
-import Factoring
 import OrderedCollections
 import Tensors
 
@@ -11,8 +10,8 @@ struct ConvertEmbeddings {
   private(set) var embeddings: [ConvertPlan.Embedding] = []
   private(set) var others: [(name: String, tensor: Tensor)] = []
 
-  /// - Throws: `FactoringError.embeddingNames` when two tokens would get one file name.
-  init(_ adapters: [Adapter]) throws(FactoringError) {
+  /// - Throws: `ConvertingError.embeddingNames` when two tokens would get one file name.
+  init(_ adapters: [Adapter]) throws(ConvertingError) {
     var tokens: OrderedDictionary<String, [(name: String, tensor: Tensor)]> = [:]
     for adapter in adapters {
       for (name, tensor) in adapter.passedThrough {
@@ -27,7 +26,7 @@ struct ConvertEmbeddings {
     var files: [String: String] = [:]
     for token in tokens.keys {
       if let other = files.updateValue(token, forKey: token.fileNamePart) {
-        throw FactoringError(.embeddingNames(first: other, second: token), path: adapters[0].path)
+        throw ConvertingError(.embeddingNames(first: other, second: token), path: adapters[0].path)
       }
     }
   }

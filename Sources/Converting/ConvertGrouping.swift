@@ -68,7 +68,7 @@ struct ConvertGrouping {
   }
 
   /// The output's targets; their scales are those of the sources.
-  mutating func targets() throws(FactoringError) -> [ConvertTarget] {
+  mutating func targets() throws -> [ConvertTarget] {
     var targets: [ConvertTarget] = []
     for (name, members) in groups.values {
       if let share = members[0].place.share {
@@ -85,7 +85,7 @@ struct ConvertGrouping {
       }
     }
     guard !targets.isEmpty else {
-      throw FactoringError(.noDialectTargets(format: naming.format), path: recipe.path)
+      throw ConvertingError(.noTargets(format: naming.format), path: recipe.path)
     }
     return targets
   }

@@ -34,7 +34,7 @@ extension ExtractDecomposition {
     let kept = places.filter { ranks[$0] > 0 }
     let items = kept.flatMap { targets[$0].items(rank: ranks[$0], dtype: dtype) } + fullItems
     guard !items.isEmpty, !plan.format.dialect.isFolder || !kept.isEmpty else {
-      throw FactoringError(.unchanged(reason: "only differences that look like rounding"), path: plan.recipe.tuned)
+      throw ExtractingError(.unchanged(reason: "only differences that look like rounding"), path: plan.recipe.tuned)
     }
     let destination = try plan.place(output, ranks: kept.map { (targets[$0].name, ranks[$0]) })
     try destination.check(overwriting: overwriting)

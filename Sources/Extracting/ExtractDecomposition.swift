@@ -24,7 +24,7 @@ public struct ExtractDecomposition: Sendable {
   ///   - output: where the adapter is going to be written, so that factors can wait beside it; `nil` for a prediction.
   ///   - threads: how many targets are worked on at once; the result does not depend on it.
   ///   - progress: called with the number of targets done.
-  /// - Throws: `FactoringError` for numbers that are not finite or when nothing has changed, `CheckpointError`,
+  /// - Throws: `FactoringError` for numbers that are not finite, `ExtractingError` when nothing has changed, `CheckpointError`,
   ///   `LinearAlgebraError`, or `FileError` when there is no room for the factors.
   public init(
     _ plan: ExtractPlan, output: String?, threads: Int, progress: WorkProgress? = nil
@@ -45,7 +45,7 @@ public struct ExtractDecomposition: Sendable {
     let isHeld = changes.contains { $0.fullFormat != nil || $0.factors != nil }
     guard isHeld else {
       let left = changes.contains { if case .notHeld = $0.kind { true } else { false } }
-      throw FactoringError(
+      throw ExtractingError(
         .unchanged(
           reason: left
             ? "changes only where an adapter cannot hold them" : "no difference beyond rounding"),
@@ -72,7 +72,7 @@ public struct ExtractDecomposition: Sendable {
 
   /// The ranks that the recipe's rule gives; those of targets that are not held in factors are 0.
   ///
-  /// - Throws: `FactoringError` when the rule cannot be met.
+  /// - Throws: `FactoringError` or `ExtractingError` when the rule cannot be met.
   public func allocation() throws -> RankAllocation {
     let places = factored, allocator = makeAllocator()
     var allocation: RankAllocation
@@ -92,7 +92,7 @@ public struct ExtractDecomposition: Sendable {
       let rest = (limit * limit - rounding * rounding).squareRoot()
       allocation = allocator.allocation(relativeError: rest)
       guard allocation.relativeError <= rest else {
-        throw FactoringError(
+        throw ExtractingError(
           .rankCap(limit: limit, smallest: allocation.relativeError, rank: plan.recipe.maxRank),
           path: plan.recipe.tuned)
       }

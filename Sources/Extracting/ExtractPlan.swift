@@ -31,7 +31,7 @@ public struct ExtractPlan: Sendable {
 
   /// Opens both checkpoints and matches their weights.
   ///
-  /// - Throws: `FileError`, `SafetensorsError`, `CheckpointError`, or `FactoringError` for checkpoints that do not fit each other.
+  /// - Throws: `FileError`, `SafetensorsError`, `CheckpointError`, or as `init(_:base:tuned:)`.
   public init(_ recipe: ExtractRecipe) throws {
     try self.init(recipe, base: Checkpoint(path: recipe.base), tuned: Checkpoint(path: recipe.tuned))
   }
@@ -41,7 +41,7 @@ public struct ExtractPlan: Sendable {
   /// - Parameters:
   ///   - base: the recipe's base.
   ///   - tuned: the recipe's other checkpoint.
-  /// - Throws: `FactoringError` for checkpoints that do not fit each other.
+  /// - Throws: `ExtractingError` or `FactoringError` for checkpoints that do not fit each other.
   public init(_ recipe: ExtractRecipe, base: Checkpoint, tuned: Checkpoint) throws {
     if base.family != .unknown, tuned.family != .unknown, base.family != tuned.family {
       throw FactoringError(
@@ -60,7 +60,7 @@ public struct ExtractPlan: Sendable {
       pairing.onlyInBase.map { "\(title($0.component, $0.path)): only in \(recipe.base)" }
       + pairing.onlyInTuned.map { "\(title($0.component, $0.path)): only in \(recipe.tuned)" }
     if !recipe.allowsUnmatched, let first = unmatched.first {
-      throw FactoringError(.unmatched(first: first, count: unmatched.count), path: recipe.tuned)
+      throw ExtractingError(.unmatched(first: first, count: unmatched.count), path: recipe.tuned)
     }
     // A vocabulary that has grown leaves no difference between weights of two shapes.
     var pairs: [ExtractPairing.Pair] = []
@@ -112,7 +112,7 @@ public struct ExtractPlan: Sendable {
       numbersTextEncoders: family != .unknown || encoders.count > 1)
     let networks = Set(pairs.map(\.component)).subtracting([.vae])
     if format.dialect.isFolder, networks.count > 1 {
-      throw FactoringError(.severalNetworks(format: format), path: recipe.base)
+      throw ExtractingError(.severalNetworks(format: format), path: recipe.base)
     }
     let known = ModulePlaces(family: family, components: networks)
     var seen: Set<String> = []

@@ -2,7 +2,7 @@ public import Adapters
 public import Models
 public import Tensors
 
-/// Why an adapter could not be made as asked: resized, merged, extracted or converted.
+/// Why an adapter could not be made as asked, for the reasons that resizes, merges, extracts and conversions have in common.
 public struct FactoringError: Error, CustomStringConvertible {
   /// What went wrong; targets are spelled as in their files, limits are the user's.
   public enum Kind: Sendable {
@@ -23,21 +23,12 @@ public struct FactoringError: Error, CustomStringConvertible {
     case wholeWeight(name: String, strengths: Double, adapters: Int)
     case onlyWholeWeights
     case verification(target: String, what: String, expected: String, found: String)
-    case recipe(reason: String)
     case blockWeights(reason: String)
     case nothingLeft
     case weightShape(tensor: String, expected: Shape, file: String, found: Shape)
-    case unmatched(first: String, count: Int)
     case notFinite(tensor: String, count: Int)
-    case unchanged(reason: String)
-    case rankCap(limit: Double, smallest: Double, rank: Int)
-    case severalNetworks(format: AdapterFormat)
     case noDialectName(
       target: String, reason: String, format: AdapterFormat, count: Int, isFamilyOpen: Bool)
-    case noDialectTargets(format: AdapterFormat)
-    case noFamily(Family)
-    case embeddingNames(first: String, second: String)
-    case noMetadata(key: String)
   }
 
   /// What went wrong, for those who add a hint to it.
@@ -87,32 +78,18 @@ public struct FactoringError: Error, CustomStringConvertible {
         + (adapters > 1 ? " in \(adapters) adapters" : "")
     case .verification(let target, let what, let expected, let found):
       "\(target): \(what): expected \(expected), found \(found) on reading the output again; the output was removed"
-    case .recipe(let reason): "recipe: \(reason)"
     case .blockWeights(let reason): "block weights: \(reason)"
     case .nothingLeft: "no component is left: every delta is zero"
     case .weightShape(let tensor, let expected, let file, let found):
       "\(tensor): shape: expected \(expected) as in \(file), found \(found)"
-    case .unmatched(let first, let count):
-      "expected the same weights in both checkpoints, found \(first)\(count > 1 ? " (and \(count - 1) more)" : "")"
     case .notFinite(let tensor, let count):
       "\(tensor): expected finite numbers, found \(count) that are NaN or infinite"
-    case .unchanged(let reason): "expected weights that differ from the base, found \(reason)"
-    case .rankCap(let limit, let smallest, let rank):
-      "max-error: expected at least \(Self.short(smallest)) with ranks up to \(rank), found \(Self.short(limit))"
     case .noDialectName(let target, let reason, let format, let count, isFamilyOpen: _):
       "\(target): name: expected one that the \(format.rawValue) dialect has, found none: \(reason)"
         + (count > 1 ? " (and \(count - 1) more targets)" : "")
-    case .noDialectTargets(let format):
-      "expected at least one target that the \(format.rawValue) dialect has a name for, found none"
-    case .noFamily(let found):
-      "family: expected one whose names are known in both dialects, found \(found.name)"
-    case .noMetadata(let key): "\(key): expected an entry of this name in the metadata, found none"
-    case .embeddingNames(let first, let second):
-      "\(second): expected tokens whose files can have different names, found \(first) beside it"
-    case .severalNetworks(let format):
-      "expected changes in one network, found several, and a \(format.rawValue) adapter holds one"
     }
   }
 
-  private static func short(_ value: Double) -> String { "\((value * 1e6).rounded() / 1e6)" }
+  /// A share in six digits behind the point.
+  package static func short(_ value: Double) -> String { "\((value * 1e6).rounded() / 1e6)" }
 }

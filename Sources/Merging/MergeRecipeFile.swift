@@ -42,7 +42,7 @@ public struct MergeRecipeFile: Sendable {
     "keep_all_targets",
   ]
 
-  /// - Throws: `FileError.missing`, or `FactoringError.recipe` for anything that is not understood: an unknown field
+  /// - Throws: `FileError.missing`, or `RecipeError` for anything that is not understood: an unknown field
   ///   is an error, because a misspelled one would otherwise be left out in silence.
   public init(path: String) throws {
     let source = try RecipeSource<Document>(path: path, fields: Self.fields)
@@ -73,7 +73,7 @@ public struct MergeRecipeFile: Sendable {
     saysWeighing = document.weigh != nil
   }
 
-  private static func rule(_ document: Document, _ fault: (String) -> FactoringError) throws -> RankRule {
+  private static func rule(_ document: Document, _ fault: (String) -> RecipeError) throws -> RankRule {
     var rules: [RankRule] = []
     guard document.conv_rank == nil || document.rank != nil else {
       throw fault("conv_rank: expected rank beside it, found none")

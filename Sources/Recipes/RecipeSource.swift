@@ -14,7 +14,7 @@ package struct RecipeSource<Document: Decodable> {
   ///     have no effect.
   ///   - entryFields: all that the entries of a list may have, by the list's name.
   ///   - limit: of the file in bytes.
-  /// - Throws: `FileError.missing`, or `FactoringError.recipe` for anything that is not understood.
+  /// - Throws: `FileError.missing`, or `RecipeError` for anything that is not understood.
   package init(
     path: String, fields: Set<String>, entryFields: [String: Set<String>] = ["adapters": RecipeEntry.fields],
     limit: Int = RecipeLimits.bytes
@@ -22,7 +22,7 @@ package struct RecipeSource<Document: Decodable> {
     self.path = path
     let bytes = try MappedFile(path: path).bytes
     let text = bytes.withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
-    func fault(_ reason: String) -> FactoringError { FactoringError(.recipe(reason: reason), path: path) }
+    func fault(_ reason: String) -> RecipeError { RecipeError(reason: reason, path: path) }
     do {
       func unknown(_ map: Any?, _ known: Set<String>) -> String? {
         (map as? [String: Any])?.keys.sorted().first { !known.contains($0) }
@@ -44,7 +44,7 @@ package struct RecipeSource<Document: Decodable> {
         }
       }
       document = try YAMLDecoder().decode(Document.self, from: text)
-    } catch let error as FactoringError {
+    } catch let error as RecipeError {
       throw error
     } catch let error as DecodingError {
       throw fault(error.shortReason)
@@ -53,7 +53,7 @@ package struct RecipeSource<Document: Decodable> {
     }
   }
 
-  package func fault(_ reason: String) -> FactoringError { FactoringError(.recipe(reason: reason), path: path) }
+  package func fault(_ reason: String) -> RecipeError { RecipeError(reason: reason, path: path) }
 
   /// The adapters with their strengths; files are relative to the recipe.
   package func inputs(_ entries: [RecipeEntry]) throws -> [AdapterInput] {

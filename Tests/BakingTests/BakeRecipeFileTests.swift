@@ -1,6 +1,7 @@
 import Adapters
 import Checkpoints
 import Factoring
+import Recipes
 import Tensors
 import TestSupport
 import Testing
@@ -64,7 +65,7 @@ import Testing
       ("adapters:\n  - file: a\n    strength: .nan", "strength: expected a finite number"),
     ])
   func faults(_ text: String, _ reason: String) throws {
-    let error = #expect(throws: FactoringError.self) { try recipe(text) }
+    let error = #expect(throws: RecipeError.self) { try recipe(text) }
     #expect(error?.description.hasSuffix("recipe: \(reason)") == true, "\(error?.description ?? "nothing")")
   }
 }

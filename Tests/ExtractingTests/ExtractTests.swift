@@ -144,7 +144,7 @@ import Testing
     let base = try fixture.folder("base", tuned: false, .f32, in: folder)
     let tuned = try fixture.folder("tuned", tuned: false, .bf16, in: folder)
     let plan = try ExtractPlan(ExtractRecipe(base: base, tuned: tuned, rule: .auto))
-    #expect(throws: FactoringError.self) {
+    #expect(throws: ExtractingError.self) {
       do { _ = try ExtractDecomposition(plan, output: nil, threads: 1) } catch {
         // The vectors of the fixture do change.
         #expect("\(error)".contains("beyond rounding"))
@@ -174,7 +174,7 @@ import Testing
     let capped = try run(.energy(0.99), maxRank: 2)
     #expect(capped.cappedCount == capped.entries.count)
     #expect(capped.entries.allSatisfy { $0.rankAfter == 2 })
-    #expect(throws: FactoringError.self) { try run(.maxError(0.01), maxRank: 1) }
+    #expect(throws: ExtractingError.self) { try run(.maxError(0.01), maxRank: 1) }
     #expect(throws: FactoringError.self) { try run(.size(ByteCount(1000))) }
   }
 

@@ -1,5 +1,6 @@
 import Adapters
 import Files
+import Recipes
 import Tensors
 import TestSupport
 import Testing
@@ -18,7 +19,7 @@ import Testing
   /// The reason for a refusal, without file and room.
   private func reason(_ text: String) throws -> String {
     let folder = try TemporaryFolder(), path = try folder.write(Array(text.utf8), to: "recipe.yaml")
-    let error = #expect(throws: FactoringError.self) { try MergeRecipeFile(path: path) }
+    let error = #expect(throws: RecipeError.self) { try MergeRecipeFile(path: path) }
     let message = error?.description ?? "", start = "\(path): recipe: "
     #expect(message.hasPrefix(start))
     #expect(!message.contains("\n"))

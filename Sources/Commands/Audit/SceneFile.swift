@@ -62,7 +62,7 @@ struct SceneFile {
   private let size: String?
   private let path: String
 
-  /// - Throws: `RenderError` for lines, `FactoringError.recipe` for YAML that is not understood.
+  /// - Throws: `RenderError` for lines, `RecipeError` for YAML that is not understood.
   init(path: String) throws {
     self.path = path
     guard path.hasSuffix(".yaml") || path.hasSuffix(".yml") else {

@@ -31,7 +31,7 @@ struct MetadataGet: LatheCommand {
   func execute() throws -> Outcome {
     let file = try SafetensorsFile(path: MetadataEdit.file(at: self.file))
     for key in keys where !file.metadata.contains(where: { $0.key == key }) {
-      throw FactoringError(.noMetadata(key: key), path: file.path)
+      throw MetadataError(missing: key, path: file.path)
     }
     let report = MetadataReport(file, keys: keys, hashes: holdsHashes(file) ? MetadataHashes(of: file) : nil)
     common.warn(report.warnings)
