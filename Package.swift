@@ -6,9 +6,6 @@ let settings: [SwiftSetting] = [
   .enableUpcomingFeature("ExistentialAny"),
 ]
 
-/// Dictionaries and sets that keep an order.
-let ordered = Target.Dependency.product(name: "OrderedCollections", package: "swift-collections")
-
 /// One room of the house: a library target with its product, so that other packages can import it alone.
 struct Room {
   let name: String
@@ -30,18 +27,16 @@ let rooms: [Room] = [
   Room(name: "GGUF", dependencies: ["Tensors", "Files", "CArithmetic"]),
   Room(name: "Models", dependencies: ["Tensors"], resources: [.embedInCode("Families"), .embedInCode("Names")]),
   Room(
-    name: "Checkpoints",
-    dependencies: ["Tensors", "Models", "Files", "JSON", "Safetensors", "TorchPickles", "GGUF", ordered]),
+    name: "Checkpoints", dependencies: ["Tensors", "Models", "Files", "JSON", "Safetensors", "TorchPickles", "GGUF"]),
   Room(name: "Images", dependencies: ["Tensors", "JSON", "CPNG"]),
   // Workshop
   Room(
     name: "Adapters",
     dependencies: [
       "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "TorchPickles", "GGUF", "Models", "Checkpoints",
-      ordered,
     ]),
-  Room(name: "Spectra", dependencies: ["Tensors", "LinearAlgebra", "Models", "Adapters", ordered]),
-  Room(name: "Loaders", dependencies: ["Tensors", "Models", "Adapters", ordered]),
+  Room(name: "Spectra", dependencies: ["Tensors", "LinearAlgebra", "Models", "Adapters"]),
+  Room(name: "Loaders", dependencies: ["Tensors", "Models", "Adapters"]),
   Room(
     name: "Factoring",
     dependencies: [
@@ -54,7 +49,6 @@ let rooms: [Room] = [
     name: "Merging",
     dependencies: [
       "Tensors", "LinearAlgebra", "Files", "Models", "Checkpoints", "Adapters", "Spectra", "Factoring", "Recipes",
-      ordered,
     ], testDependencies: ["JSON", "Safetensors", "Converting"]),
   Room(
     name: "Extracting",
@@ -65,14 +59,14 @@ let rooms: [Room] = [
   Room(
     name: "Converting",
     dependencies: [
-      "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Models", "Adapters", "Spectra", "Factoring", ordered,
+      "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Models", "Adapters", "Spectra", "Factoring",
     ], testDependencies: ["Checkpoints", "Loaders", "Metadata"]),
   Room(name: "Metadata", dependencies: ["Tensors", "Files", "JSON", "Safetensors", "Factoring"]),
   Room(
     name: "Baking",
     dependencies: [
       "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "GGUF", "Models", "Checkpoints", "Adapters",
-      "Spectra", "Factoring", "Recipes", "CZstd", ordered,
+      "Spectra", "Factoring", "Recipes", "CZstd",
     ], testDependencies: ["Merging"]),
   // Workshop, the engine's wing: no word of adapters in it
   Room(name: "Prompts", dependencies: ["JSON"]),
@@ -95,20 +89,20 @@ let rooms: [Room] = [
     name: "Sheets",
     dependencies: [
       "Files", "Models", "Checkpoints", "Adapters", "Factoring", "Baking", "Images", "Prompts", "Sampling", "Kernels",
-      "Rendering", ordered,
+      "Rendering",
     ]),
   Room(
     name: "Audit",
     dependencies: [
       "Tensors", "LinearAlgebra", "Files", "JSON", "Models", "Checkpoints", "Adapters", "Spectra", "Factoring",
-      "Merging", "Baking", "Images", "Kernels", "Rendering", ordered, .product(name: "SwiftCSV", package: "SwiftCSV"),
+      "Merging", "Baking", "Images", "Kernels", "Rendering", .product(name: "SwiftCSV", package: "SwiftCSV"),
     ]),
   // Study
   Room(
     name: "Reports",
     dependencies: [
       "Tensors", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra", "Loaders", "Factoring",
-      "Extracting", "Converting", "Metadata", "Baking", "Rendering", "Calibrating", "Audit", ordered,
+      "Extracting", "Converting", "Metadata", "Baking", "Rendering", "Calibrating", "Audit",
       .product(name: "Mustache", package: "swift-mustache"),
     ], resources: [.embedInCode("Templates")], testDependencies: ["Images", "Kernels"]),
   // Desk
@@ -131,7 +125,6 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
-    .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     .package(url: "https://github.com/swiftcsv/SwiftCSV", from: "0.10.0"),
   ],
   targets: [

@@ -1,4 +1,3 @@
-import OrderedCollections
 public import Tensors
 
 /// Why an adapter cannot be read or worked on.
@@ -116,8 +115,14 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
   ///
   /// - Parameter hint: what to try about a kind of problem, in the words of whoever shows it.
   public static func grouped(_ problems: [AdapterProblem], hint: (Kind) -> String? = { _ in nil }) -> [String] {
-    OrderedDictionary(grouping: problems) { $0.message(hint) }.map { message, problems in
-      let names = problems.compactMap(\.target)
+    var order: [String] = [], targets: [String: [String]] = [:]
+    for problem in problems {
+      let message = problem.message(hint)
+      if targets[message] == nil { order.append(message) }
+      targets[message, default: []] += problem.target.map { [$0] } ?? []
+    }
+    return order.map { message in
+      let names = targets[message]!
       guard let first = names.first else { return message }
       return "\(first)\(names.count > 1 ? " and \(names.count - 1) more" : ""): \(message)"
     }

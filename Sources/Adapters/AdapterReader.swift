@@ -1,6 +1,5 @@
 public import JSON
 import Models
-import OrderedCollections
 public import Tensors
 
 extension Adapter {
@@ -66,10 +65,10 @@ struct AdapterReader {
   private let source: AdapterSource
   private let metadata: [String: String]
   private var problems: [AdapterProblem] = []
-  /// In the file's order.
-  private var modules: OrderedDictionary<String, [TargetPart]> = [:]
+  private var modules: [String: [TargetPart]] = [:]
   /// Tensors that all targets share: VeRA's.
   private var shared: [String: Tensor] = [:]
+  private var moduleOrder: [String] = []
   private var passedThrough: [(name: String, tensor: Tensor)] = []
   private var unknown: [String] = []
 
@@ -81,18 +80,18 @@ struct AdapterReader {
   mutating func read() throws -> Adapter {
     group()
     problems = source.state.warnings.map { AdapterProblem(.oddHeader($0)) }
-    guard !modules.isEmpty else { throw AdapterError(.notAnAdapter(reason: foundInstead), path: source.path) }
-    let format = AdapterFormat.spoken(in: modules.keys.elements, hasConfiguration: source.config != nil)
+    guard !moduleOrder.isEmpty else { throw AdapterError(.notAnAdapter(reason: foundInstead), path: source.path) }
+    let format = AdapterFormat.spoken(in: moduleOrder, hasConfiguration: source.config != nil)
     let configs = try configurations()
     for config in Set(configs.keys).sorted() { check(configs[config]!, named: config) }
 
     let dialect = format.dialect, positional = dialect.numbersTargets ? positionalKeys() : [:]
     var targets: [Target] = [], dependents: [DependentTarget] = [], unsupported: [UnsupportedTarget] = []
     var frozen: [WholeWeight] = []
-    for (module, parts) in modules {
+    for module in moduleOrder {
       var reader = ModuleReader(
         module: module, key: positional[module] ?? dialect.key(of: module),
-        parts: parts, config: config(for: module, in: configs), shared: shared)
+        parts: modules[module]!, config: config(for: module, in: configs), shared: shared)
       reader.read()
       targets += reader.targets
       dependents += reader.dependents
@@ -129,7 +128,7 @@ struct AdapterReader {
   /// it never overrules names and shapes.
   private mutating func family(_ clues: [FamilyClue]) -> (Family, [Family]) {
     let prefixes = ["lora_unet_", "lora_transformer_", "diffusion_model.", "transformer."]
-    let isOfDenoiser = modules.keys.contains { module in
+    let isOfDenoiser = moduleOrder.contains { module in
       prefixes.contains(where: module.hasPrefix) && !module.hasPrefix("transformer.h.")
     }
     let found = Family.candidates(clues, isOfDenoiser: isOfDenoiser), claim = Family.claimed(by: metadata)
@@ -185,6 +184,7 @@ struct AdapterReader {
   }
 
   private mutating func add(_ module: String, _ part: TargetPart) {
+    if modules[module] == nil { moduleOrder.append(module) }
     modules[module, default: []].append(part)
   }
 
@@ -212,7 +212,7 @@ struct AdapterReader {
   private func positionalKeys() -> [String: TargetKey] {
     // Names of other dialects may begin like these, with something else than a number behind it.
     func numbered(_ prefix: String) -> [(module: String, number: Int)] {
-      modules.keys.filter { $0.hasPrefix(prefix) }.compactMap { module in
+      moduleOrder.filter { $0.hasPrefix(prefix) }.compactMap { module in
         Int(module.dropping(prefix: prefix)).flatMap { $0 < 0 ? nil : (module, $0) }
       }
     }

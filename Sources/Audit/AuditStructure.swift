@@ -1,7 +1,6 @@
 import Adapters
 public import Factoring
 import Merging
-import OrderedCollections
 public import Spectra
 
 /// What adapters are made of, from their factors alone: spectra, how small they could be, how they disturb each other.
@@ -78,8 +77,11 @@ public struct AuditStructure: Sendable {
       }
       return values.mapValues { $0.sorted(by: >) }
     }
-    let names = OrderedSet([before, after].flatMap { $0?.plan.targets.map(\.key.block) ?? [] })
+    var order: [String] = []
+    for target in (before?.plan.targets ?? []) + (after?.plan.targets ?? []) where !order.contains(target.key.block) {
+      order.append(target.key.block)
+    }
     let (first, second) = (values(before), values(after))
-    return names.map { Block(name: $0, before: first[$0] ?? [], after: second[$0] ?? []) }
+    return order.map { Block(name: $0, before: first[$0] ?? [], after: second[$0] ?? []) }
   }
 }

@@ -1,5 +1,4 @@
 import Kernels
-import OrderedCollections
 public import Rendering
 
 /// How far two sides are from each other in what the denoiser predicts, for several prompts and times.
@@ -53,7 +52,8 @@ extension AuditRendering {
   /// The question to the denoiser: the first four prompts of the scenes; without any something general, which trigger words
   /// would do better.
   func probe(_ scenes: [AuditScene]) -> NoiseProbe {
-    let prompts = OrderedSet(scenes.map(\.prompt))
+    var prompts: [String] = []
+    for scene in scenes where !prompts.contains(scene.prompt) { prompts.append(scene.prompt) }
     let side = min(model.usualSize, 256)
     return NoiseProbe(
       model, prompts: prompts.isEmpty ? ["a photo"] : Array(prompts.prefix(4)),

@@ -2,7 +2,6 @@ import Adapters
 public import Checkpoints
 public import LinearAlgebra
 import Models
-import OrderedCollections
 public import Tensors
 
 /// How far two sides are from each other in what they add to each weight of the base.
@@ -135,9 +134,12 @@ public struct WeightComparison: Sendable {
 
   /// By block, in the order of the first weight.
   public var blocks: [(name: String, total: Sums)] {
-    var sums: OrderedDictionary<String, Sums> = [:]
-    for entry in entries { sums[entry.block, default: Sums()] += entry.sums }
-    return sums.map { ($0, $1) }
+    var order: [String] = [], sums: [String: Sums] = [:]
+    for entry in entries {
+      if sums[entry.block] == nil { order.append(entry.block) }
+      sums[entry.block, default: Sums()] += entry.sums
+    }
+    return order.map { ($0, sums[$0]!) }
   }
 
   /// √Σ‖D‖² over the weights that are changed before and not after, ÷ ‖D‖.

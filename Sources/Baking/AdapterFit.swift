@@ -1,7 +1,6 @@
 public import Adapters
 public import Checkpoints
 public import Models
-import OrderedCollections
 import Tensors
 
 /// How an adapter's targets match a base checkpoint's weights.
@@ -83,7 +82,7 @@ public struct AdapterFit: Sendable {
       entries.append(
         Entry(
           target: target.name, key: target.key, finding: finding,
-          weights: OrderedSet(own.map { base.weights[$0.stored].entry.name }).elements))
+          weights: own.map { base.weights[$0.stored].entry.name }.unique))
     }
     for (target, misfit) in bound.misfits {
       let finding: Finding =
@@ -209,5 +208,13 @@ extension ArraySlice<Int> {
   /// Extents but for those of 1 at the end: PEFT's cores of one-dimensional convolutions have such a one more.
   fileprivate var withoutOnesAtEnd: ArraySlice<Int> {
     dropLast(count - (lastIndex { $0 != 1 }.map { $0 + 1 - startIndex } ?? 0))
+  }
+}
+
+extension [String] {
+  /// Each text once, in order.
+  fileprivate var unique: [String] {
+    var seen: Set<String> = []
+    return filter { seen.insert($0).inserted }
   }
 }

@@ -1,5 +1,4 @@
 import Checkpoints
-import OrderedCollections
 public import Tensors
 
 /// What a bake did, measured on what was stored.
@@ -43,9 +42,12 @@ public struct BakeResult: Sendable {
 
   /// By block, in the order of the first weight.
   public var blocks: [(name: String, survival: Survival)] {
-    var sums: OrderedDictionary<String, Survival> = [:]
-    for entry in entries { sums[entry.block, default: Survival()] += entry.survival }
-    return sums.map { ($0, $1) }
+    var order: [String] = [], sums: [String: Survival] = [:]
+    for entry in entries {
+      if sums[entry.block] == nil { order.append(entry.block) }
+      sums[entry.block, default: Survival()] += entry.survival
+    }
+    return order.map { ($0, sums[$0]!) }
   }
 }
 

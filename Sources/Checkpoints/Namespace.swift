@@ -1,16 +1,17 @@
 import Models
-import OrderedCollections
 import Tensors
 
 /// All weights of one network under the names of one dialect.
 struct Namespace: Sendable {
+  private(set) var weights: [String: NamedWeight] = [:]
   /// In the order in which they came to be.
-  private(set) var weights: OrderedDictionary<String, NamedWeight> = [:]
-  var names: [String] { weights.keys.elements }
+  private(set) var names: [String] = []
 
   init() {}
 
-  mutating func add(_ name: String, _ weight: NamedWeight) { weights[name] = weight }
+  mutating func add(_ name: String, _ weight: NamedWeight) {
+    if weights.updateValue(weight, forKey: name) == nil { names.append(name) }
+  }
 
   /// How many of the names each side of a map knows. Rules that name both sides alike say nothing.
   func count(of map: NameMap) -> (left: Int, right: Int) {

@@ -1,5 +1,4 @@
 import Adapters
-import OrderedCollections
 import Tensors
 
 /// Sorts textual inversions that are bundled in adapters from other tensors that are no part of any target.
@@ -12,19 +11,25 @@ struct ConvertEmbeddings {
 
   /// - Throws: `ConvertingError.embeddingNames` when two tokens would get one file name.
   init(_ adapters: [Adapter]) throws(ConvertingError) {
-    var tokens: OrderedDictionary<String, [(name: String, tensor: Tensor)]> = [:]
+    var places: [String: Int] = [:], tensors: [[(name: String, tensor: Tensor)]] = [], tokens: [String] = []
     for adapter in adapters {
       for (name, tensor) in adapter.passedThrough {
         guard let (token, inner) = Self.parts(of: name, in: adapter) else {
           others.append((name, tensor))
           continue
         }
-        tokens[token, default: []].append((inner, tensor))
+        let index = places[token] ?? tokens.count
+        if index == tokens.count {
+          places[token] = index
+          tokens.append(token)
+          tensors.append([])
+        }
+        tensors[index].append((inner, tensor))
       }
     }
-    embeddings = tokens.map { ConvertPlan.Embedding(token: $0, tensors: $1) }
+    embeddings = zip(tokens, tensors).map { ConvertPlan.Embedding(token: $0, tensors: $1) }
     var files: [String: String] = [:]
-    for token in tokens.keys {
+    for token in tokens {
       if let other = files.updateValue(token, forKey: token.fileNamePart) {
         throw ConvertingError(.embeddingNames(first: other, second: token), path: adapters[0].path)
       }

@@ -1,7 +1,6 @@
 import Adapters
 import Factoring
 import Models
-import OrderedCollections
 import Spectra
 import Tensors
 
@@ -13,8 +12,7 @@ struct ConvertGrouping {
   private let sources: [ConvertSource]
   private let naming: ConvertNaming
   private let keepsAlphas: Bool
-  /// By network and name: networks in folders of their own may have modules of one name.
-  private var groups: OrderedDictionary<String, (name: String, members: [Member])> = [:]
+  private var groups: [(name: String, members: [Member])] = []
   private(set) var skipped: [String] = []
   private(set) var notes: [String] = []
 
@@ -32,7 +30,7 @@ struct ConvertGrouping {
   ///
   /// - Throws: `FactoringError.noDialectName` for a target without one, unless those may be left out.
   mutating func collect() throws(FactoringError) {
-    var unnamed: [(name: String, reason: String, isFamilyOpen: Bool)] = []
+    var places: [String: Int] = [:], unnamed: [(name: String, reason: String, isFamilyOpen: Bool)] = []
     for source in sources {
       unnamed += source.adapter.dependents.filter { !$0.isOptional }.map {
         ($0.name, "\($0.algorithm.rawValue) depends on the base weight, so that it has no factors of its own", false)
@@ -48,8 +46,15 @@ struct ConvertGrouping {
         case .none(let reason): unnamed.append((target.name, reason, naming.isFamilyOpen(for: key)))
         case .places(let found):
           for place in found {
-            groups["\(place.key.component.rawValue) \(place.name)", default: (place.name, [])].members
-              .append((target, source.adapter.path, place))
+            let member = (target, source.adapter.path, place)
+            // Networks in folders of their own may have modules of one name.
+            let identity = "\(place.key.component.rawValue) \(place.name)"
+            if let index = places[identity] {
+              groups[index].members.append(member)
+            } else {
+              places[identity] = groups.count
+              groups.append((place.name, [member]))
+            }
           }
         }
       }
@@ -70,7 +75,7 @@ struct ConvertGrouping {
   /// The output's targets; their scales are those of the sources.
   mutating func targets() throws -> [ConvertTarget] {
     var targets: [ConvertTarget] = []
-    for (name, members) in groups.values {
+    for (name, members) in groups {
       if let share = members[0].place.share {
         guard let target = try fused(name, members, share) else { continue }
         targets.append(target)

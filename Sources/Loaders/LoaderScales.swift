@@ -1,6 +1,5 @@
 public import Adapters
 import Models
-import OrderedCollections
 
 /// What each loader multiplies the product of every target's factors by, when it is given the file as it is.
 ///
@@ -206,8 +205,13 @@ private struct ScaleReader {
 extension [(String, Double?)] {
   /// `0.5 in diffusers, 1 in comfyui and a1111`
   fileprivate var grouped: String {
-    OrderedDictionary(grouping: self, by: \.1).map { scale, loaders in
-      let names = loaders.map(\.0).joined(separator: " and ")
+    var order: [Double?] = [], loaders: [Double?: [String]] = [:]
+    for (loader, scale) in self {
+      if loaders[scale] == nil { order.append(scale) }
+      loaders[scale, default: []].append(loader)
+    }
+    return order.map { scale in
+      let names = loaders[scale]!.joined(separator: " and ")
       guard let scale else { return "nothing in \(names)" }
       let short = (scale * 1e4).rounded() / 1e4
       return "\(Int(exactly: short).map(String.init) ?? String(short)) in \(names)"

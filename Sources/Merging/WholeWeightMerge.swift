@@ -2,7 +2,6 @@ import Adapters
 import Checkpoints
 import Factoring
 import Models
-import OrderedCollections
 import Spectra
 import Tensors
 
@@ -57,9 +56,10 @@ struct WholeWeightMerge {
   ///   - sources: the adapters as their files have them.
   ///   - groups: their targets, with the deltas that the base gives them.
   mutating func merge(_ sources: [Adapter], groups: inout [TargetPairing.Group]) throws {
-    var holders: OrderedDictionary<TargetKey, [Holder]> = [:]
+    var order: [TargetKey] = [], holders: [TargetKey: [Holder]] = [:]
     for (index, adapter) in sources.enumerated() {
       for weight in adapter.replacements {
+        if holders[weight.key] == nil { order.append(weight.key) }
         holders[weight.key, default: []].append(
           Holder(adapter: index, weight: weight, strength: recipe.inputs[index].strength(for: weight.key)))
       }
@@ -67,7 +67,7 @@ struct WholeWeightMerge {
     let members = Dictionary(uniqueKeysWithValues: groups.map { ($0.key, $0.members) })
     groups.removeAll { holders[$0.key] != nil }
     let modules = Set(groups.lazy.map { $0.members[0].target }.filter { $0.kind != .vector }.compactMap(\.dottedPath))
-    for (key, holders) in holders { try merge(holders, members[key] ?? [], sources, key, modules) }
+    for key in order { try merge(holders[key]!, members[key] ?? [], sources, key, modules) }
     try keepFrozen(of: sources, besides: modules)
   }
 

@@ -2,7 +2,6 @@ public import Adapters
 public import Baking
 public import JSON
 import Models
-import OrderedCollections
 
 /// Whether an adapter fits a base checkpoint.
 public struct CheckReport: JSONReport {
@@ -101,9 +100,14 @@ public struct CheckReport: JSONReport {
     for problem in problems { row("problem", problem) }
     for name in unknown { row("unknown", name) }
     // The same reason for many targets is one line.
-    var groups: OrderedDictionary<String, [String]> = [:]
-    for target in targets { if let reason = target.reason { groups[reason, default: []].append(target.name) } }
-    for (reason, names) in groups {
+    var order: [String] = [], groups: [String: [String]] = [:]
+    for target in targets {
+      guard let reason = target.reason else { continue }
+      if groups[reason] == nil { order.append(reason) }
+      groups[reason, default: []].append(target.name)
+    }
+    for reason in order {
+      let names = groups[reason]!
       row(
         "\(names.count) \(names.count == 1 ? "target" : "targets")",
         "\(reason): \(names[0])\(names.count > 1 ? " …" : "")")

@@ -1,7 +1,6 @@
 import Factoring
 public import JSON
 public import Metadata
-import OrderedCollections
 public import Safetensors
 import Tensors
 
@@ -35,7 +34,8 @@ public struct MetadataReport: JSONReport {
     self.file = file.path
     let entries = file.metadata.filter { keys.isEmpty || keys.contains($0.key) }
     metadata = Dictionary(entries.map { ($0.key, $0.value) }, uniquingKeysWith: { $1 })
-    order = OrderedSet(entries.map(\.key)).elements
+    var seen: Set<String> = []
+    order = entries.map(\.key).filter { seen.insert($0).inserted }
     self.hashes = hashes?.entries(for: entries).map(MetadataHashRow.init) ?? []
   }
 

@@ -4,7 +4,6 @@ public import Checkpoints
 public import Factoring
 import Foundation
 import Models
-import OrderedCollections
 public import Prompts
 
 /// All adapters of a sheet, matched with the base: those that all pictures have, and those that prompts' tags name.
@@ -31,19 +30,24 @@ public struct SheetAdapters: Sendable {
     base: String, inputs: [AdapterInput], tags: [[PromptTags.Tag]] = [], folders: [String] = [],
     allowsUnmatched: Bool = false, allowsUnknown: Bool = false
   ) throws {
-    var files: OrderedSet<String> = []
-    func use(_ input: AdapterInput) -> AdapterUse { AdapterUse(file: files.append(input.path).index, input: input) }
+    var files: [String] = []
+    func use(_ input: AdapterInput) -> AdapterUse {
+      if !files.contains(input.path) { files.append(input.path) }
+      return AdapterUse(file: files.firstIndex(of: input.path)!, input: input)
+    }
     given = inputs.map { use($0) }
-    let places = OrderedSet(folders + ["."] + inputs.map { Self.folder(of: $0.path) })
+    let places = (folders + ["."] + inputs.map { Self.folder(of: $0.path) }).reduce(into: [String]()) {
+      if !$0.contains($1) { $0.append($1) }
+    }
     tagged = try tags.map { tags in
       try tags.map {
         use(
           AdapterInput(
-            path: try Self.path(of: $0.name, in: places.elements), strength: $0.denoiserStrength,
+            path: try Self.path(of: $0.name, in: places), strength: $0.denoiserStrength,
             textEncoderStrength: $0.textEncoderStrength))
       }
     }
-    self.files = files.elements
+    self.files = files
     let uses = given + tagged.joined()
     // A bake of all of them knows what fits and what must not be dropped in silence.
     let all = files.indices.map { file in

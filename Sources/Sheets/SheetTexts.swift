@@ -3,7 +3,6 @@ import Factoring
 import Files
 import Images
 public import Kernels
-import OrderedCollections
 public import Rendering
 import Sampling
 
@@ -61,9 +60,8 @@ public struct SheetTexts: Sendable {
 
   /// The sheet's text has what is common to all pictures, and the first one's prompt.
   public func text(ofSheet plan: SheetPlan) -> String {
-    let prompts = OrderedSet(plan.pictures.map(\.prompt.original))
-    let seeds = OrderedSet(plan.pictures.map { "\($0.seed)" })
-    let sets = OrderedSet(plan.pictures.map { $0.uses.map(\.label).joined(separator: " + ") })
+    let prompts = plan.pictures.map(\.prompt.original).unique, seeds = plan.pictures.map { "\($0.seed)" }.unique
+    let sets = plan.pictures.map { $0.uses.map(\.label).joined(separator: " + ") }.unique
     var settings = settings(seed: seeds.joined(separator: " "), [])
     settings.append(.init("Sheet", sets.map { $0.isEmpty ? "base" : $0 }.joined(separator: "; ")))
     return GenerationParameters(
@@ -94,7 +92,7 @@ public struct SheetTexts: Sendable {
       let hashes = uses.filter { adapterHashes.indices.contains($0.file) && !adapterHashes[$0.file].isEmpty }.map {
         "\($0.input.path.fileStem): \(adapterHashes[$0.file])"
       }
-      if !hashes.isEmpty { settings.append(.init("Lora hashes", OrderedSet(hashes).joined(separator: ", "))) }
+      if !hashes.isEmpty { settings.append(.init("Lora hashes", hashes.unique.joined(separator: ", "))) }
     }
     settings.append(.init("Version", "Lathe \(ToolVersion.current)"))
     return settings
@@ -102,8 +100,7 @@ public struct SheetTexts: Sendable {
 
   /// What stands below the sheet.
   public func caption(of plan: SheetPlan) -> String {
-    let prompts = OrderedSet(plan.pictures.map(\.prompt.text))
-    let seeds = OrderedSet(plan.pictures.map { "\($0.seed)" })
+    let prompts = plan.pictures.map(\.prompt.text).unique, seeds = plan.pictures.map { "\($0.seed)" }.unique
     var parts = [
       base.fileStem, request.sampler.usualName, "\(request.steps) step\(request.steps == 1 ? "" : "s")",
       "cfg \(Double(request.guidance.scale).shortText)", "\(request.size.width)x\(request.size.height)",
@@ -133,5 +130,13 @@ extension SamplerKind {
     case .lcm: "LCM"
     case .tcd: "TCD"
     }
+  }
+}
+
+extension [String] {
+  /// Each text once, in order.
+  fileprivate var unique: [String] {
+    var seen: Set<String> = []
+    return filter { seen.insert($0).inserted }
   }
 }

@@ -1,6 +1,5 @@
 public import Adapters
 public import LinearAlgebra
-import OrderedCollections
 
 /// The spectra of all targets of an adapter, and their totals.
 public struct AdapterSpectrum: Sendable {
@@ -58,7 +57,12 @@ public struct AdapterSpectrum: Sendable {
 
   /// One part for each block of the network, in the adapter's order.
   public var blocks: [Part] {
-    OrderedDictionary(grouping: entries, by: \.target.key.block).map { part($0, $1) }
+    var order: [String] = [], members: [String: [Entry]] = [:]
+    for entry in entries {
+      if members[entry.target.key.block] == nil { order.append(entry.target.key.block) }
+      members[entry.target.key.block, default: []].append(entry)
+    }
+    return order.map { part($0, members[$0]!) }
   }
 
   private func part(_ name: String, _ entries: [Entry]) -> Part {

@@ -1,6 +1,5 @@
 public import Adapters
 public import Models
-import OrderedCollections
 
 /// Targets of several adapters that change the same rows of the same base weight, matched under any dialect.
 ///
@@ -150,9 +149,9 @@ public struct TargetPairing: Sendable {
 
   /// Groups in the order in which they came to be.
   private struct Groups {
-    private var groups: OrderedDictionary<[TargetKey], Group> = [:]
+    private var order: [[TargetKey]] = [], groups: [[TargetKey]: Group] = [:]
 
-    var all: [Group] { groups.values.elements }
+    var all: [Group] { order.map { groups[$0]! } }
 
     /// - Parameters:
     ///   - target: the entry's own, or the rows of it that the piece is.
@@ -163,6 +162,7 @@ public struct TargetPairing: Sendable {
       let member = (entry.adapter, target ?? entry.target)
       // A part of a target is not what the target's name says.
       let name = piece.map { $0.sourceRows.count == entry.target.rows ? entry.target.name : nil } ?? entry.target.name
+      if groups[identity] == nil { order.append(identity) }
       let known = groups[identity]
       groups[identity] = Group(
         key: known?.key ?? piece?.key ?? entry.target.key, module: known?.module ?? piece?.module,

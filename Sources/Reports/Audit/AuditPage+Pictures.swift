@@ -1,6 +1,5 @@
 import Audit
 import FoundationEssentials
-import OrderedCollections
 import Tensors
 
 /// The pictures of a report as they stand in a page: inside it.
@@ -94,17 +93,20 @@ extension AuditPage {
         var negative: String?
         var seed: UInt64
       }
-      let groups = OrderedDictionary(grouping: pictures) {
-        Key(prompt: $0.prompt, negative: $0.negative, seed: $0.seed)
+      var order: [Key] = [], groups: [Key: [AuditReport.Picture]] = [:]
+      for picture in pictures {
+        let key = Key(prompt: picture.prompt, negative: picture.negative, seed: picture.seed)
+        if groups[key] == nil { order.append(key) }
+        groups[key, default: []].append(picture)
       }
-      return groups.map { key, pictures in
+      return order.map { key in
         let scene = recipe.scenes.first {
           $0.prompt == key.prompt && $0.negative == key.negative && $0.seed == key.seed
         }
         return PictureGroup(
           prompt: key.prompt, conditions: "seed \(key.seed)" + (scene.map { ", \($0.size.text)" } ?? ""),
           negative: key.negative.flatMap { $0.isEmpty ? nil : [$0] } ?? [],
-          pairs: pictures.map { pair($0, album) })
+          pairs: groups[key]!.map { pair($0, album) })
       }
     }
 

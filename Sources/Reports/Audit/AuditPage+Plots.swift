@@ -1,4 +1,3 @@
-import OrderedCollections
 import Tensors
 
 extension AuditPage {
@@ -33,16 +32,16 @@ extension AuditPage {
       func place(_ value: Double) -> String {
         Numbers.fixed(value.isFinite && most > 0 ? 100 * value / most : 0, 1) + "%"
       }
-      groups = OrderedDictionary(grouping: probe.rows, by: \.prompt).map { prompt, rows in
-        Group(
-          probePrompt: prompt,
-          rows: rows.map { row in
-            Row(
-              time: Numbers.short(row.time), relative: percent(row.relativeError),
-              width: place(row.relativeError), nullAt: place(row.null), ofNull: percent(row.null),
-              effect: percent(row.effectError))
-          })
+      var order: [String] = [], rows: [String: [Row]] = [:]
+      for row in probe.rows {
+        if rows[row.prompt] == nil { order.append(row.prompt) }
+        rows[row.prompt, default: []].append(
+          Row(
+            time: Numbers.short(row.time), relative: percent(row.relativeError),
+            width: place(row.relativeError), nullAt: place(row.null), ofNull: percent(row.null),
+            effect: percent(row.effectError)))
       }
+      groups = order.map { Group(probePrompt: $0, rows: rows[$0]!) }
     }
   }
 
@@ -124,7 +123,10 @@ extension AuditPage {
     private static let much = 0.3
 
     init(_ pairs: [AuditReport.CrossTalk]) {
-      let names = OrderedSet(pairs.flatMap { [$0.source, $0.target] })
+      var names: [String] = []
+      for pair in pairs {
+        for name in [pair.source, pair.target] where !names.contains(name) { names.append(name) }
+      }
       heads = Array(1...names.count)
       rows = names.enumerated().map { index, source in
         Row(

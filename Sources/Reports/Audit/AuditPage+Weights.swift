@@ -1,4 +1,3 @@
-import OrderedCollections
 import Tensors
 
 extension AuditPage {
@@ -78,12 +77,17 @@ extension AuditPage {
         totals.append(
           Total(term: "cosine", figure: number(cosine), explanation: "1 is the same direction, 0 unrelated"))
       }
+      var order: [String] = [], groups: [String: [AuditReport.WeightRow]] = [:]
+      for target in weights.targets {
+        if groups[target.block] == nil { order.append(target.block) }
+        groups[target.block, default: []].append(target)
+      }
       map =
         HeatMap(
           title: "Relative error of each weight, by block",
-          rows: OrderedDictionary(grouping: weights.targets, by: \.block).map { block, targets in
+          rows: order.map { block in
             HeatMap.Row(
-              name: block, cells: targets.map { ($0.relativeError, "\($0.name): \(percent($0.relativeError))") })
+              name: block, cells: groups[block]!.map { ($0.relativeError, "\($0.name): \(percent($0.relativeError))") })
           }
         ).svg
       let names = HeatMap.limits.map { Numbers.short(100 * $0) + " %" }
