@@ -84,7 +84,7 @@ let rooms: [Room] = [
     dependencies: [
       "Tensors", "LinearAlgebra", "Files", "JSON", "Models", "Checkpoints", "Adapters", "Spectra", "Factoring",
       "Baking", "Rendering",
-    ], testDependencies: ["Merging", "Kernels", "Sampling", "Safetensors"]),
+    ]),
   Room(
     name: "Sheets",
     dependencies: [

@@ -77,9 +77,9 @@ public struct AuditRendering: Sendable {
     of shots: [AuditShot], _ base: Checkpoint, progress: (Renderer.Progress) throws -> Void = { _ in }
   ) throws -> [[Float]] {
     var places: [Int] = []
-    let shown = shots.map { shot -> Int in
+    let shown = shots.enumerated().map { index, shot -> Int in
       if let known = places.firstIndex(where: { shots[$0].scene.isSamePicture(as: shot.scene) }) { return known }
-      places.append(shots.firstIndex { $0.scene.isSamePicture(as: shot.scene) }!)
+      places.append(index)
       return places.count - 1
     }
     let latents = try renderer(with: base).latents(of: places.map { request(shots[$0].scene) }, progress: progress)

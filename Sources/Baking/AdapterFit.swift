@@ -109,10 +109,8 @@ public struct AdapterFit: Sendable {
   private static func match(
     _ target: Target, index: Int, _ base: Checkpoint, isTransposed: Bool?
   ) -> (Finding, [Placement], note: String?) {
-    var key = target.key
-    // XLabs changes only the first rows of this weight.
-    let isPart = key.path.hasSuffix("_qkv_rows")
-    if isPart { key = TargetKey(key.component, key.path.dropping(suffix: "_qkv_rows"), key.parameter) }
+    // XLabs changes only the first rows of some weights.
+    let key = target.key.ofWholeWeight, isPart = key != target.key
     guard let (weight, flatName) = base.weight(for: key) else {
       return (.missing(reason: reason(target.key, base)), [], nil)
     }

@@ -22,19 +22,20 @@ extension ErrorWeighing {
       guard let weight = LayerPlaces.weight(of: targets[index], in: base) else { return nil }
       return try base.energy(of: weight)
     }
-    guard let filled = energies.map({ $0.flatMap { $0 > 0 ? 1 / $0 : nil } }).filled() else {
+    guard let filled = energies.map({ $0.map { 1 / $0 } }).filled() else {
       throw CalibrationError(.noneFits(where: base.path), path: plan.adapters[0].path)
     }
     let notes =
       filled.missing == 0
       ? []
       : [
-        "\(filled.missing) targets have no weight in \(base.path): errors there count like the middle one of the others"
+        "\(filled.missing) targets have no weight in \(base.path), or one of no finite size: errors there count like the "
+          + "middle one of the others"
       ]
     return (
       ErrorWeighing(
         filled.values.map { Measure(factor: $0) }, alike: 0,
-        fields: ["weigh_base": .array(base.files.map { .string($0.relativePath) })]), notes
+        fields: ["weigh_base_files": .array(base.files.map { .string($0.relativePath) })]), notes
     )
   }
 }
@@ -53,11 +54,12 @@ extension Checkpoint {
 }
 
 extension [Double?] {
-  /// With the middle one of the others for each that is missing; `nil` where all are.
+  /// With the middle one of the others for each that is missing, or is no weight; `nil` where all are.
   func filled() -> (values: [Double], missing: Int)? {
-    let known = compactMap(\.self).sorted()
+    let usable = map { $0.flatMap { (1e-100...1e100).contains($0) ? $0 : nil } },
+      known = usable.compactMap(\.self).sorted()
     guard !known.isEmpty else { return nil }
     let middle = known[known.count / 2]
-    return (map { $0 ?? middle }, count - known.count)
+    return (usable.map { $0 ?? middle }, count - known.count)
   }
 }

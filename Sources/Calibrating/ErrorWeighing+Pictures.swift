@@ -8,6 +8,7 @@ import LinearAlgebra
 import Models
 public import Rendering
 import Spectra
+import Tensors
 
 extension ErrorWeighing {
   /// What the moments of all targets may take of memory, in bytes.
@@ -23,12 +24,13 @@ extension ErrorWeighing {
   ///   - stack: the plan's adapters at the plan's strengths, on the base.
   ///   - calibration: what is drawn with them.
   ///   - table: of the base, or of one that is built alike.
+  ///   - hashes: SHA-256 of the base's files, for the output's recipe.
   ///   - progress: called with the number of scenes that are drawn.
   /// - Returns: also notes for the user about targets that nothing went through.
   /// - Throws: `CalibrationError`, and what drawing throws.
   public static func pictures(
     _ plan: RefactorPlan, drawing calibration: Calibration, with stack: Stack, _ table: SensitivityTable,
-    progress: (Int) throws -> Void = { _ in }
+    hashes: [String], progress: (Int) throws -> Void = { _ in }
   ) throws -> (weighing: ErrorWeighing, notes: [String]) {
     let targets = plan.targets, base = stack.base
     let places = LayerPlaces(
@@ -58,11 +60,20 @@ extension ErrorWeighing {
     }
     let sensitivities = Sensitivities(table)
     let names = targets.map { places.layers(of: $0).map { SensitivityTable.name(of: $0) } }
-    guard let factors = names.map({ sensitivities.value(for: $0)?.squareRoot() }).filled() else {
+    // Each sum goes when its mean is there.
+    let seen = targets.indices.map { index in
+      moments.removeValue(forKey: index).flatMap { $0.count > 0 ? $0.mean : nil }
+    }
+    let unseen = seen.count { $0 == nil }
+    let wanted = targets.indices.map { index in
+      // In the units of the others: outputs for inputs of the usual strength.
+      sensitivities.value(for: names[index]).map {
+        $0.squareRoot() * (seen[index] == nil ? sensitivities.meanSquare(of: names[index]) : 1)
+      }
+    }
+    guard let factors = wanted.filled() else {
       throw CalibrationError(.noneFits(where: "the table of sensitivities"), path: plan.adapters[0].path)
     }
-    let seen = targets.indices.map { index in moments[index].flatMap { $0.count > 0 ? $0.mean : nil } }
-    let unseen = seen.count { $0 == nil }
     var notes: [String] = []
     if unseen > 0 {
       notes.append(
@@ -75,17 +86,12 @@ extension ErrorWeighing {
     let prompts = calibration.scenes.count
     return (
       ErrorWeighing(
-        targets.indices.map { index in
-          // In the units of the others: outputs for inputs of the usual strength.
-          let scale = seen[index] == nil ? sensitivities.meanSquare(of: names[index]) : 1
-          return Measure(factor: factors.values[index] * scale, moments: seen[index])
-        },
+        zip(factors.values, seen).map { Measure(factor: $0, moments: $1) },
         alike: max(0.03, 0.3 / Double(prompts)),
         fields: [
           "weigh_prompts": .int(prompts), "weigh_seeds": .array(calibration.scenes.map { .unsigned($0.seed) }),
           "weigh_cfg": .number(Double(calibration.guidance.scale)),
-          "weigh_base": .array(table.base.map { .string($0.contentSha256) }),
-          "weigh_sensitivity": .string(table.hash),
+          "weigh_base": .array(hashes.map { .string($0) }), "weigh_sensitivity": .string(try table.hash),
         ]), notes
     )
   }
@@ -108,7 +114,7 @@ extension ErrorWeighing {
     return (
       ErrorWeighing(
         factors.values.map { Measure(factor: $0) }, alike: 0,
-        fields: ["weigh_sensitivity": .string(table.hash)]), notes
+        fields: ["weigh_sensitivity": .string(try table.hash)]), notes
     )
   }
 }
@@ -144,7 +150,11 @@ private struct Sensitivities {
 
   /// E‖Δε‖² ÷ ‖ΔW‖²_F, for a change of the weight in no special direction.
   func response(for target: OutputTarget) -> Double? {
-    let names = target.delta.terms.map { "\($0.target.key.component.rawValue)_\($0.target.key.path)" }
+    let names = target.delta.terms.map { term in
+      let key = term.target.key
+      return "\(key.component.rawValue)_"
+        + (key.component.isTextEncoder ? TargetKey.belowTextModel(key.path) : key.path)
+    }
     return names.lazy.compactMap { flat[$0] }.first.map {
       max($0.sensitivity, least) * $0.inputEnergy / Double($0.inputs)
     }
@@ -153,5 +163,5 @@ private struct Sensitivities {
 
 extension SensitivityTable {
   /// SHA-256 of what it says.
-  var hash: String { (try? jsonText()).map { ContentHash.sha256(Array($0.utf8).withUnsafeBytes { $0 }) } ?? "" }
+  var hash: String { get throws { ContentHash.sha256(Bytes(copying: Array(try jsonText().utf8))) } }
 }

@@ -29,6 +29,6 @@ struct LayerPlaces {
 
   /// The weight that a target changes.
   static func weight(of target: OutputTarget, in base: Checkpoint) -> NamedWeight? {
-    target.delta.terms.lazy.compactMap { base.weight(for: $0.target.key)?.weight }.first
+    target.delta.terms.lazy.compactMap { base.weight(for: $0.target.key.ofWholeWeight)?.weight }.first
   }
 }

@@ -8,21 +8,22 @@ public final class PartialSensitivities {
   /// What must be the same for values to be used again.
   public struct Conditions: Codable, Equatable, Sendable {
     private var base: [String]
-    private var prompts: [String]
-    private var negatives: [String?]
-    private var seeds: [UInt64]
-    private var size: [Int]
-    private var cfg: Float
+    private var prompts: [String] = []
+    private var negatives: [String?] = []
+    private var seeds: [UInt64] = []
+    private var size: [Int] = []
+    private var cfg: Float = 0
     private var isEach: Bool
+
+    init(base: [String], isEach: Bool) { (self.base, self.isEach) = (base, isEach) }
 
     /// - Parameter hashes: of the base's files.
     public init(_ calibration: Calibration, hashes: [String], isEach: Bool) {
-      base = hashes
+      self.init(base: hashes, isEach: isEach)
       prompts = calibration.scenes.map(\.prompt)
       negatives = calibration.scenes.map(\.negative)
       seeds = calibration.scenes.map(\.seed)
       (size, cfg) = ([calibration.size.height, calibration.size.width], calibration.guidance.scale)
-      self.isEach = isEach
     }
   }
 
@@ -43,10 +44,19 @@ public final class PartialSensitivities {
   private var written = ContinuousClock.now
 
   /// Goes on from a file, if there is one that was made under the same conditions.
-  public init(path: String, _ conditions: Conditions) {
+  ///
+  /// - Throws: `FileError` for a file that cannot be read, `CalibrationError.table` for one that no such run has left: it is
+  ///   somebody's.
+  public init(path: String, _ conditions: Conditions) throws {
     self.path = path
-    let old = (try? Data(contentsOf: URL(filePath: path))).flatMap { try? Contents(jsonText: $0) }
-    contents = old.flatMap { $0.conditions == conditions ? $0 : nil } ?? Contents(conditions: conditions, known: [])
+    contents = Contents(conditions: conditions, known: [])
+    guard FileManager.default.fileExists(atPath: path) else { return }
+    let file = try MappedFile(path: path)
+    guard let old = try? Contents(jsonText: file.bytes.withUnsafeBytes { Array($0) }) else {
+      throw CalibrationError(
+        .table(reason: "expected no file, or what an earlier run has left, found something else"), path: path)
+    }
+    if old.conditions == conditions, old.known.allSatisfy({ $0.value >= 0 && $0.value.isFinite }) { contents = old }
   }
 
   /// What was measured before.
@@ -59,7 +69,10 @@ public final class PartialSensitivities {
   /// - Throws: `FileError` when it cannot be.
   public func add(_ name: String, _ value: Double) throws {
     contents.known.append(Value(name: name, value: value))
-    guard ContinuousClock.now - written > .seconds(5) else { return }
+    if ContinuousClock.now - written > .seconds(5) { try write() }
+  }
+
+  func write() throws {
     written = .now
     let file = try TemporaryFile(for: path, overwriting: true)
     try Array(contents.jsonText().utf8).withUnsafeBytes { try file.write($0, at: 0) }

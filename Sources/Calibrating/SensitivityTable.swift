@@ -2,7 +2,7 @@ public import Checkpoints
 import Factoring
 import Files
 public import JSON
-import Models
+public import Models
 public import Rendering
 
 /// How much a base's prediction feels an error in each of its layers. It is a property of the base: measured once, it serves
@@ -61,16 +61,24 @@ extension SensitivityTable {
     } catch {
       throw CalibrationError(.table(reason: "expected a table of sensitivities (\(Self.schema))"), path: path)
     }
+    // Squares and quotients of these are numbers; a layer that is not felt at all has 0.
+    let usual = 1e-60...1e60
     for layer in layers
-    where
-      !(layer.sensitivity >= 0 && layer.sensitivity.isFinite && layer.inputEnergy >= 0 && layer.inputEnergy.isFinite
-      && layer.inputs > 0)
-    {
+    where layer.inputs < 1 || !([layer.sensitivity, layer.inputEnergy].allSatisfy { $0 == 0 || usual.contains($0) }) {
       throw CalibrationError(
-        .table(reason: "\(layer.layer): expected finite numbers of at least 0, found another"), path: path)
+        .table(reason: "\(layer.layer): expected numbers of 0 or of 1e-60 to 1e60, found another"), path: path)
     }
     guard layers.contains(where: { $0.sensitivity > 0 }) else {
       throw CalibrationError(.table(reason: "expected a layer that can be felt, found none"), path: path)
+    }
+  }
+
+  /// Refuses a table of another kind of model.
+  ///
+  /// - Throws: `CalibrationError.otherModel`.
+  public func require(_ family: Family, path: String) throws(CalibrationError) {
+    guard family == .unknown || self.family == Family.unknown.name || self.family == family.name else {
+      throw CalibrationError(.otherModel(expected: family.name, found: self.family), path: path)
     }
   }
 

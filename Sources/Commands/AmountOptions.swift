@@ -16,7 +16,9 @@ struct AmountOptions: ParsableArguments {
   var energy: ShareArgument?
 
   @Option(
-    help: ArgumentHelp("Smallest file with at most this relative error over all targets (0.1).", valueName: "error"))
+    help: ArgumentHelp(
+      "Smallest file with at most this relative error over all targets (0.1), as errors are weighed.",
+      valueName: "error"))
   var maxError: ShareArgument?
 
   @Option(help: ArgumentHelp("Smallest error of a file of at most this size (20MB, bytes, 50%).", valueName: "bytes"))

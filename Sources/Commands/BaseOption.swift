@@ -7,7 +7,8 @@ import Files
 struct BaseOption: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The base checkpoint, for targets whose delta depends on it: DoRA, GLoRA, OFT, BOFT, IA3 and others.",
+      "The base checkpoint, for targets whose delta depends on it: DoRA, GLoRA, OFT, BOFT, IA3 and others; in merge also to "
+        + "weigh errors by.",
       valueName: "path"))
   var base: String?
 

@@ -2,6 +2,7 @@ import Adapters
 import ArgumentParser
 import Checkpoints
 import Factoring
+import Foundation
 import Merging
 import Reports
 import Tensors
@@ -26,8 +27,8 @@ struct Merge: LatheCommand {
   @Argument(
     help: ArgumentHelp(
       "Adapters with their strengths: FILE@0.8, or FILE@0.8,0.5 for UNet and text encoder.", valueName: "adapter"),
-    transform: AdapterArgument.init)
-  var adapters: [AdapterArgument] = []
+    transform: SnapshotArgument.init)
+  var adapters: [SnapshotArgument] = []
 
   @Option(help: "exact (all components), or cut by --rank, --energy, --max-error or --size: svd, or fair (as --fair).")
   var method: Method?
@@ -71,6 +72,24 @@ struct Merge: LatheCommand {
 
   @OptionGroup var common: CommonOptions
 
+  /// An adapter with its strength, or a snapshot with its step: `FILE@step=500`.
+  struct SnapshotArgument {
+    let input: AdapterInput
+    let step: Int?
+
+    @Sendable init(_ argument: String) throws {
+      guard let mark = argument.range(of: "@step=", options: .backwards), let step = Int(argument[mark.upperBound...])
+      else {
+        (input, step) = (try AdapterArgument(argument).input, nil)
+        return
+      }
+      guard step > 0, mark.lowerBound != argument.startIndex else {
+        throw ValidationError("\(argument): expected a file and a step of at least 1")
+      }
+      (input, self.step) = (.init(path: String(argument[..<mark.lowerBound])), step)
+    }
+  }
+
   /// All components, or how they are cut.
   struct Method: ExpressibleByArgument {
     /// `nil` for all components.
@@ -98,9 +117,6 @@ struct Merge: LatheCommand {
       throw ValidationError("--method \(cut.name): expected one of --rank, --energy, --max-error or --size")
     }
     if recipe == nil { try rules.checkWeighing(base: base.base, hasPrompts: scenes.hasPrompts) }
-    guard rules.weigh != .pictures || !fair && method?.cut?.sharesLoss != true else {
-      throw ValidationError("--weigh pictures: expected no other way to cut beside it, found --fair")
-    }
     if let ema {
       guard PowerAverage.widths.contains(ema) else {
         throw ValidationError("--ema: expected a width of 0.02 to 0.28, found \(ema)")
@@ -122,6 +138,14 @@ struct Merge: LatheCommand {
     // What a file leaves open is known only now.
     try rules.checkWeighing(base: recipe.base, hasPrompts: scenes.hasPrompts)
     try writer.checkAuto(rule: recipe.rule)
+    if recipe.weighing == .pictures {
+      guard !recipe.method.sharesLoss else {
+        throw ValidationError("--weigh pictures: expected no other way to cut beside it, found \(recipe.method.name)")
+      }
+      guard recipe.rule != .exact else {
+        throw ValidationError("--weigh pictures: expected a rank, energy, error or size to cut to, found none")
+      }
+    }
     let sources = try recipe.inputs.map { try Adapter(path: $0.path) }
     if let ema { try average(sources, width: ema, in: &recipe) }
     let opened = try recipe.weighing.needsMeasures ? recipe.base.map { try Checkpoint(path: $0) } : nil
@@ -132,11 +156,13 @@ struct Merge: LatheCommand {
       ReportHints.commandLine.lines(of: plan.notes)
         + (plan.isBaseUnused && opened == nil ? [BaseBinding.unused] : []) + plan.skipped.map { "skipped: \($0)" })
     let measures = try Weigher(rules: rules, scenes: scenes, size: pictureSize, common: common).weighing(
-      plan, base: opened)
+      plan, of: sources, base: opened)
     let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
       try DecomposedPlan(plan, weighing: measures, threads: common.threads, progress: $0)
     }
-    let report = try RefactorRun(decomposed: decomposed, writer: writer, common: common).report(
+    let report = try RefactorRun(
+      decomposed: decomposed, writer: writer, common: common, choosesFormat: writer.dtype == .auto
+    ).report(
       rule: nil, output: output)
     try common.show(MergeReport(report), text: report.text(width: Console.width, showsTargets: targets))
     return plan.skipped.isEmpty ? .done : .skipped

@@ -2,7 +2,6 @@ public import Adapters
 public import ArgumentParser
 public import Factoring
 import Files
-import Foundation
 import JSON
 import Reports
 public import Tensors
@@ -50,8 +49,8 @@ struct WriterOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Store factors as f32, f16, bf16 or f8_e4m3 (default: as in the input). In resize and merge auto takes f8_e4m3 where "
-        + "twice the rank is worth more than the digits; ComfyUI and kohya's scripts are known to read that.",
+      "Store factors as f32, f16, bf16 or f8_e4m3 (default: as in the input). In resize and merge auto takes f16, or f8_e4m3 "
+        + "where twice the rank is worth more than the digits; ComfyUI and kohya's scripts are known to read that.",
       valueName: "format"))
   var dtype: OutputDType?
 
@@ -111,19 +110,10 @@ extension StrengthRule: ExpressibleByArgument {}
 /// An adapter with its strength: `FILE`, `FILE@0.8`, or `FILE@0.8,0.5` for UNet and text encoder.
 struct AdapterArgument {
   let input: AdapterInput
-  /// Of a snapshot, where it is said: `FILE@step=500`.
-  var step: Int?
 
   /// - Throws: `ValidationError` for what is no adapter with a strength.
   @Sendable init(_ argument: String) throws {
     guard !argument.isEmpty else { throw ValidationError("expected a file, found an empty name") }
-    if let mark = argument.range(of: "@step=", options: .backwards), let step = Int(argument[mark.upperBound...]) {
-      guard step > 0, mark.lowerBound != argument.startIndex else {
-        throw ValidationError("\(argument): expected a file and a step of at least 1")
-      }
-      (input, self.step) = (.init(path: String(argument[..<mark.lowerBound])), step)
-      return
-    }
     // A file name may hold an @ of its own: only numbers behind the last one are a strength.
     guard let at = argument.lastIndex(of: "@"), at != argument.startIndex else {
       input = .init(path: argument)

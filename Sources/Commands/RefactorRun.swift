@@ -8,9 +8,11 @@ struct RefactorRun {
   let decomposed: DecomposedPlan
   let writer: WriterOptions
   let common: CommonOptions
+  /// Whether the number format is still to be chosen.
+  let choosesFormat: Bool
 
   func report(rule: RankRule?, output: String) throws -> RefactorReport {
-    let choice = try writer.dtype == .auto ? decomposed.choosingFormat(rule: rule) : nil
+    let choice = try choosesFormat ? decomposed.choosingFormat(rule: rule) : nil
     let decomposed = choice?.plan ?? decomposed, plan = decomposed.plan
     let allocation = try decomposed.allocation(rule: rule)
     let result =

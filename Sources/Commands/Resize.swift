@@ -64,7 +64,12 @@ struct Resize: LatheCommand {
     guard weigh || until.until != nil || !until.scenes.hasPrompts else {
       throw ValidationError("--prompts: expected --until or --weigh pictures beside it, found neither")
     }
-    if curve { return }
+    if curve {
+      guard writer.dtype != .auto else {
+        throw ValidationError("--dtype auto: expected no --curve beside it, found one")
+      }
+      return
+    }
     if until.until == nil { try writer.checkAuto(rule: try rules.rule(ofInput: { 1 << 30 })) }
     let output = try writer.requiredOutput()
     if try rules.sizes.count > 1, !output.contains("{size}"), !writer.dryRun {
@@ -86,7 +91,7 @@ struct Resize: LatheCommand {
       keepsAllTargets: rules.keepAllTargets, allowsUnknown: allowUnknown, countsLikeKohya: compat == .kohya,
       base: until.base)
     let base = try weighing.needsMeasures ? until.base.map { try Checkpoint(path: $0) } : nil
-    let plan = try RefactorPlan(recipe, adapters: [Adapter(path: file)], base: base)
+    let adapter = try Adapter(path: file), plan = try RefactorPlan(recipe, adapters: [adapter], base: base)
     let outputs = try self.outputs(inputBytes)
     if !writer.dryRun, !curve {
       for output in outputs { try plan.checkDestination(output.path, overwriting: writer.force) }
@@ -97,7 +102,7 @@ struct Resize: LatheCommand {
       ReportHints.commandLine.lines(of: plan.notes)
         + (plan.isBaseUnused && until.until == nil && base == nil ? [BaseBinding.unused] : []))
     let weigher = Weigher(rules: rules, scenes: until.scenes.scene, size: until.pictureSize, common: common)
-    let measures = try weigher.weighing(plan, base: base)
+    let measures = try weigher.weighing(plan, of: [adapter], base: base)
     let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
       try DecomposedPlan(plan, weighing: measures, threads: common.threads, progress: $0)
     }
@@ -110,7 +115,10 @@ struct Resize: LatheCommand {
         try ResizeUntil.search(until, decomposed, tryingFormats: writer.dtype == .auto, common: common)
       }
       let reports = try outputs.map { output in
-        var report = try RefactorRun(decomposed: search?.plan ?? decomposed, writer: writer, common: common).report(
+        var report = try RefactorRun(
+          decomposed: search?.plan ?? decomposed, writer: writer, common: common,
+          choosesFormat: search == nil && writer.dtype == .auto
+        ).report(
           rule: search?.rule ?? output.rule, output: output.path)
         report.until = search?.report
         return report

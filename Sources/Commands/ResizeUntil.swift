@@ -23,9 +23,13 @@ struct ResizeUntilOptions: ParsableArguments {
       valueName: "path"))
   var base: String?
 
-  @OptionGroup(title: "Pictures for --until and --weigh pictures") var scenes: AuditSceneOptions
+  @OptionGroup(title: "Pictures for --until; prompts, seed and cfg for --weigh pictures too") var scenes:
+    AuditSceneOptions
 
-  @Option(help: ArgumentHelp("Width and height of pictures, multiples of 8 (default: the model's).", valueName: "WxH"))
+  @Option(
+    help: ArgumentHelp(
+      "Width and height of pictures, multiples of 8 (default: the model's; at most 256 to weigh by).", valueName: "WxH")
+  )
   var pictureSize: PictureSize?
 
   mutating func validate() throws {
@@ -57,7 +61,8 @@ struct ResizeUntil {
     let gauge = try AuditGauge(
       limit.measure, of: original,
       scenes: try options.scenes.scenes(model, size: (options.pictureSize, "--picture-size")),
-      rendering: try options.scenes.rendering(model, of: base, threads: common.threads))
+      rendering: try options.scenes.rendering(
+        model, of: base, decodes: limit.measure.needsDecoder, threads: common.threads))
     resize = SmallestResize(decomposed, limit: limit, base: base, gauge: gauge, threads: common.threads)
   }
 

@@ -52,26 +52,31 @@ struct SceneOptions: ParsableArguments {
         // What is compared is the same in all pictures.
         guard try PromptTags(of: text, style: .a1111).tags.isEmpty else {
           throw ValidationError(
-            "prompt: expected no tags of adapters, found \"\(text)\"; hint: an audit's adapters belong to --before and "
-              + "--after")
+            "prompt: expected no tags of adapters, found \"\(text)\"; hint: adapters are given by themselves, "
+              + "the same for all pictures")
         }
       }
       // What the command line says holds for all that say nothing themselves.
       let size = file?.size(of: entry) ?? wanted.size ?? usualSize
-      let step = model.latents.pixelStep
-      guard size.width % step == 0, size.height % step == 0,
-        max(size.width, size.height) <= 1 << 14
-      else {
-        throw ValidationError(
-          "\(wanted.option): expected multiples of \(step) up to 16384, found \(size.text)")
-      }
-      guard min(size.width, size.height) >= 16 else {
-        throw ValidationError("\(wanted.option): expected at least 16 pixels a side to compare, found \(size.text)")
-      }
+      try size.check(for: model, option: wanted.option)
       return AuditScene(
         prompt: entry.prompt, negative: excluded,
         seed: entry.seed ?? seed ?? file?.seed ?? 0, size: MapSize(height: size.height, width: size.width),
         strengths: entry.strengths ?? strengths ?? file?.strengths ?? usual)
+    }
+  }
+}
+
+extension PictureSize {
+  /// - Parameter option: what says so.
+  /// - Throws: `ValidationError` for a size that the model's pictures have not, or that is too small to compare.
+  func check(for model: PictureModel, option: String) throws {
+    let step = model.latents.pixelStep
+    guard width % step == 0, height % step == 0, max(width, height) <= 1 << 14 else {
+      throw ValidationError("\(option): expected multiples of \(step) up to 16384, found \(text)")
+    }
+    guard min(width, height) >= 16 else {
+      throw ValidationError("\(option): expected at least 16 pixels a side to compare, found \(text)")
     }
   }
 }

@@ -49,11 +49,11 @@ struct SensitivityCommand: LatheCommand {
     try TemporaryFile.checkDestination(path, overwriting: force)
     var wanted = scenes
     if !scenes.hasPrompts { wanted.prompt = SensitivityRun.usualPrompts }
-    let calibration = try Calibration(wanted, model, checkpoint, size: pictureSize, threads: common.threads)
+    let calibration = try Calibration(wanted, model, checkpoint, size: pictureSize, common: common)
     let hashes = SensitivityTable.hashes(of: checkpoint)
-    let partial = PartialSensitivities(path: path + ".partial", .init(calibration, hashes: hashes, isEach: each))
-    let table = try SensitivityRun(base: checkpoint, model: model, common: common).measured(
-      calibration, isEach: each, hashes: hashes, partial: partial)
+    let partial = try PartialSensitivities(path: path + ".partial", .init(calibration, hashes: hashes, isEach: each))
+    let table = try SensitivityRun(base: checkpoint, model: model, hashes: hashes, common: common).measured(
+      calibration, isEach: each, partial: partial)
     try writeSideFile(try table.jsonText(), to: path, overwriting: force)
     partial.remove()
     try common.show(table, text: SensitivityReport(table, path: path).text(width: Console.width))

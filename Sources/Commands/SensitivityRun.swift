@@ -9,15 +9,18 @@ import Tensors
 struct SensitivityRun {
   let base: Checkpoint
   let model: PictureModel
+  /// Of the base's files.
+  let hashes: [String]
   let common: CommonOptions
 
   /// - Parameters:
   ///   - path: of a table that was given.
   ///   - calibration: whose first scenes are drawn where there is no table.
   func table(_ path: String?, like calibration: Calibration) throws -> SensitivityTable {
-    let usual = SensitivityTable.usualPath(for: base), hashes = SensitivityTable.hashes(of: base)
+    let usual = SensitivityTable.usualPath(for: base)
     if let path {
       let table = try SensitivityTable(path: path)
+      try table.require(base.family, path: path)
       if !table.isOf(hashes) {
         common.warn(["\(path): measured on another base than \(base.path); right only where both are built alike"])
       }
@@ -28,10 +31,15 @@ struct SensitivityRun {
       if table.isOf(hashes) { return table }
       common.warn(["\(usual): measured on another base than \(base.path), and not used"])
     }
+    common.warn([
+      "\(base.path): its sensitivities are measured first, and for this run alone; hint: lathe sensitivity \(base.path) keeps them"
+    ])
+    let own = calibration.scenes.prefix(4)
+    let usuals = Self.usualPrompts.dropFirst(own.count).map { Calibration.Scene(prompt: $0, seed: own[0].seed) }
     let few = Calibration(
-      model, scenes: Array(calibration.scenes.prefix(4)), size: calibration.size, guidance: calibration.guidance,
+      model, scenes: own + usuals, size: calibration.size, guidance: calibration.guidance,
       threads: common.threads)
-    return try measured(few, isEach: false, hashes: hashes)
+    return try measured(few, isEach: false)
   }
 
   /// What is drawn where nobody says it.
@@ -42,14 +50,11 @@ struct SensitivityRun {
 
   /// Measures, and tells beforehand how long that takes.
   ///
-  /// - Parameters:
-  ///   - hashes: of the base's files.
-  ///   - partial: what an earlier run has found, and where this one keeps what it finds.
+  /// - Parameter partial: what an earlier run has found, and where this one keeps what it finds.
   func measured(
-    _ calibration: Calibration, isEach: Bool, hashes: [String], partial: PartialSensitivities? = nil
+    _ calibration: Calibration, isEach: Bool, partial: PartialSensitivities? = nil
   ) throws -> SensitivityTable {
-    let memory = MemoryEstimate(
-      model, base, decoder: nil, size: calibration.size, isGuided: true, precision: .f32, threads: common.threads)
+    let memory = Calibration.memory(model, base, size: calibration.size, threads: common.threads)
     common.announce("measuring how \(base.path) feels errors; about \(ByteCount(memory.peak)) of memory")
     var line: ProgressLine?
     defer { line?.finish() }

@@ -115,7 +115,7 @@ public struct DecomposedPlan: Sendable {
   }
 
   /// What an allocator that works in a weighing's units has chosen, with the errors in the weights beside those.
-  private func withBothErrors(_ chosen: RankAllocation, _ rule: RankRule) -> RankAllocation {
+  private func withBothErrors(_ chosen: RankAllocation, _ rule: RankRule?) -> RankAllocation {
     guard weighing != nil else { return chosen }
     let energy = spectra.reduce(0) { $0 + $1.energy }
     let lost = zip(targets, chosen.ranks).reduce(0) { sum, target in
@@ -123,7 +123,9 @@ public struct DecomposedPlan: Sendable {
       return sum + tail * tail
     }
     var bound: Double?
-    if case .size(let limit) = rule { bound = makeAllocator(rule, by: spectra).lowerBound(fitting: limit.bytes) }
+    if let rule, case .size(let limit) = rule {
+      bound = makeAllocator(rule, by: spectra).lowerBound(fitting: limit.bytes)
+    }
     var allocation = RankAllocation(
       ranks: chosen.ranks, bytes: chosen.bytes, relativeError: energy > 0 ? (lost / energy).squareRoot() : 0,
       lowerBound: bound)
@@ -166,7 +168,7 @@ public struct DecomposedPlan: Sendable {
   /// File size against relative error, from the smallest file to the full one.
   public func curve(points: Int) -> [RankAllocation] {
     let rule = plan.recipe.rule
-    return makeAllocator(rule).curve(points: points).map { withBothErrors($0, rule) }
+    return makeAllocator(rule).curve(points: points).map { withBothErrors($0, nil) }
   }
 
   /// - Parameter measured: what the components of each target count; `costs` when `nil`.

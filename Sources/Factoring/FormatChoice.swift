@@ -15,8 +15,18 @@ public struct FormatChoice: Sendable {
 
   /// What is written.
   public let chosen: Candidate
-  /// What is not; `nil` where only one format can be written at this size.
+  /// What is not; `nil` where only one format can be written.
   public let other: Candidate?
+  /// Why there is only one.
+  public let reason: Reason?
+
+  /// Why a format cannot be written.
+  public enum Reason: Sendable {
+    /// The dialect has no place for the scale that 8-bit numbers need.
+    case noScale
+    /// The rule cannot be kept in it.
+    case rule(DType)
+  }
 }
 
 extension DecomposedPlan {
@@ -29,7 +39,7 @@ extension DecomposedPlan {
     let rule = rule ?? plan.recipe.rule
     precondition(rule.looksAtWholeFile, "a rule that leaves nothing to choose by")
     var found: [(plan: DecomposedPlan, candidate: FormatChoice.Candidate)] = []
-    var fault: (any Error)?
+    var fault: (any Error)?, reason: FormatChoice.Reason? = inEachFormat.count == 1 ? .noScale : nil
     for stored in inEachFormat {
       let dtype = stored.plan.recipe.dtype!
       do {
@@ -43,12 +53,13 @@ extension DecomposedPlan {
           ))
       } catch {
         fault = fault ?? error
+        reason = .rule(dtype)
       }
     }
     guard let best = found.indices.min(by: { found[$0].candidate.isBetter(than: found[$1].candidate, under: rule) })
     else { throw fault! }
     let other = found.indices.first { $0 != best }.map { found[$0].candidate }
-    return (found[best].plan, FormatChoice(chosen: found[best].candidate, other: other))
+    return (found[best].plan, FormatChoice(chosen: found[best].candidate, other: other, reason: reason))
   }
 
   /// The same decomposition, to be stored in each format that may be chosen: one of two bytes, and one of one byte where the

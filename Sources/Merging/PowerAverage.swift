@@ -1,4 +1,5 @@
 public import Adapters
+import Factoring
 import Platform
 
 /// The average over a training's snapshots that an exponential moving average with a growing memory would have had: each step
@@ -61,8 +62,7 @@ extension PowerAverage {
   /// - Returns: `nil` where nothing tells it. Numbers in names may be epochs, which do as well where all are.
   static func step(of adapter: Adapter, fromName: Bool) -> Int? {
     if !fromName { return adapter.metadata.first { $0.key == "ss_steps" }.flatMap { Int($0.value) } }
-    let name = adapter.path.split(separator: "/").last.map(String.init) ?? adapter.path
-    let stem = name.split(separator: ".").first.map(String.init) ?? name
+    let stem = adapter.path.fileStem
     let digits = stem.reversed().prefix { $0.isNumber }.reversed()
     return digits.isEmpty ? nil : Int(String(digits))
   }

@@ -11,6 +11,15 @@ extension TargetKey {
     self.init(component, path.hasPrefix("text_model_") ? path.dropping(prefix: "text_model_") : path)
   }
 
+  /// The end of paths that mean only the first rows of a weight, as XLabs' adapters change them.
+  package static let firstRowsEnding = "_qkv_rows"
+
+  /// The key of the whole weight, where this is one of its first rows alone.
+  package var ofWholeWeight: TargetKey {
+    path.hasSuffix(Self.firstRowsEnding)
+      ? TargetKey(component, path.dropping(suffix: Self.firstRowsEnding), parameter) : self
+  }
+
   /// The path of a text encoder's module as files have it: CLIP's layers stand below `text_model` there.
   ///
   /// - Parameter separator: what stands between the levels of the path.

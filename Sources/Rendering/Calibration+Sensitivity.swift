@@ -16,7 +16,7 @@ extension Calibration {
     public let inputs: Int
     /// E‖x‖² of a row of what goes into it.
     public let energy: Double
-    /// E‖Δε‖² ÷ E‖Δy‖²: of all predictions together, for a change of the layer's outputs by noise.
+    /// E‖Δε‖² ÷ E‖Δy‖²: of a prediction, for noise in a row of the layer's outputs.
     public let sensitivity: Double
   }
 
@@ -52,8 +52,7 @@ extension Calibration {
     try KernelThread.run {
       let tap = NoiseTap()
       let probe = try SensitivityProbe(self, base, tap)
-      let layers = tap.layers
-      let groups = layers.grouped { isEach ? $0.weight.description : LayerKind($0.weight).description }
+      let groups = tap.layers.grouped { isEach ? $0.weight.description : LayerKind($0.weight).description }
       var values = known
       for (index, group) in groups.enumerated() where values[group.name] == nil {
         let start = ContinuousClock.now
@@ -94,9 +93,12 @@ private struct SensitivityProbe {
       weights: base, backend: backends.main, expecting: model.latents.size(of: calibration.size), tap: tap)
     (self.reader, self.denoiser) = (reader, denoiser)
     samples = try calibration.scenes.flatMap { scene in
-      try calibration.samples(
+      let drawn = try calibration.samples(
         of: scene, text: try reader.features(of: calibration.request(scene)), at: Calibration.sensitivitySteps,
         denoiser: denoiser, pool: backends.pool)
+      // Asked without guidance, a prompt is no longer than it is.
+      let text = try reader.features(of: TextRequest(prompt: scene.prompt)).prompt
+      return drawn.map { Calibration.Sample(text: text, time: $0.time, latent: $0.latent) }
     }
     // The layers that such a question runs through, and what goes into them.
     tap.isRecording = true
@@ -122,14 +124,14 @@ private struct SensitivityProbe {
     if layers.contains(where: { $0.weight.component.isTextEncoder }) {
       let texts = try calibration.scenes.map { try reader.features(of: TextRequest(prompt: $0.prompt)).prompt }
       let steps = Calibration.sensitivitySteps.count
-      samples = samples.enumerated().map { .init(text: texts[$0 / steps], time: $1.time, latent: $1.latent) }
+      for index in samples.indices { samples[index].text = texts[index / steps] }
     }
     let changed = try calibration.predictions(samples, denoiser: denoiser, pool: backends.pool)
     let response = zip(predictions, changed).reduce(0.0) { sum, pair in
       let difference = Double(pair.0) - Double(pair.1)
       return sum + difference * difference
     }
-    return response / outputs
+    return response / outputs / Double(samples.count)
   }
 }
 
@@ -184,17 +186,24 @@ private final class NoiseTap: LayerTap {
   func change(of weight: WeightName) -> Tensor? { changes[weight] }
 }
 
-/// What a layer is and where: `denoiser up_blocks.2 attentions.transformer_blocks.attn1.to_q`.
+/// What a layer is and where: `denoiser up_blocks.2 attentions.transformer_blocks.attn1.to_q`, `textEncoder1 layers 0 to 3
+/// self_attn.out_proj`.
 private struct LayerKind: CustomStringConvertible {
   let description: String
 
+  /// Layers of a text encoder that are much alike: so many beside each other have one value.
+  private static let layersOfText = 4
+
   init(_ weight: WeightName) {
     let parts = weight.path.split(separator: ".").dropLast()
-    let place = parts.firstIndex { $0.allSatisfy(\.isNumber) }.map { parts.index(after: $0) } ?? parts.startIndex
-    let kind = parts[place...].filter { !$0.allSatisfy(\.isNumber) }
-    // The last number of `ff.net.2` tells it from `ff.net.0.proj`, whose name is longer.
-    description = ([weight.component.rawValue] + [parts[..<place], kind[...]].map { $0.joined(separator: ".") })
-      .filter { !$0.isEmpty }.joined(separator: " ")
+    let number = parts.firstIndex { $0.allSatisfy(\.isNumber) }
+    let kind = parts[(number.map { $0 + 1 } ?? 0)...].filter { !$0.allSatisfy(\.isNumber) }.joined(separator: ".")
+    var place = number.map { parts[...$0].joined(separator: ".") } ?? ""
+    if weight.component.isTextEncoder, let number, let layer = Int(parts[number]) {
+      let first = layer / Self.layersOfText * Self.layersOfText
+      place = "layers \(first) to \(first + Self.layersOfText - 1)"
+    }
+    description = [weight.component.rawValue, place, kind].filter { !$0.isEmpty }.joined(separator: " ")
   }
 }
 

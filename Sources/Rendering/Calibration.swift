@@ -42,7 +42,7 @@ public struct Calibration: Sendable {
 
   /// What the denoiser is given at some steps of a run, with the texts of the scene.
   struct Sample {
-    let text: TextFeatures
+    var text: TextFeatures
     let time: Float
     /// Channels × height × width.
     let latent: [Float]
@@ -77,8 +77,24 @@ public struct Calibration: Sendable {
     return samples
   }
 
-  /// What the denoiser says to all samples at once, without guidance.
+  /// So many samples are predicted together at most.
+  public static let samplesAtOnce = 4
+
+  /// What the denoiser says to all samples, without guidance: those of one length of text together, a few at a time.
   func predictions(_ samples: [Sample], denoiser: any Denoiser, pool: any MemoryPool) throws -> [Float] {
+    var values: [Float] = [], start = 0
+    while start < samples.count {
+      let tokens = samples[start].text.tokens
+      let part = samples[start...].prefix(Self.samplesAtOnce).prefix { $0.text.tokens == tokens }
+      values += try predictions(together: Array(part), denoiser: denoiser, pool: pool)
+      start += part.count
+    }
+    return values
+  }
+
+  private func predictions(
+    together samples: [Sample], denoiser: any Denoiser, pool: any MemoryPool
+  ) throws -> [Float] {
     let latent = model.latents.size(of: size), sizes = DenoiserCondition.sizes(of: size)
     let input = FeatureMap(
       planar: samples.flatMap(\.latent), batch: samples.count, channels: model.latents.channels, height: latent.height,

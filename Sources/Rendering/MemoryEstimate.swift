@@ -28,14 +28,15 @@ public struct MemoryEstimate: Sendable, Equatable {
   ///   - decoder: where the autoencoder's weights are; `nil` for a TAESD.
   ///   - size: of the largest picture, in pixels.
   ///   - isGuided: whether each step sees two samples.
+  ///   - samples: how many are predicted at once, where that is more.
   public init(
     _ model: PictureModel, _ checkpoint: Checkpoint, encoder: Checkpoint? = nil, decoder: Checkpoint?, size: MapSize,
-    isGuided: Bool, precision: Precision, threads: Int
+    isGuided: Bool, samples: Int = 1, precision: Precision, threads: Int
   ) {
     let latent = model.latents.size(of: size)
     texts = model.architecture.textMemory(checkpoint)
     steps = model.architecture.denoiserMemory(
-      checkpoint, latent: latent, batch: isGuided ? 2 : 1, precision: precision, threads: threads)
+      checkpoint, latent: latent, batch: max(isGuided ? 2 : 1, samples), precision: precision, threads: threads)
     if let encoder { encoding = AutoencoderEncoder.memory(encoder, picture: size, threads: threads) }
     decoding =
       decoder.map { AutoencoderDecoder.memory($0, latent: latent, threads: threads) }

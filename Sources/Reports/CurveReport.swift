@@ -9,6 +9,8 @@ public struct CurveReport: JSONReport {
   struct Point: Encodable, Sendable {
     var bytes: Int
     var relativeError: Double
+    /// What the ranks were chosen by, where that is not the error in the weights.
+    var weightedRelativeError: Double?
     var energy: Double
     var components: Int
     var targets: Int
@@ -24,7 +26,8 @@ public struct CurveReport: JSONReport {
     self.file = file
     points = curve.map { step in
       Point(
-        bytes: step.bytes, relativeError: step.relativeError, energy: 1 - step.relativeError * step.relativeError,
+        bytes: step.bytes, relativeError: step.relativeError, weightedRelativeError: step.weighted?.relativeError,
+        energy: 1 - step.relativeError * step.relativeError,
         components: step.ranks.reduce(0, +), targets: step.ranks.count { $0 > 0 })
     }
   }
@@ -33,14 +36,16 @@ public struct CurveReport: JSONReport {
   ///
   /// - Parameter width: of the terminal, in characters.
   public func text(width: Int) -> String {
+    let isWeighed = points.contains { $0.weightedRelativeError != nil }
     var table = TextTable(
-      .number("size"), .number("bytes"), .number("relative error"), .number("energy kept"), .number("components"),
-      .number("targets"))
+      columns: [.number("size"), .number("bytes"), .number("relative error")]
+        + (isWeighed ? [.number("weighted error")] : [])
+        + [.number("energy kept"), .number("components"), .number("targets")])
     for point in points {
-      table.add(
-        ByteCount(point.bytes).description, Numbers.grouped(point.bytes), Numbers.short(point.relativeError),
-        Numbers.percent(point.energy),
-        String(point.components), String(point.targets))
+      table.rows.append(
+        [ByteCount(point.bytes).description, Numbers.grouped(point.bytes), Numbers.short(point.relativeError)]
+          + (isWeighed ? [point.weightedRelativeError.map(Numbers.short) ?? "–"] : [])
+          + [Numbers.percent(point.energy), String(point.components), String(point.targets)])
     }
     return ([file, "Size of the file against relative error, before rounding.", ""] + table.lines(width: width)).joined(
       separator: "\n") + "\n"

@@ -51,6 +51,7 @@ public struct RefactorReport: JSONReport {
   public var until: UntilReport?
 
   private let bytesBefore: Int
+  private let onlyFormat: FormatChoice.Reason?
   private let isCut: Bool
 
   private enum CodingKeys: String, CodingKey {
@@ -73,6 +74,7 @@ public struct RefactorReport: JSONReport {
     lowerBound = result.lowerBound
     weigh = result.weighted.map { _ in plan.recipe.weighing.rawValue }
     (weightedRelativeError, weightedLowerBound) = (result.weighted?.relativeError, result.weighted?.lowerBound)
+    onlyFormat = format?.reason
     self.format = format.map {
       FormatRow(
         dtype: $0.chosen.dtype.rawValue.lowercased(), predictedError: $0.chosen.relativeError,
@@ -129,7 +131,7 @@ public struct RefactorReport: JSONReport {
       let other = format.otherDtype.map { "\($0) would have \(Numbers.short(format.otherPredictedError ?? 0))" }
       row(
         "number format",
-        "\(format.dtype), error foretold \(Numbers.short(format.predictedError)); \(other ?? "f8_e4m3 would need a scale for each target, which this dialect has no place for")"
+        "\(format.dtype), error foretold \(Numbers.short(format.predictedError)); \(other ?? whyOnly)"
       )
     }
     let kept = targets.filter { $0.rankAfter > 0 }
@@ -152,6 +154,13 @@ public struct RefactorReport: JSONReport {
       lines += table.lines(width: width)
     }
     return lines.joined(separator: "\n") + "\n"
+  }
+
+  private var whyOnly: String {
+    switch onlyFormat {
+    case .rule(let dtype): "\(dtype.rawValue.lowercased()) cannot keep what was asked for"
+    case .noScale, nil: "f8_e4m3 would need a scale for each target, which this dialect has no place for"
+    }
   }
 
   private var weighedBy: String {

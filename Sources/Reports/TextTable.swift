@@ -23,6 +23,7 @@ struct TextTable {
   var rows: [[String]] = []
 
   init(_ columns: Column...) { self.columns = columns }
+  init(columns: [Column]) { self.columns = columns }
 
   mutating func add(_ cells: String...) {
     precondition(cells.count == columns.count, "\(cells.count) cells for \(columns.count) columns")

@@ -31,10 +31,27 @@ import Testing
     #expect(throws: CalibrationError.self) { try SensitivityTable(path: path) }
   }
 
+  @Test("A measurement that was stopped goes on, under the same conditions only")
+  func partial() throws {
+    let folder = try TemporaryFolder(), path = folder.file("p.json")
+    try Data("{}".utf8).write(to: URL(filePath: path))
+    #expect(throws: CalibrationError.self) { try PartialSensitivities(path: path, .init(base: ["0"], isEach: true)) }
+    try FileManager.default.removeItem(atPath: path)
+    let first = try PartialSensitivities(path: path, .init(base: ["0"], isEach: true))
+    #expect(first.known.isEmpty)
+    try first.add("a", 2)
+    try first.write()
+    #expect(try PartialSensitivities(path: path, .init(base: ["0"], isEach: true)).known == ["a": 2])
+    #expect(try PartialSensitivities(path: path, .init(base: ["1"], isEach: true)).known.isEmpty)
+    #expect(try PartialSensitivities(path: path, .init(base: ["0"], isEach: false)).known.isEmpty)
+    first.remove()
+    #expect(try folder.names.isEmpty)
+  }
+
   @Test("What is missing counts like the middle one of the others")
   func filled() throws {
     let found = try #require([1, nil, 5, 3, nil].filled())
     #expect(found.values == [1, 3, 5, 3, 3] && found.missing == 2)
-    #expect([Double?]([nil]).filled() == nil)
+    #expect([Double?]([nil, 0, .infinity, .nan]).filled() == nil)
   }
 }

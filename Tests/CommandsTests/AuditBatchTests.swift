@@ -268,9 +268,10 @@ import Testing
       "prompts", "prompt", "negative", "strengths", "seed", "size", "steps", "cfg", "sampler", "precision", "rng",
       "vae", "weightsOnly", "limit", "against", "hashes",
     ]
-    let harmless: Set = ["base", "before", "after", "batch", "scenes", "output", "force", "common"]
+    let harmless: Set = ["base", "before", "after", "batch", "scenes", "scene", "output", "force", "common"]
     let command = try AuditCommand.parse(["base", "--before", "a", "--after", "b"])
-    let children = [Mirror(reflecting: command), Mirror(reflecting: command.scenes)].flatMap(\.children)
+    let groups: [Any] = [command, command.scenes, command.scenes.scene]
+    let children = groups.map { Mirror(reflecting: $0) }.flatMap(\.children)
     let labels = children.compactMap { child in child.label.map { String($0.drop { $0 == "_" }) } }
     #expect(Set(labels) == decisive.union(harmless))
   }

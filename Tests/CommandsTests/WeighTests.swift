@@ -86,6 +86,66 @@ import Testing
     #expect(try latentError(of: output, from: "popart") <= 0.97 * latentError(of: plain, from: "popart"))
   }
 
+  @Test("The table alone knows text encoders too")
+  func tableOfTexts() throws {
+    let table = Goldens.example("Toybox/model.sensitivity.json")
+    let run = try Tool.run([
+      "resize", Toybox.adapter("lumi"), "-o", folder.file("out.safetensors"), "--size", "25%", "--weigh", "pictures",
+      "--sensitivity", table,
+    ])
+    #expect(run.status == 0 && !run.errors.contains("no known sensitivity"), "\(run.errors)")
+  }
+
+  @Test("A search that chooses the format writes the file that it has measured")
+  func untilAuto() throws {
+    let output = folder.file("out.safetensors")
+    let report = try resize(
+      "sepia-r64", to: output,
+      [
+        "--until", "effect<=0.4", "--dtype", "auto", "--base", Toybox.model, "--prompt", "a red robot",
+        "--picture-size", "64x64",
+      ])
+    let until = report["until"] as? [String: Any], tries = until?["tries"] as? [[String: Any]] ?? []
+    let best = tries.filter { $0["passes"] as? Bool == true }.compactMap { $0["bytes"] as? Int }.min()
+    #expect(best != nil && best == report["bytes"] as? Int, "\(String(describing: until))")
+  }
+
+  @Test("Long prompts and short ones are drawn, and a long negative one changes no sensitivity of the texts' layers")
+  func lengths() throws {
+    let long = Array(repeating: "a red robot with a blue hat", count: 16).joined(separator: " and ")
+    func layers(_ arguments: [String]) throws -> [Double] {
+      let run = try Tool.run(
+        [
+          "sensitivity", Toybox.model, "-o", folder.file("s.json"), "--force", "--cfg", "4", "--json",
+          "--picture-size", "32x32",
+        ] + arguments)
+      guard run.status == 0 else { throw Toybox.Failure(errors: run.errors) }
+      let layers = run.json["layers"] as? [[String: Any]] ?? []
+      return layers.filter { ($0["layer"] as? String)?.hasPrefix("textEnc") == true }.map {
+        $0["sensitivity"] as? Double ?? .nan
+      }
+    }
+    #expect(try layers(["--prompt", "a cat", "--prompt", long]).allSatisfy(\.isFinite))
+    let plain = try layers(["--prompt", "a cat"]), guided = try layers(["--prompt", "a cat", "--negative", long])
+    #expect(plain.count == 12)
+    for (a, b) in zip(plain, guided) { #expect(b <= 10 * a && a <= 10 * b, "\(a) and \(b)") }
+  }
+
+  @Test("A weight that is not finite counts like the middle one of the others")
+  func brokenBase() throws {
+    let (adapter, base) = (folder.file("a.safetensors"), folder.file("base.safetensors"))
+    var pico = Pico(seed: 6)
+    for name in ["x", "y", "z"] { pico.add("lora_unet_\(name)", rows: 6, inputs: 5, rank: 3, alpha: 3) }
+    try pico.write(to: adapter)
+    var broken = filler("x.weight", [6, 5])
+    broken.values[3] = .infinity
+    try writeAdapter(to: base, tensors: [broken, filler("y.weight", [6, 5]), filler("z.weight", [6, 5])])
+    let run = try Tool.run([
+      "resize", adapter, "-o", folder.file("o.safetensors"), "--max-error", "0.5", "--base", base,
+    ])
+    #expect(run.status == 0 && run.errors.contains("or one of no finite size"), "\(run.errors)")
+  }
+
   @Test("Of two equal deltas the one on smaller weights keeps more")
   func base() throws {
     let (adapter, base) = (folder.file("a.safetensors"), folder.file("base.safetensors"))
@@ -112,10 +172,28 @@ import Testing
       return Dictionary(uniqueKeysWithValues: targets.map { ($0["name"] as! String, $0["rank_after"] as! Int) })
     }
     let plain = try ranks([]), weighed = try ranks(["--base", base])
-    #expect(plain["lora_unet_x"] == plain["lora_unet_y"])
-    #expect(weighed["lora_unet_x"]! > weighed["lora_unet_y"]!)
+    // What is left of the error is given back to one of the two.
+    #expect(abs(plain["lora_unet_x"]! - plain["lora_unet_y"]!) <= 1)
+    #expect(weighed["lora_unet_x"]! > weighed["lora_unet_y"]! + 1)
     #expect(try ranks(["--base", base, "--weigh", "base"]) == weighed)
     #expect(try ranks(["--base", base, "--weigh", "absolute"]) == plain)
+  }
+
+  @Test("What a merge cannot weigh is said in one line")
+  func mergeRefusals() throws {
+    let recipe = folder.file("m.yaml")
+    let text = "adapters: [{file: \(Toybox.adapter("sketch"))}]\nsize: 300kB\nmethod: fair\n"
+    try Data(text.utf8).write(to: URL(filePath: recipe))
+    let both = [Toybox.adapter("sketch"), Toybox.adapter("popart")]
+    for (arguments, line) in [
+      (["--recipe", recipe] + pictures, "--weigh pictures: expected no other way to cut beside it, found fair"),
+      (both + pictures, "--weigh pictures: expected a rank, energy, error or size to cut to, found none"),
+      (["--recipe", recipe, "--weigh", "pictures"], "--weigh pictures: expected --base <checkpoint>"),
+      (both + ["--dtype", "auto"], "--dtype auto: expected --size, --max-error or --until to choose by"),
+    ] {
+      let run = try Tool.run(["merge", "-o", folder.file("x.safetensors")] + arguments)
+      #expect(run.status == 64 && run.errors.contains(line), "\(run.errors)")
+    }
   }
 
   @Test("A merge is cut by pictures, with an adapter at a negative strength")
@@ -146,6 +224,10 @@ import Testing
         "--weigh pictures: expected --prompts or --prompt beside it, found neither"
       ),
       (["--sensitivity", "x.json"], "--sensitivity: expected --weigh pictures beside it, found none"),
+      (
+        ["--weigh", "pictures", "--base", Toybox.model, "--prompt", "a cat", "--picture-size", "100x100"],
+        "--picture-size: expected multiples of 8 up to 16384, found 100x100"
+      ),
       (
         ["--dtype", "auto", "--rank", "4"],
         "--dtype auto: expected --size, --max-error or --until to choose by, found none"
@@ -211,6 +293,10 @@ import Testing
     let median = blocks[blocks.count / 2].1
     #expect(blocks.filter { $0.0.contains("mid_block") }.allSatisfy { $0.1 <= 0.05 * median })
     #expect(try folder.names.contains("s.json.partial") == false)
+    // What somebody else has called so is left alone.
+    try Data("mine".utf8).write(to: URL(filePath: folder.file("t.json.partial")))
+    let foreign = try Tool.run(["sensitivity", Toybox.model, "-o", folder.file("t.json")])
+    #expect(foreign.status == 65 && foreign.errors.contains("t.json.partial: expected no file"), "\(foreign.errors)")
     // A second time nothing is replaced.
     #expect(try Tool.run(["sensitivity", Toybox.model, "-o", output]).status == 73)
   }

@@ -75,6 +75,9 @@ public struct AuditMeasure: Sendable {
   /// Of equal things; `nil` where no finite number is.
   var perfect: Double? { if case .pictures(let metric) = source { metric.perfect } else { 0 } }
 
+  /// Whether latents must become pictures for it.
+  public var needsDecoder: Bool { if case .pictures = source { true } else { false } }
+
   /// Whether it needs pictures, or what they are made of.
   public var isOfPictures: Bool {
     switch source {

@@ -45,19 +45,22 @@ struct AuditSceneOptions: ParsableArguments {
   var hasPrompts: Bool { scene.hasPrompts }
 
   /// How pictures of the model are made.
-  func rendering(_ model: PictureModel, of base: Checkpoint, threads: Int) throws -> AuditRendering {
+  func rendering(
+    _ model: PictureModel, of base: Checkpoint, decodes: Bool = true, threads: Int
+  ) throws -> AuditRendering {
     var request = RenderRequest(prompt: "", size: MapSize(height: model.usualSize, width: model.usualSize))
     request.sampler = sampler
     request.steps = steps ?? sampler.usualSteps(otherwise: 12)
     request.guidance = Guidance(scale: Float(scene.cfg ?? model.usualGuidance(with: sampler)))
     request.generator = rng
     let other = try vae.map { try AutoencoderSource(path: $0) }
-    guard other != nil || model.autoencoder != nil || !hasPrompts else {
+    let decodes = decodes && hasPrompts
+    guard other != nil || model.autoencoder != nil || !decodes else {
       throw RenderingError(.noAutoencoder(isApart: false), file: model.path)
     }
     // Weights are compared by further threads.
     try MemoryEstimate(
-      model, base, decoder: hasPrompts ? other?.checkpoint ?? base : nil, size: request.size,
+      model, base, decoder: decodes ? other?.checkpoint ?? base : nil, size: request.size,
       isGuided: request.guidance.needsUnconditional, precision: precision, threads: threads
     ).requireAddresses(threads: 2 * threads, file: model.path)
     return AuditRendering(
