@@ -99,6 +99,8 @@ SHARDS = "bake in/shards in/style.safetensors --threads 2 -o out/folder --undo o
 SCENARIOS = [
     Scenario("resize", "resize in/sepia-r64.safetensors --rank 8 -o out/r.safetensors", ["r.safetensors"],
              inputs=["sepia-r64.safetensors"]),
+    Scenario("resize by a base", "resize in/sepia-r64.safetensors --size 20% --base in/model -o out/r.safetensors", ["r.safetensors"],
+             inputs=["sepia-r64.safetensors", "model/unet/diffusion_pytorch_model.safetensors"]),
     Scenario("resize in place", "resize out/x.safetensors --rank 8 -o out/x.safetensors --force", ["x.safetensors"], place=prepare_file),
     Scenario("resize a PEFT folder in place", "resize out/d --rank 4 -o out/d --force", ["d"], place=prepare_folder),
     Scenario("merge", f"merge {SKETCH} {LUMI}@0.5 -o out/m.safetensors --force", ["m.safetensors"],
