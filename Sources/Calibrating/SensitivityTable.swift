@@ -109,7 +109,7 @@ extension SensitivityTable {
       cfg: Double(calibration.guidance.scale), seed: calibration.scenes[0].seed,
       layers: layers.map {
         Layer(
-          layer: Self.name(of: $0.weight), group: $0.group, sensitivity: $0.sensitivity, inputs: $0.inputs,
+          layer: Self.name(of: $0.weight), group: Self.name($0.group), sensitivity: $0.sensitivity, inputs: $0.inputs,
           inputEnergy: $0.energy)
       })
   }
@@ -122,7 +122,9 @@ extension SensitivityTable {
 
 extension SensitivityTable {
   /// The names of layers as tables have them.
-  static func name(of weight: WeightName) -> String {
-    weight.description.hasSuffix(".weight") ? String(weight.description.dropLast(7)) : weight.description
+  static func name(of weight: WeightName) -> String { name(weight.description) }
+
+  private static func name(_ weight: String) -> String {
+    weight.hasSuffix(".weight") ? String(weight.dropLast(7)) : weight
   }
 }

@@ -10,9 +10,9 @@ struct SensitivityCommand: LatheCommand {
     commandName: "sensitivity",
     abstract: "Measures how much a base's pictures feel an error in each of its layers.",
     discussion: """
-      Noise is added to the weights of a part of the model, and it predicts once more. What comes out is a property of the base:
-      resize and merge use it with --weigh pictures, for every adapter. Measured once, it is found beside the base. A run that
-      was stopped goes on where it was.
+      Noise is added to the weights of a part of the model, and it predicts once more. What comes
+      out is a property of the base: resize and merge use it with --weigh pictures, for every
+      adapter. Measured once, it is found beside the base. A run that was stopped goes on.
 
       Examples:
         lathe sensitivity sd15.safetensors
