@@ -37,11 +37,12 @@ struct SceneOptions: ParsableArguments {
   /// - Parameters:
   ///   - wanted: the size of pictures that the file says nothing about, and the option that says so.
   ///   - strengths: of entries that have none of their own; the file's, or `usual`, when `nil`.
+  ///   - adapters: where they belong instead of in a prompt.
   /// - Throws: `ValidationError` for sizes that the model has not, and for prompts with tags of adapters; `PromptError` for tags
   ///   that are none.
   func scenes(
     _ model: PictureModel, size wanted: (size: PictureSize?, option: String), strengths: [Double]? = nil,
-    otherwise usual: [Double] = [1]
+    otherwise usual: [Double] = [1], adapters: String = "adapters are given by themselves, the same for all pictures"
   ) throws -> [AuditScene] {
     let file = try prompts.map { try SceneFile(path: $0) }
     let usualSize = PictureSize(width: model.usualSize, height: model.usualSize)
@@ -52,8 +53,7 @@ struct SceneOptions: ParsableArguments {
         // What is compared is the same in all pictures.
         guard try PromptTags(of: text, style: .a1111).tags.isEmpty else {
           throw ValidationError(
-            "prompt: expected no tags of adapters, found \"\(text)\"; hint: adapters are given by themselves, "
-              + "the same for all pictures")
+            "prompt: expected no tags of adapters, found \"\(text)\"; hint: \(adapters)")
         }
       }
       // What the command line says holds for all that say nothing themselves.

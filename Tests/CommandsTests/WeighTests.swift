@@ -244,12 +244,15 @@ import Testing
   @Test("A file that is no table, and a table that knows none of the targets")
   func tables() throws {
     let table = folder.file("t.json"), output = folder.file("out.safetensors")
+    func json(_ family: String, _ sensitivity: String = "1") -> String {
+      #"{"schema":"lathe.sensitivity/1","version":"1","base":[],"family":"\#(family)","prompts":[],"size":[1,1],"cfg":1,"#
+        + #""seed":0,"layers":[{"layer":"denoiser.x","group":"g","sensitivity":\#(sensitivity),"inputs":4,"input_energy":1}]}"#
+    }
     for (text, line) in [
       ("{}", "expected a table of sensitivities"), ("[", "expected a table of sensitivities"),
-      (
-        #"{"schema":"lathe.sensitivity/1","version":"1","base":[],"family":"SD","prompts":[],"size":[1,1],"cfg":1,"seed":0,"layers":[{"layer":"denoiser.x","group":"g","sensitivity":1,"inputs":4,"input_energy":1}]}"#,
-        "expected targets that the table of sensitivities knows, found none"
-      ),
+      (json("SD1.x"), "expected targets that the table of sensitivities knows, found none"),
+      (json("SDXL"), "expected sensitivities of SD1.x, found those of SDXL"),
+      (json("SD1.x", "1e90"), "expected numbers of 0 or of 1e-60 to 1e60, found another"),
     ] {
       try Data(text.utf8).write(to: URL(filePath: table))
       let run = try Tool.run(

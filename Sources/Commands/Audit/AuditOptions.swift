@@ -71,7 +71,9 @@ struct AuditSceneOptions: ParsableArguments {
   ///
   /// - Parameter wanted: the size of pictures that the file says nothing about, and the option that says so.
   func scenes(_ model: PictureModel, size wanted: (size: PictureSize?, option: String)) throws -> [AuditScene] {
-    try scene.scenes(model, size: wanted, strengths: strengths?.values, otherwise: Self.usualStrengths)
+    try scene.scenes(
+      model, size: wanted, strengths: strengths?.values, otherwise: Self.usualStrengths,
+      adapters: "an audit's adapters belong to --before and --after")
   }
 }
 
