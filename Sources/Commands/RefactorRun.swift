@@ -25,14 +25,20 @@ struct RefactorRun {
       result, plan: plan, format: choice?.choice, isDryRun: writer.dryRun, hints: .commandLine)
     common.warn(ReportHints.commandLine.lines(of: decomposed.notes(for: allocation)) + report.newWarnings)
     if !writer.dryRun, !plan.isAnotherWork {
-      common.warn(try lostTargets(output, since: plan.adapters[0]))
+      common.warn(lostTargets(output, since: plan.adapters[0]))
     }
     return report
   }
 
   /// Loaders that know a text encoder's names by targets which were cut away read less of the output than of the input.
-  private func lostTargets(_ output: String, since original: Adapter) throws -> [String] {
-    let written = LoaderScales(of: try Adapter(path: output))
+  ///
+  /// The output has its name by now: what hinders a last look at it is no reason to say that nothing was done.
+  private func lostTargets(_ output: String, since original: Adapter) -> [String] {
+    let adapter: Adapter
+    do { adapter = try Adapter(path: output) } catch {
+      return ["\(output): complete, but what loaders make of it could not be looked at: \(error.line)"]
+    }
+    let written = LoaderScales(of: adapter)
     return written.lost(since: LoaderScales(of: original)).map { loader, count in
       "\(output): \(loader.rawValue) passes over \(count) of the \(written.rows.count) targets, which it reads in the input: "
         + "it looks for others that were cut away; hint: --keep-all-targets"
