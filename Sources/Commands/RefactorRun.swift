@@ -23,7 +23,7 @@ struct RefactorRun {
       }
     let report = RefactorReport(
       result, plan: plan, format: choice?.choice, isDryRun: writer.dryRun, hints: .commandLine)
-    common.warn(ReportHints.commandLine.lines(of: decomposed.notes(for: allocation)) + report.newWarnings)
+    common.warn(report.newWarnings)
     if !writer.dryRun, !plan.isAnotherWork {
       common.warn(lostTargets(output, since: plan.adapters[0]))
     }

@@ -76,33 +76,6 @@ public struct DecomposedPlan: Sendable {
     copies[index].flatMap { plan.targets[index].delta.componentCount == rank ? $0 : nil }
   }
 
-  /// What the user should know about targets that nothing is cut from.
-  public func notes(for allocation: RankAllocation) -> [PlanNote] {
-    guard plan.copiesWhatIsWhole else { return [] }
-    var ownAlphas = 0, rounded = 0
-    for (index, rank) in allocation.ranks.enumerated() where rank == plan.targets[index].delta.componentCount {
-      let target = plan.targets[index], source = target.delta.terms[0].target
-      if let copy = copy(index, rank: rank) {
-        ownAlphas += target.usesAlpha && copy.scale * Double(rank) != sharedAlpha ? 1 : 0
-      } else if source.algorithm == .lora, source.mid == nil, source.scale != 0, source.dtype == target.dtype {
-        rounded += 1
-      }
-    }
-    let path = plan.adapters[0].path
-    return [
-      ownAlphas == 0
-        ? nil
-        : PlanNote(
-          "\(path): \(ownAlphas) targets that nothing is cut from keep alphas of their own, which diffusers misreads",
-          remedy: .oneAlpha),
-      rounded == 0
-        ? nil
-        : PlanNote(
-          "\(path): \(rounded) targets that nothing is cut from are rounded once more: the \(plan.format.rawValue) names "
-            + "cannot say their scales"),
-    ].compactMap { $0 }
-  }
-
   /// The ranks that the recipe's rule gives.
   ///
   /// - Parameter rule: another rule than the recipe's.

@@ -5,7 +5,7 @@ package import Tensors
 /// A target of a resize that nothing is cut from: its factors are written as they are.
 ///
 /// Making them anew would round every number once more. Where the file's common alpha is another than the target's own, both
-/// factors may be multiplied by powers of two, which changes no digit; where that does not do, the target keeps its alpha.
+/// factors may be multiplied by powers of two, which changes no digit.
 package struct ExactCopy: Sendable {
   /// What the factors are multiplied by.
   package let up: Double
@@ -49,8 +49,8 @@ package struct ExactCopy: Sendable {
         return
       }
     }
-    guard target.usesAlpha, SharedAlpha.storable(source.scale * rank) / rank == source.scale else { return nil }
-    (up, down, self.scale) = (1, 1, source.scale)
+    // Another alpha than the file's would keep more, but diffusers gives all targets the commonest one.
+    return nil
   }
 
   /// Whether every number of `other` is one of `dtype`.

@@ -5,7 +5,7 @@ import Tensors
 ///
 /// Alphas may differ from target to target, and most loaders cope. Diffusers does not: for kohya's names it gives every
 /// attention target the commonest alpha of the file (seen in 0.35 and 0.42), without a word. So a file gets one alpha,
-/// and what a target's own would have been goes into its factors, unless these are copied and would lose digits (`ExactCopy`).
+/// and what a target's own would have been goes into its factors.
 package enum SharedAlpha {
   /// What it is, but for powers of two.
   package enum Choice {

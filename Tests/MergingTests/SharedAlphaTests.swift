@@ -1,15 +1,14 @@
 import Adapters
 import Checkpoints
 import JSON
-import Tensors
 import TestSupport
 import Testing
 
 @testable import Factoring
 @testable import Merging
 
-/// Proves that a file carries one alpha, whatever its inputs had, but for what is copied, that the deltas do not change by
-/// that, and that names without an alpha carry their ranks where loaders look for them.
+/// Proves that a file carries one alpha, whatever its inputs had, that the deltas do not change by that, and that names
+/// without an alpha carry their ranks where loaders look for them.
 @Suite struct SharedAlphaTests {
   private func mixed(_ folder: TemporaryFolder) throws -> Adapter {
     var pico = Pico(seed: 3)
@@ -31,41 +30,11 @@ import Testing
     let stored = Dictionary(uniqueKeysWithValues: run.output.targets.map { ($0.name, $0) })
     for target in source.targets where target.scale != 0 {
       let other = try #require(stored[target.name])
-      // No power of two makes 6 of these two: uncut, they keep their own.
-      let isCopied = other.rank == target.rank && [1, -2].contains(target.alpha)
-      #expect(other.alpha == (isCopied ? target.alpha : target.alpha == nil ? nil : alpha), "\(target.name)")
-      if isCopied {
-        #expect(bytes(other) == bytes(target), "\(target.name)")
-      }
+      #expect(other.alpha == (target.alpha == nil ? nil : alpha), "\(target.name)")
       let dense = DenseTruncation(target.dense, rows: target.rows, columns: target.columns)
       #expect(relativeDifference(other.dense, dense.approximation(rank: other.rank)) <= 2e-7, "\(target.name)")
     }
     #expect(stored["lora_unet_4"] == nil, "alpha 0 is no delta")
-  }
-
-  private func bytes(_ target: Target) -> [[UInt8]] {
-    [target.up, target.down].map { $0.bytes.withUnsafeBytes(Array.init) }
-  }
-
-  @Test("Uncut targets of alphas that are no powers of two apart are copied, and told", arguments: [DType.bf16, .f16])
-  func oddAlphas(dtype: DType) throws {
-    let folder = try TemporaryFolder()
-    var pico = Pico(seed: 6)
-    for (index, alpha) in [3.0, 5, 7].enumerated() {
-      pico.add(
-        "lora_unet_\(index)", rows: 9, inputs: 8, rank: 2 + 2 * index, alpha: alpha, dtype: dtype, downType: dtype)
-    }
-    let source = try pico.write(to: folder.file("a.safetensors"))
-    let plan = try DecomposedPlan(RefactorPlan(.resize(source.path, .rank(4, conv: nil))), threads: 1)
-    let allocation = try plan.allocation()
-    #expect(plan.notes(for: allocation).map(\.remedy) == [.oneAlpha])
-    let result = try plan.write(allocation, to: folder.file("b.safetensors"), overwriting: false, threads: 1)
-    let output = try Adapter(path: folder.file("b.safetensors"))
-    for (index, target) in source.targets.enumerated().prefix(2) {
-      let copy = try #require(output.targets.first { $0.name == target.name })
-      #expect(result.entries[index].error == 0)
-      #expect(copy.dense == target.dense)
-    }
   }
 
   @Test("One rank for all keeps the scale", arguments: 1...3)

@@ -20,7 +20,7 @@ extension ReportHints {
     case .clamped: "--dtype bf16"
     case .starved: "--fair shares the loss, a larger size or rank lessens it"
     case .note(.family): "--family or --base says it"
-    case .note(.oneAlpha): "lathe convert --normalise gives them one"
+    case .note(.oneAlpha): "--normalise gives them one"
     case .note(.base(let reason)): "--base" + (reason.map { " \($0)" } ?? "")
     case .note(.diffusersNames): "--format diffusers"
     }
