@@ -33,6 +33,8 @@ extension ErrorWeighing {
     hashes: [String], progress: (Int) throws -> Void = { _ in }
   ) throws -> (weighing: ErrorWeighing, notes: [String]) {
     let targets = plan.targets, base = stack.base
+    // A picture that is not a number says nothing about which of them is to blame.
+    for target in targets { try target.delta.requireFinite() }
     let places = LayerPlaces(
       base,
       layers: Component.allCases.flatMap { component in base.names(of: component).map { WeightName(component, $0) } })

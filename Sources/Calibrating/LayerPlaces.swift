@@ -27,8 +27,14 @@ struct LayerPlaces {
     }
   }
 
-  /// The weight that a target changes.
+  /// The weight that a target changes; `nil` for one of another size too.
   static func weight(of target: OutputTarget, in base: Checkpoint) -> NamedWeight? {
-    target.delta.terms.lazy.compactMap { base.weight(for: $0.target.key.ofWholeWeight)?.weight }.first
+    let count = target.delta.rows * target.delta.columns
+    return target.delta.terms.lazy.compactMap { term -> NamedWeight? in
+      let whole = term.target.key.ofWholeWeight
+      guard let weight = base.weight(for: whole)?.weight else { return nil }
+      let own = weight.shape.elementCount
+      return whole == term.target.key ? own == count ? weight : nil : own >= count ? weight : nil
+    }.first
   }
 }

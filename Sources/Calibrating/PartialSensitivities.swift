@@ -51,8 +51,8 @@ public final class PartialSensitivities {
     self.path = path
     contents = Contents(conditions: conditions, known: [])
     guard FileManager.default.fileExists(atPath: path) else { return }
-    let file = try MappedFile(path: path)
-    guard let old = try? Contents(jsonText: file.bytes.withUnsafeBytes { Array($0) }) else {
+    // Not mapped, for it is written again.
+    guard let text = FileManager.default.contents(atPath: path), let old = try? Contents(jsonText: text) else {
       throw CalibrationError(
         .table(reason: "expected no file, or what an earlier run has left, found something else"), path: path)
     }

@@ -125,7 +125,7 @@ struct Merge: LatheCommand {
         throw ValidationError("--ema: expected snapshots without strengths, which it finds itself, found some")
       }
     } else if let snapshot = adapters.first(where: { $0.step != nil }) {
-      throw ValidationError("\(snapshot.input.path)@step=: expected --ema beside it, found none")
+      throw ValidationError("\(snapshot.input.path): @step: expected --ema beside it, found none")
     }
     guard try rules.sizes.count <= 1 else { throw ValidationError("--size: expected one size, found several") }
     _ = try writer.requiredOutput()

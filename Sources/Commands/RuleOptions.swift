@@ -56,6 +56,8 @@ struct RuleOptions: ParsableArguments {
     case .pictures where base == nil && sensitivity == nil:
       throw ValidationError(
         "--weigh pictures: expected --base <checkpoint>, or --sensitivity <file>, beside it, found neither")
+    case .pictures where base == nil && hasPrompts:
+      throw ValidationError("--prompts: expected --base <checkpoint> beside it to draw with, found none")
     case .pictures where base != nil && !hasPrompts:
       throw ValidationError(
         "--weigh pictures: expected --prompts or --prompt beside it, found neither; hint: a few prompts as the adapter is used, "

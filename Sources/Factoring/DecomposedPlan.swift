@@ -113,6 +113,10 @@ public struct DecomposedPlan: Sendable {
       guard let allocation = allocator.allocation(fitting: limit.bytes) else {
         throw FactoringError(.tooSmall(limit: limit, smallest: .init(allocator.smallestSize)), path: path)
       }
+      // A file without any component is none, though it would fit.
+      if let smallest = allocator.smallestSizeOfOne, !allocation.ranks.contains(where: { $0 > 0 }) {
+        throw FactoringError(.tooSmall(limit: limit, smallest: .init(smallest)), path: path)
+      }
       return allocation
     case .maxError(let limit):
       // Rounding adds its own error, which is independent of what is cut off.

@@ -80,7 +80,8 @@ package final class FactorEncoder {
     scaling: OutputTarget.Scaling, alpha: Double, name: String, path: String
   ) throws -> Stored {
     fixSigns(up: up, down: down, rank: rank, columns: down.count / rank)
-    let gauge = dtype.bits == 8 ? EightBitGauge(up: up, down: down) : .none
+    let share = storableScale(scaling, alpha: alpha, rank: rank, gauge: .none).magnitude.squareRoot()
+    let gauge = dtype.bits == 8 ? EightBitGauge(up: up, down: down, dividedBy: share) : .none
     let scale = storableScale(scaling, alpha: alpha, rank: rank, gauge: gauge)
     // Both sides take an equal part of the scale, but for its sign and for what the gauge gives to each.
     let root = (scale.magnitude * gauge.up * gauge.down).squareRoot()
@@ -192,10 +193,11 @@ private struct EightBitGauge {
 
   private init(up: Double, down: Double) { (self.up, self.down) = (up, down) }
 
-  init(up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>) {
+  /// - Parameter share: of the scale, by which both will be divided.
+  init(up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>, dividedBy share: Double) {
     func gauge(_ values: UnsafeMutableBufferPointer<Double>) -> Double {
       let largest = values.reduce(Double.leastNormalMagnitude) { max($0, $1.magnitude) }
-      return .power2((240 / largest).boundedExponent)
+      return .power2((240 * share / largest).boundedExponent)
     }
     self.init(up: gauge(up), down: gauge(down))
   }

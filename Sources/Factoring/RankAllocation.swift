@@ -68,6 +68,15 @@ package struct RankAllocator {
 
   /// The smallest possible file.
   package var smallestSize: Int { model.fileSize(ranks: minimum) }
+  /// The smallest file with a component at all; `nil` where there is none.
+  package var smallestSizeOfOne: Int? {
+    let nothing = squares.map { _ in 0 }
+    return squares.indices.filter { !squares[$0].isEmpty }.map { target in
+      var ranks = nothing
+      ranks[target] = 1
+      return model.fileSize(ranks: ranks)
+    }.min()
+  }
   /// The file with every component.
   package var largestSize: Int { model.fileSize(ranks: fullRanks) }
 

@@ -115,6 +115,14 @@ public struct DeltaSum: Sendable {
     }
   }
 
+  /// Refuses factors that hold NaN or infinity, before they are used for anything else than a decomposition.
+  ///
+  /// - Throws: `AdapterError` naming the target.
+  package func requireFinite() throws {
+    let fault = LinearAlgebraError(.notFinite), found = explained(fault)
+    if !(found is LinearAlgebraError) { throw found }
+  }
+
   /// The target and factor behind NaN or infinity.
   private func explained(_ error: LinearAlgebraError) -> any Error {
     guard error.kind == .notFinite else { return error }

@@ -18,6 +18,7 @@ import Testing
       #expect(!passes(measure, .nan, 1, 1) && !passes(measure, 1, .nan), "\(measure.name)")
     }
     #expect(!passes(.weightError, .infinity, 0.3, 0.2) && !passes(ratio, -.infinity, 25, 20))
+    #expect(!passes(.latentError, .infinity, 0.5, .infinity))
   }
 
   @Test("every measure has a limit, and its own one where it is set")

@@ -258,7 +258,7 @@ import Testing
 }
 
 /// An adapter, damaged.
-private struct BrokenCopies {
+struct BrokenCopies {
   let lackingTargets: String
   let withStrangers: String
   let notFinite: String

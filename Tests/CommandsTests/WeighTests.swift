@@ -146,6 +146,33 @@ import Testing
     #expect(run.status == 0 && run.errors.contains("or one of no finite size"), "\(run.errors)")
   }
 
+  @Test(
+    "Eight bits hold factors whatever alpha is, and a size for no component is too small", arguments: [0.25, 1, 64])
+  func alphas(alpha: Double) throws {
+    let adapter = folder.file("a.safetensors"), output = folder.file("o.safetensors")
+    var pico = Pico(seed: 7)
+    for name in ["x", "y", "z"] {
+      pico.add("lora_unet_\(name)", rows: 40, inputs: 30, rank: 16, alpha: alpha, decay: 0.97)
+    }
+    try pico.write(to: adapter)
+    let run = try Tool.run(["resize", adapter, "-o", output, "--rank", "9", "--dtype", "f8_e4m3", "--json"])
+    #expect(run.status == 0, "\(run.errors)")
+    let wide = try Tool.run(["resize", adapter, "-o", output, "--rank", "9", "--force", "--json"])
+    let errors = [run, wide].map { $0.json["relative_error"] as? Double ?? .nan }
+    #expect(errors[0] <= (errors[1] * errors[1] + 0.05 * 0.05).squareRoot(), "\(errors)")
+    let tiny = try Tool.run(["resize", adapter, "-o", folder.file("t.safetensors"), "--size", "1KB"])
+    #expect(tiny.status == 64 && tiny.errors.contains("size: expected at least"), "\(tiny.errors)")
+  }
+
+  @Test("Factors that are no numbers are named before anything is drawn")
+  func notFinite() throws {
+    let broken = try BrokenCopies(of: Toybox.adapter("sketch"), in: folder)
+    let run = try Tool.run(
+      ["resize", broken.notFinite, "-o", folder.file("o.safetensors"), "--size", "20%"] + pictures)
+    #expect(run.status == 65 && run.errors.contains("expected finite numbers"), "\(run.errors)")
+    #expect(run.errors.contains("lora_unet"), "\(run.errors)")
+  }
+
   @Test("Of two equal deltas the one on smaller weights keeps more")
   func base() throws {
     let (adapter, base) = (folder.file("a.safetensors"), folder.file("base.safetensors"))

@@ -23,7 +23,7 @@ public struct AuditCheck: Sendable {
   public var passes: Bool { keeps(limit) || isWithinNoise }
 
   /// No worse than a change that everybody accepts.
-  public var isWithinNoise: Bool { null.map(keeps) ?? false }
+  public var isWithinNoise: Bool { null.map { ($0.isFinite || measure.isLeast) && keeps($0) } ?? false }
 
   private func keeps(_ bound: Double) -> Bool { measure.keeps(bound, value) }
 }
