@@ -133,10 +133,11 @@ public struct ModuleNames: Sendable {
 
   /// The kernel of a convolution by its name with underscores for dots; empty for all other modules.
   ///
-  /// Networks that no map has call their convolutions as these do: of their names the last words tell.
+  /// Networks that no map has call their convolutions as these do: of their names the last words tell, where there are others
+  /// before.
   package func kernel(flat: String) -> [Int] {
     if let match = matches(flat: flat).first(where: { _ in true }) { return match.name.rule.kernel }
-    return kernels.first { flat == $0.ending || flat.hasSuffix("_" + $0.ending) }?.kernel ?? []
+    return kernels.first { flat.hasSuffix("_" + $0.ending) }?.kernel ?? []
   }
 
   /// The name with its dots, from one in which underscores stand for them.

@@ -163,6 +163,8 @@ import Testing
       #expect(kernel(path).isEmpty, "\(path)")
     }
     #expect(TargetKey(.textEncoder1, "conv_in").usualKernel.isEmpty)
+    // Of a network that no map has, a bare word tells nothing.
+    #expect(kernel("conv").isEmpty && kernel("conv1").isEmpty && kernel("stem_conv1") == [3, 3])
   }
 
   @Test("the attention of SD1.x stands in its shortest list of block weights")
