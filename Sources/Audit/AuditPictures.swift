@@ -42,18 +42,13 @@ public struct AuditRendering: Sendable {
     of shots: [AuditShot], with weights: (Double) -> any WeightSource,
     progress: (_ strength: Double, Renderer.Progress) throws -> Void = { _, _ in }
   ) throws -> (images: [RGBImage], latents: [[Float]], secondsPerStep: Double) {
-    var images = [RGBImage?](repeating: nil, count: shots.count), seconds = 0.0
-    var latents = [[Float]](repeating: [], count: shots.count)
-    for strength in Set(shots.map(\.strength)).sorted() {
-      let places = shots.indices.filter { shots[$0].strength == strength }
-      let result = try renderer(with: weights(strength)).render(places.map { request(shots[$0].scene) }) {
-        try progress(strength, $0)
-      }
-      for (place, image) in zip(places, result.images) { images[place] = image }
-      for (place, latent) in zip(places, result.latents) { latents[place] = latent }
-      seconds += result.secondsPerStep * Double(places.count)
+    var seconds = 0.0
+    let rendered = try eachStrength(of: shots, with: weights) { strength, renderer, requests in
+      let result = try renderer.render(requests) { try progress(strength, $0) }
+      seconds += result.secondsPerStep * Double(requests.count)
+      return Array(zip(result.images, result.latents))
     }
-    return (images.map { $0! }, latents, seconds / Double(max(shots.count, 1)))
+    return (rendered.map(\.0), rendered.map(\.1), seconds / Double(max(shots.count, 1)))
   }
 
   /// The latents that all shots end with, without pictures of them.
@@ -61,13 +56,21 @@ public struct AuditRendering: Sendable {
   /// - Parameter weights: for each strength.
   /// - Throws: what the engine throws.
   func latents(of shots: [AuditShot], with weights: (Double) -> any WeightSource) throws -> [[Float]] {
-    var latents = [[Float]](repeating: [], count: shots.count)
+    try eachStrength(of: shots, with: weights) { _, renderer, requests in try renderer.latents(of: requests) }
+  }
+
+  /// What `body` makes of the shots of each strength together, in the order of the shots.
+  private func eachStrength<Made>(
+    of shots: [AuditShot], with weights: (Double) -> any WeightSource,
+    _ body: (_ strength: Double, Renderer, [RenderRequest]) throws -> [Made]
+  ) rethrows -> [Made] {
+    var made = [Made?](repeating: nil, count: shots.count)
     for strength in Set(shots.map(\.strength)).sorted() {
       let places = shots.indices.filter { shots[$0].strength == strength }
-      let found = try renderer(with: weights(strength)).latents(of: places.map { request(shots[$0].scene) })
-      for (place, latent) in zip(places, found) { latents[place] = latent }
+      let own = try body(strength, renderer(with: weights(strength)), places.map { request(shots[$0].scene) })
+      for (place, one) in zip(places, own) { made[place] = one }
     }
-    return latents
+    return made.map { $0! }
   }
 
   /// The latents that scenes end with when nothing is added to the base: the same at every strength of a shot.
@@ -97,6 +100,9 @@ public struct AuditShot: Sendable {
   public let scene: AuditScene
   /// What the strengths of all adapters are multiplied with.
   public let strength: Double
+
+  /// For people: the prompt and the strength.
+  var label: String { "\(scene.prompt), strength \(strength.shortText)" }
 
   /// All scenes at all their strengths.
   static func all(of scenes: [AuditScene]) -> [AuditShot] {

@@ -1,3 +1,5 @@
+import Rendering
+
 /// How far the latents at the end of a run are from others, as a share of what the adapters change there.
 ///
 /// They are what the decoder makes pictures of. Unlike one prediction of the noise they have gone through all steps, so that
@@ -8,14 +10,7 @@ public struct LatentError: Sendable, Equatable {
 
   init(_ before: [Float], _ after: [Float], base: [Float]) {
     precondition(before.count == after.count && before.count == base.count, "latents of other sizes")
-    var error = 0.0, effect = 0.0
-    for index in before.indices {
-      let difference = Double(after[index]) - Double(before[index])
-      let own = Double(before[index]) - Double(base[index])
-      error += difference * difference
-      effect += own * own
-    }
-    value = error == 0 ? 0 : (error / effect).squareRoot()
+    value = NoiseComparison([before], [after], origin: [base]).relativeError
   }
 }
 
@@ -26,12 +21,10 @@ extension AuditMeasure {
     shortTitle: "error of the latents", usualLimit: 0.5, searchName: "latent",
     advice: "Keep more, or choose what is kept by what it does to pictures.",
     from: .latents { pictures in
-      let worst = pictures.pairs.max { $0.latentError.value < $1.latentError.value }?.shot
-      let nulls = pictures.nulls.flatMap { $0.rows.map(\.latentError.value) }.sorted(by: >)
-      return Reading(
+      Reading(
         value: LatentError.mean(pictures.pairs.map(\.latentError)),
-        null: nulls.isEmpty ? nil : nulls[nulls.count / 20],
-        worst: worst.map { "\($0.scene.prompt), strength \($0.strength.shortText)" })
+        null: pictures.nulls.flatMap { $0.rows.map(\.latentError.value) }.reachedByMost(isLarger: false),
+        worst: pictures.pairs.max { $0.latentError.value < $1.latentError.value }?.shot.label)
     }
   ) { _, _ in "How far runs end from where they ended, relative to what the adapters change of where they end." }
 }

@@ -174,10 +174,3 @@ extension Float {
     return nearest >= self ? nearest : stored(Double(self) * (1 + 2 * (dtype.unitRoundoff ?? 0)))
   }
 }
-
-extension String {
-  /// A hash that is the same in every run and on every machine (FNV-1a, 64 bits).
-  var stableHash: UInt64 {
-    utf8.reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
-  }
-}

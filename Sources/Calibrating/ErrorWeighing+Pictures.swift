@@ -38,11 +38,12 @@ extension ErrorWeighing {
     let places = LayerPlaces(
       base,
       layers: Component.allCases.flatMap { component in base.names(of: component).map { WeightName(component, $0) } })
+    let layers = targets.map { places.layers(of: $0) }
     var targetsOfLayer: [WeightName: [Int]] = [:], moments: [Int: InputMoments] = [:], memory = 0
     for (index, target) in targets.enumerated() {
       // Whole matrices have so many components that their moments would take more memory than the model.
       let bytes = 8 * target.delta.componentCount * target.delta.componentCount
-      guard memory + bytes <= momentBudget, let layer = places.layers(of: target).first else { continue }
+      guard memory + bytes <= momentBudget, let layer = layers[index].first else { continue }
       memory += bytes
       moments[index] = InputMoments(components: target.delta.componentCount)
       // Parts of one projection have the same inputs: one of them is enough.
@@ -61,7 +62,7 @@ extension ErrorWeighing {
       }
     }
     let sensitivities = Sensitivities(table)
-    let names = targets.map { places.layers(of: $0).map { SensitivityTable.name(of: $0) } }
+    let names = layers.map { $0.map { SensitivityTable.name(of: $0) } }
     // Each sum goes when its mean is there.
     let seen = targets.indices.map { index in
       moments.removeValue(forKey: index).flatMap { $0.count > 0 ? $0.mean : nil }

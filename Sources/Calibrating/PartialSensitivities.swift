@@ -51,8 +51,9 @@ public final class PartialSensitivities {
     self.path = path
     contents = Contents(conditions: conditions, known: [])
     guard FileManager.default.fileExists(atPath: path) else { return }
-    // Not mapped, for it is written again.
-    guard let text = FileManager.default.contents(atPath: path), let old = try? Contents(jsonText: text) else {
+    // No input of the command: it is written again.
+    let file = try MappedFile(path: path, isInput: false)
+    guard let old = try? Contents(jsonText: file.bytes.withUnsafeBytes { Array($0) }) else {
       throw CalibrationError(
         .table(reason: "expected no file, or what an earlier run has left, found something else"), path: path)
     }
@@ -75,7 +76,7 @@ public final class PartialSensitivities {
   func write() throws {
     written = .now
     let file = try TemporaryFile(for: path, overwriting: true)
-    try Array(contents.jsonText().utf8).withUnsafeBytes { try file.write($0, at: 0) }
+    try file.write(contents.jsonText())
     try file.commit()
   }
 

@@ -109,14 +109,12 @@ struct Merge: LatheCommand {
     }
     guard recipe == nil || adapters.isEmpty else { throw ValidationError("expected adapters or --recipe, found both") }
     let rule = try rules.rule
-    if recipe == nil { try writer.checkAuto(rule: rule) }
     if let method, method.cut == nil, rule != nil {
       throw ValidationError("--method exact: expected no rank, energy, error or size beside it")
     }
     if let cut = method?.cut, rule == nil, recipe == nil {
       throw ValidationError("--method \(cut.name): expected one of --rank, --energy, --max-error or --size")
     }
-    if recipe == nil { try rules.checkWeighing(base: base.base, hasPrompts: scenes.hasPrompts) }
     if let ema {
       guard PowerAverage.widths.contains(ema) else {
         throw ValidationError("--ema: expected a width of 0.02 to 0.28, found \(ema)")
@@ -135,7 +133,7 @@ struct Merge: LatheCommand {
 
   func execute() throws -> Outcome {
     var recipe = try resolvedRecipe()
-    // What a file leaves open is known only now.
+    // What a recipe's file says of the rule counts too.
     try rules.checkWeighing(base: recipe.base, hasPrompts: scenes.hasPrompts)
     try writer.checkAuto(rule: recipe.rule)
     if recipe.weighing == .pictures {

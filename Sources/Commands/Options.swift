@@ -146,6 +146,6 @@ func writeSideFile(_ text: String, to path: String, overwriting: Bool) throws {
 /// A text that is complete, and gets its name on commit.
 func sideFile(_ text: String, for path: String, overwriting: Bool) throws -> TemporaryFile {
   let file = try TemporaryFile(for: path, overwriting: overwriting)
-  try Array(text.utf8).withUnsafeBytes { try file.write($0, at: 0) }
+  try file.write(text)
   return file
 }

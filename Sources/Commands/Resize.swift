@@ -70,7 +70,6 @@ struct Resize: LatheCommand {
       }
       return
     }
-    if until.until == nil { try writer.checkAuto(rule: try rules.rule(ofInput: { 1 << 30 })) }
     let output = try writer.requiredOutput()
     if try rules.sizes.count > 1, !output.contains("{size}"), !writer.dryRun {
       throw ValidationError("-o: expected {size} in the name for several sizes, found \(output)")
@@ -80,10 +79,9 @@ struct Resize: LatheCommand {
   var usesEngine: Bool { until.until != nil || rules.weigh == .pictures && until.base != nil }
 
   func execute() throws -> Outcome {
-    let inputBytes =
-      try rules.sizes.contains { if case .share = $0.amount { true } else { false } }
-      ? Adapter(path: file).byteCount : 0
+    let adapter = try Adapter(path: file), inputBytes = adapter.byteCount
     let rule = try rules.rule { inputBytes }
+    if until.until == nil, !curve { try writer.checkAuto(rule: rule) }
     let weighing = rules.weighing(
       base: until.base, choosesRanks: curve || until.until != nil || rule?.looksAtWholeFile == true)
     let recipe = RefactorRecipe(
@@ -91,7 +89,7 @@ struct Resize: LatheCommand {
       keepsAllTargets: rules.keepAllTargets, allowsUnknown: allowUnknown, countsLikeKohya: compat == .kohya,
       base: until.base)
     let base = try weighing.needsMeasures ? until.base.map { try Checkpoint(path: $0) } : nil
-    let adapter = try Adapter(path: file), plan = try RefactorPlan(recipe, adapters: [adapter], base: base)
+    let plan = try RefactorPlan(recipe, adapters: [adapter], base: base)
     let outputs = try self.outputs(inputBytes)
     if !writer.dryRun, !curve {
       for output in outputs { try plan.checkDestination(output.path, overwriting: writer.force) }

@@ -51,9 +51,8 @@ struct ConvertNaming {
     if family == .languageModel { return .none(reason: "it belongs to a language model") }
     if target.isTransposed { return .none(reason: "its base stores the matrix transposed") }
     // XLabs changes only the first rows of this module.
-    let isPart = key.path.hasSuffix("_qkv_rows")
-    let path = isPart ? key.path.dropping(suffix: "_qkv_rows") : key.path
-    guard let module = module(target, TargetKey(key.component, path)),
+    let whole = key.ofWholeWeight, isPart = whole != key
+    guard let module = module(target, TargetKey(key.component, whole.path)),
       case let counterpart = names[key.component]!.counterpart(of: module, isLast: target.rows == 2 * target.inputs),
       counterpart.isKnown
     else { return isSame ? own(target, key) : .none(reason: reason(of: key)) }

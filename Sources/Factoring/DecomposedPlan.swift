@@ -36,9 +36,7 @@ public struct DecomposedPlan: Sendable {
     let targets = plan.targets
     let mapBytes = targets.reduce(0) { $0 + 16 * $1.delta.componentCount * $1.delta.componentCount }
     let keepsMaps = mapBytes <= Self.mapBudget
-    self.plan = plan
-    self.weighing = weighing
-    self.targets = try concurrentMap(
+    let decomposed = try concurrentMap(
       count: targets.count, threads: threads, order: targets.map { $0.delta.terms.map(\.target) }.longestFirst,
       progress: progress, workspace: FactorWorkspace.init
     ) { index, workspace in
@@ -46,17 +44,14 @@ public struct DecomposedPlan: Sendable {
         targets[index].delta, measure: weighing?.measures[index], alike: weighing?.alike ?? 0, keepingMaps: keepsMaps,
         workspace)
     }
-    spectra = self.targets.map(\.spectrum)
-    costs = self.targets.map(\.cost)
-    sharedAlpha = SharedAlpha.value(
-      for: plan, spectra: spectra, commonRank: Self.commonRank(plan.recipe.rule, spectra))
-    copies = Self.copies(plan, spectra, sharedAlpha)
+    self.init(plan, weighing, decomposed)
   }
 
-  /// The same decomposition for a plan that differs in number formats alone.
-  init(_ other: DecomposedPlan, _ plan: RefactorPlan) {
-    self.plan = plan
-    (weighing, targets, spectra, costs) = (other.weighing, other.targets, other.spectra, other.costs)
+  /// - Parameter targets: the decompositions of the plan's targets, which do not depend on number formats.
+  init(_ plan: RefactorPlan, _ weighing: ErrorWeighing?, _ targets: [DecomposedTarget]) {
+    (self.plan, self.weighing, self.targets) = (plan, weighing, targets)
+    spectra = targets.map(\.spectrum)
+    costs = targets.map(\.cost)
     sharedAlpha = SharedAlpha.value(
       for: plan, spectra: spectra, commonRank: Self.commonRank(plan.recipe.rule, spectra))
     copies = Self.copies(plan, spectra, sharedAlpha)

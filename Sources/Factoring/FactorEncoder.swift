@@ -80,9 +80,11 @@ package final class FactorEncoder {
     scaling: OutputTarget.Scaling, alpha: Double, name: String, path: String
   ) throws -> Stored {
     fixSigns(up: up, down: down, rank: rank, columns: down.count / rank)
-    let share = storableScale(scaling, alpha: alpha, rank: rank, gauge: .none).magnitude.squareRoot()
-    let gauge = dtype.bits == 8 ? EightBitGauge(up: up, down: down, dividedBy: share) : .none
-    let scale = storableScale(scaling, alpha: alpha, rank: rank, gauge: gauge)
+    var gauge = EightBitGauge.none, scale = storableScale(scaling, alpha: alpha, rank: rank, gauge: gauge)
+    if dtype.bits == 8 {
+      gauge = EightBitGauge(up: up, down: down, dividedBy: scale.magnitude.squareRoot())
+      scale = storableScale(scaling, alpha: alpha, rank: rank, gauge: gauge)
+    }
     // Both sides take an equal part of the scale, but for its sign and for what the gauge gives to each.
     let root = (scale.magnitude * gauge.up * gauge.down).squareRoot()
     multiply(up, by: gauge.up / root)

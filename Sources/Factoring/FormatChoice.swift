@@ -39,8 +39,9 @@ extension DecomposedPlan {
     let rule = rule ?? plan.recipe.rule
     precondition(rule.looksAtWholeFile, "a rule that leaves nothing to choose by")
     var found: [(plan: DecomposedPlan, candidate: FormatChoice.Candidate)] = []
-    var fault: (any Error)?, reason: FormatChoice.Reason? = inEachFormat.count == 1 ? .noScale : nil
-    for stored in inEachFormat {
+    let formats = inEachFormat
+    var fault: (any Error)?, reason: FormatChoice.Reason? = formats.count == 1 ? .noScale : nil
+    for stored in formats {
       let dtype = stored.plan.recipe.dtype!
       do {
         let allocation = try stored.allocation(rule: rule)
@@ -72,7 +73,9 @@ extension DecomposedPlan {
   }
 
   /// The same decomposition, to be stored in another number format.
-  func storing(as dtype: DType) -> DecomposedPlan { DecomposedPlan(self, plan.storing(as: dtype)) }
+  func storing(as dtype: DType) -> DecomposedPlan {
+    DecomposedPlan(plan.storing(as: dtype), weighing, targets)
+  }
 }
 
 extension FormatChoice.Candidate {

@@ -38,7 +38,7 @@ package struct OutputFiles {
   package func completed() throws -> any Unpublished {
     guard let folder, let configuration = place.configuration else { return tensors }
     let file = try folder.file(part + OutputPlace.configurationName)
-    try Array((configuration.text + "\n").utf8).withUnsafeBytes { try file.write($0, at: 0) }
+    try file.write(configuration.text + "\n")
     try file.commit()
     try tensors.commit()
     return folder

@@ -124,6 +124,11 @@ public final class TemporaryFile: @unchecked Sendable {
     return stat(path, &one) == 0 && stat(other, &two) == 0 && InputFiles.Place(one) == InputFiles.Place(two)
   }
 
+  /// Writes a text, which is all that the file holds.
+  ///
+  /// - Throws: `FileError`.
+  public func write(_ text: String) throws { try Array(text.utf8).withUnsafeBytes { try write($0, at: 0) } }
+
   /// Writes all of `bytes` at `offset`. Threads may write different ranges at the same time.
   public func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
     var done = 0

@@ -23,15 +23,14 @@ extension Family {
     if isUNet(denoiser) { return [stableDiffusion(components, denoiser)].filter { $0 != .unknown } }
     let modules = denoiser.map { clue in
       // XLabs changes only the first rows of this module.
-      let isPart = clue.key.path.hasSuffix("_qkv_rows")
+      let whole = clue.key.ofWholeWeight
       return ChangedModule(
-        path: isPart ? clue.key.path.dropping(suffix: "_qkv_rows") : clue.key.path,
-        inputs: clue.inputs > 0 ? clue.inputs : nil, rows: isPart ? nil : clue.rows)
+        path: whole.path, inputs: clue.inputs > 0 ? clue.inputs : nil, rows: whole == clue.key ? clue.rows : nil)
     }
     let found = fitting(modules)
     // XLabs' trainer knew Flux.1 only.
     if let flux = found.first(where: { $0.isRead(by: "xlabs", in: "xlabs") }),
-      denoiser.contains(where: { $0.key.path.hasSuffix("_qkv_rows") })
+      denoiser.contains(where: { $0.key.ofWholeWeight != $0.key })
     {
       return [flux]
     }

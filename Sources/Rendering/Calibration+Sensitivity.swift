@@ -143,9 +143,7 @@ private struct Noise {
 
   init(like weight: Tensor, named name: String) {
     let size = weight.doubles().reduce(0) { $0 + $1 * $1 }.squareRoot() * Calibration.noise
-    // FNV-1a
-    let seed = name.utf8.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
-    var source = PhiloxNoise(seed: seed)
+    var source = PhiloxNoise(seed: name.stableHash)
     let values = source.normals(count: weight.elementCount).map(Double.init)
     let length = values.reduce(0) { $0 + $1 * $1 }.squareRoot()
     energy = size * size

@@ -119,13 +119,17 @@ public struct DeltaSum: Sendable {
   ///
   /// - Throws: `AdapterError` naming the target.
   package func requireFinite() throws {
-    let fault = LinearAlgebraError(.notFinite), found = explained(fault)
-    if !(found is LinearAlgebraError) { throw found }
+    if let fault { throw fault }
   }
 
   /// The target and factor behind NaN or infinity.
   private func explained(_ error: LinearAlgebraError) -> any Error {
-    guard error.kind == .notFinite else { return error }
+    guard error.kind == .notFinite, let fault else { return error }
+    return fault
+  }
+
+  /// The first target and factor with NaN or infinity, or without a delta.
+  private var fault: AdapterError? {
     for term in terms {
       for (factor, tensor) in term.target.stored {
         let count = tensor.doubles().count { !$0.isFinite }
@@ -135,7 +139,7 @@ public struct DeltaSum: Sendable {
       }
       if let problem = term.target.missingDelta { return AdapterError(.problem(problem), path: term.file) }
     }
-    return error
+    return nil
   }
 }
 

@@ -95,15 +95,12 @@ package struct ModulePlaces {
   /// The name with dots of the target's module in its base.
   package func module(of target: Target) -> String? { counterpart(of: target, inputs: nil)?.module }
 
-  /// XLabs changes only the first rows of this module.
-  private static let firstRowsSuffix = "_qkv_rows"
-
   private func counterpart(
     of target: Target, inputs: Int?
   ) -> (ModuleNames.Counterpart, module: String, isPart: Bool)? {
-    let key = target.key, suffix = Self.firstRowsSuffix
+    // XLabs changes only the first rows of some modules.
+    let key = target.key.ofWholeWeight, isPart = key != target.key, path = key.path
     guard let names = names[key.component], !target.isTransposed else { return nil }
-    let isPart = key.path.hasSuffix(suffix), path = isPart ? key.path.dropping(suffix: suffix) : key.path
     // A dotted name is the module's own, unless the key says more: an old spelling, or one of another dialect.
     let own = key.component.isTextEncoder ? nil : target.dottedPath.flatMap { $0.underscored == path ? $0 : nil }
     guard let known = names.dotted(path), case var module = own ?? known else { return nil }

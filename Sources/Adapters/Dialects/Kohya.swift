@@ -35,7 +35,7 @@ struct KohyaDialect: Dialect {
 
   func module(of key: TargetKey, dotted: String?, in setting: SpellingSetting) -> String? {
     // A cloneofsimo number that could not be given a name, or a part of a target's rows.
-    guard !key.path.contains(":"), !key.path.hasSuffix("_qkv_rows") else { return nil }
+    guard !key.path.contains(":"), key == key.ofWholeWeight else { return nil }
     switch key.component {
     case .denoiser:
       let names = ModuleNames.unet(of: setting.family)

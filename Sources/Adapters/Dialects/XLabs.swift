@@ -24,7 +24,7 @@ struct XLabsDialect: Dialect {
     var path = module.hasPrefix("diffusion_model.") ? module.dropping(prefix: "diffusion_model.") : module
     let names =
       path.hasPrefix("single_blocks")
-      ? ["qkv_lora": "linear1_qkv_rows", "proj_lora": "linear2"]
+      ? ["qkv_lora": "linear1" + TargetKey.firstRowsEnding, "proj_lora": "linear2"]
       : [
         "qkv_lora1": "img_attn_qkv", "qkv_lora2": "txt_attn_qkv", "proj_lora1": "img_attn_proj",
         "proj_lora2": "txt_attn_proj",

@@ -69,7 +69,7 @@ public struct AuditBatchFolder: Sendable {
 
   private func file(of record: AuditRowRecord) throws -> TemporaryFile {
     let file = try TemporaryFile(for: recordFile(of: record.row.name), overwriting: true)
-    try Array(record.jsonText().utf8).withUnsafeBytes { try file.write($0, at: 0) }
+    try file.write(record.jsonText())
     return file
   }
 

@@ -18,7 +18,7 @@ extension AuditMeasure {
     let worst = metric.worst(of: values).map { pictures.pairs[$0].shot }
     return Reading(
       value: metric.mean(of: pictures.pairs.map(\.likeness)), null: pictures.nullBound(metric),
-      worst: worst.map { "\($0.scene.prompt), strength \($0.strength.shortText)" })
+      worst: worst?.label)
   }
 }
 

@@ -72,8 +72,15 @@ extension Metric {
   }
 
   /// What all but one in twenty of several values reach.
-  func bound(of values: [Double]) -> Double? {
-    let sorted = isLarger ? values.sorted() : values.sorted(by: >)
+  func bound(of values: [Double]) -> Double? { values.reachedByMost(isLarger: isLarger) }
+}
+
+extension [Double] {
+  /// What all but one in twenty of the values reach; `nil` where there are none.
+  ///
+  /// - Parameter isLarger: whether larger values are better.
+  func reachedByMost(isLarger: Bool) -> Double? {
+    let sorted = isLarger ? self.sorted() : self.sorted(by: >)
     return sorted.isEmpty ? nil : sorted[sorted.count / 20]
   }
 }
