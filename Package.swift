@@ -48,8 +48,9 @@ let rooms: [Room] = [
   Room(
     name: "Merging",
     dependencies: [
-      "Tensors", "LinearAlgebra", "Files", "Models", "Checkpoints", "Adapters", "Spectra", "Factoring", "Recipes",
-    ], testDependencies: ["JSON", "Safetensors", "Converting"]),
+      "Tensors", "LinearAlgebra", "Files", "JSON", "Models", "Checkpoints", "Adapters", "Spectra", "Factoring",
+      "Recipes",
+    ], testDependencies: ["Safetensors", "Converting"]),
   Room(
     name: "Extracting",
     dependencies: [

@@ -63,6 +63,10 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     case staleHash(field: String, expected: String, found: String)
     case notFinite(factor: String, count: Int)
     case dead
+    /// Nearly all of the delta is in one direction, far stronger than other targets are.
+    case spike
+    /// The delta is stronger in one direction than the weight itself in any.
+    case overpowersBase
     case noSingularValues
     case oddHeader(String)
     case loadersDisagree(scales: String, needsOtherNames: Bool)
@@ -92,7 +96,7 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
       .splitProjections,
       .familyMetadata, .severalFamilies,
       .staleHash,
-      .dead, .oddHeader, .loadersDisagree, .loadsNowhere:
+      .dead, .spike, .overpowersBase, .oddHeader, .loadersDisagree, .loadsNowhere:
       false
     }
   }
@@ -168,6 +172,10 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
       "\(field): expected \(expected.prefix(12)), found \(found.prefix(12)); the tensors changed after it was written"
     case .notFinite(let factor, let count): "\(factor): expected finite values, found \(count) NaN or infinite"
     case .dead: "the delta is zero: the target was never trained"
+    case .spike:
+      "a spike: nearly all of its delta is in one direction, over eight times as strong as others are; it may spoil what is drawn with more adapters"
+    case .overpowersBase:
+      "a spike: in one direction its delta is over twice as strong as the weight is in any; it may spoil what is drawn with more adapters"
     case .noSingularValues:
       "its delta needs the base weight's singular values: expected finite numbers and an iteration that converges, found others"
     case .oddHeader(let text): text

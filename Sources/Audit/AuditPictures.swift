@@ -102,7 +102,7 @@ public struct AuditShot: Sendable {
   public let strength: Double
 
   /// For people: the prompt and the strength.
-  var label: String { "\(scene.prompt), strength \(strength.shortText)" }
+  public var label: String { "\(scene.prompt), strength \(strength.shortText)" }
 
   /// All scenes at all their strengths.
   static func all(of scenes: [AuditScene]) -> [AuditShot] {

@@ -30,11 +30,14 @@ struct LayerPlaces {
   /// The weight that a target changes; `nil` for one of another size too.
   static func weight(of target: OutputTarget, in base: Checkpoint) -> NamedWeight? {
     let count = target.delta.rows * target.delta.columns
-    return target.delta.terms.lazy.compactMap { term -> NamedWeight? in
-      let whole = term.target.key.ofWholeWeight
-      guard let weight = base.weight(for: whole)?.weight else { return nil }
-      let own = weight.shape.elementCount
-      return whole == term.target.key ? own == count ? weight : nil : own >= count ? weight : nil
-    }.first
+    return target.delta.terms.lazy.compactMap { weight(of: $0.target.key, elements: count, in: base) }.first
+  }
+
+  /// The same for a target that is known by its key and the size of its delta.
+  static func weight(of key: TargetKey, elements count: Int, in base: Checkpoint) -> NamedWeight? {
+    let whole = key.ofWholeWeight
+    guard let weight = base.weight(for: whole)?.weight else { return nil }
+    let own = weight.shape.elementCount
+    return whole == key ? own == count ? weight : nil : own >= count ? weight : nil
   }
 }

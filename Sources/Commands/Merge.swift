@@ -22,6 +22,8 @@ struct Merge: LatheCommand {
         lathe merge a.safetensors@0.7 b.safetensors@-0.3 -o small.safetensors --size 40MB --fair
         lathe merge --ema 0.1 run-000002.safetensors run-000004.safetensors run-000006.safetensors -o run-ema.safetensors
         lathe merge --recipe merge.yaml -o merged.safetensors
+        lathe merge a.safetensors b.safetensors --try exact,ties,tsv --rank 32 -o both-{method}.safetensors \\
+          --base sd15.safetensors --prompts p.txt --sheet ways.png
       """)
 
   @Argument(
@@ -30,8 +32,7 @@ struct Merge: LatheCommand {
     transform: SnapshotArgument.init)
   var adapters: [SnapshotArgument] = []
 
-  @Option(help: "exact (all components), or cut by --rank, --energy, --max-error or --size: svd, or fair (as --fair).")
-  var method: Method?
+  @OptionGroup var methods: MergeMethodOptions
 
   @Option(
     help: ArgumentHelp(
@@ -41,12 +42,17 @@ struct Merge: LatheCommand {
 
   @OptionGroup var base: BaseOption
   @OptionGroup var rules: RuleOptions
+  @OptionGroup var clipping: ClippingOptions
   @OptionGroup var writer: WriterOptions
 
-  @OptionGroup(title: "Pictures for --weigh pictures") var scenes: SceneOptions
+  @OptionGroup var trial: MergeTrialOptions
+
+  @OptionGroup(title: "Pictures for --try; prompts, seed and cfg for --weigh pictures too") var scenes:
+    AuditSceneOptions
 
   @Option(
-    help: ArgumentHelp("Width and height of pictures (default: the model's, but at most 256).", valueName: "WxH"))
+    help: ArgumentHelp(
+      "Width and height of pictures (default: the model's; at most 256 to weigh by).", valueName: "WxH"))
   var pictureSize: PictureSize?
 
   @Option(help: ArgumentHelp("Read adapters and options from a YAML file; options here win.", valueName: "file"))
@@ -54,12 +60,6 @@ struct Merge: LatheCommand {
 
   @Option(help: "Names of the result: \(DialectArgument.list) (default: the adapters' own, or kohya).")
   var format: DialectArgument?
-
-  @Flag(
-    help: ArgumentHelp(
-      "Where components are cut, keep a fair share of every adapter instead of the strongest parts. (Of a character and two "
-        + "styles cut to 5 to 35 % the plain cut made the better pictures; --weigh pictures the best.)"))
-  var fair = false
 
   @Flag(help: "Show each target.")
   var targets = false
@@ -90,30 +90,18 @@ struct Merge: LatheCommand {
     }
   }
 
-  /// All components, or how they are cut.
-  struct Method: ExpressibleByArgument {
-    /// `nil` for all components.
-    let cut: (any MergeMethod)?
-
-    init?(argument: String) {
-      cut = MergeMethods.named(argument)
-      guard cut != nil || argument == "exact" else { return nil }
-    }
-
-    static var allValueStrings: [String] { ["exact"] + MergeMethods.all.map(\.name) }
-  }
-
   func validate() throws {
     guard recipe != nil || !adapters.isEmpty else {
       throw ValidationError("expected adapters or --recipe, found neither")
     }
     guard recipe == nil || adapters.isEmpty else { throw ValidationError("expected adapters or --recipe, found both") }
     let rule = try rules.rule
-    if let method, method.cut == nil, rule != nil {
+    switch methods.method {
+    case .exact where rule != nil:
       throw ValidationError("--method exact: expected no rank, energy, error or size beside it")
-    }
-    if let cut = method?.cut, rule == nil, recipe == nil {
-      throw ValidationError("--method \(cut.name): expected one of --rank, --energy, --max-error or --size")
+    case .method(let choice) where rule == nil && recipe == nil && !choice.make(.init()).combines:
+      throw ValidationError("--method \(choice.name): expected one of --rank, --energy, --max-error or --size")
+    default: break
     }
     if let ema {
       guard PowerAverage.widths.contains(ema) else {
@@ -126,44 +114,62 @@ struct Merge: LatheCommand {
       throw ValidationError("\(snapshot.input.path): @step: expected --ema beside it, found none")
     }
     guard try rules.sizes.count <= 1 else { throw ValidationError("--size: expected one size, found several") }
-    _ = try writer.requiredOutput()
+    let output = try writer.requiredOutput()
+    try trial.check(
+      output: output, hasMethod: methods.method != nil || methods.fair, base: base.base, hasPrompts: scenes.hasPrompts)
+    if !trial.isAsked { try scenes.requireNoneOfPictures(but: "--try") }
   }
 
-  var usesEngine: Bool { rules.weigh == .pictures && base.base != nil }
+  var usesEngine: Bool { trial.isAsked || rules.weigh == .pictures && base.base != nil }
 
   func execute() throws -> Outcome {
     var recipe = try resolvedRecipe()
     // What a recipe's file says of the rule counts too.
     try rules.checkWeighing(base: recipe.base, hasPrompts: scenes.hasPrompts)
+    let sources = try recipe.inputs.map { try Adapter(path: $0.path) }
+    if let ema { try average(sources, width: ema, in: &recipe) }
+    if trial.isAsked { return try tryAll(recipe, sources) }
+    let opened = try recipe.needsBaseWeights ? recipe.base.map { try Checkpoint(path: $0) } : nil
+    let plan = try self.plan(recipe, sources, base: opened, to: try writer.requiredOutput())
+    tellNotes(of: plan, base: opened)
+    let report = try self.report(plan, sources, base: opened, to: try writer.requiredOutput())
+    try common.show(MergeReport(report), text: report.text(width: Console.width, showsTargets: targets))
+    return plan.skipped.isEmpty ? .done : .skipped
+  }
+
+  /// The plan of a merge whose output can be written.
+  func plan(
+    _ recipe: RefactorRecipe, _ sources: [Adapter], base: Checkpoint?, to output: String
+  ) throws -> RefactorPlan {
     try writer.checkAuto(rule: recipe.rule)
     if recipe.weighing == .pictures {
-      guard !recipe.method.sharesLoss else {
-        throw ValidationError("--weigh pictures: expected no other way to cut beside it, found \(recipe.method.name)")
+      guard !recipe.method.sharesLoss, !recipe.method.combines else {
+        throw ValidationError("--weigh pictures: expected no other method beside it, found \(recipe.method.name)")
       }
       guard recipe.rule != .exact else {
         throw ValidationError("--weigh pictures: expected a rank, energy, error or size to cut to, found none")
       }
     }
-    let sources = try recipe.inputs.map { try Adapter(path: $0.path) }
-    if let ema { try average(sources, width: ema, in: &recipe) }
-    let opened = try recipe.weighing.needsMeasures ? recipe.base.map { try Checkpoint(path: $0) } : nil
-    let plan = try RefactorPlan(recipe, adapters: sources, base: opened)
-    let output = try writer.requiredOutput()
+    let plan = try RefactorPlan(recipe, adapters: sources, base: base)
     if !writer.dryRun { try plan.checkDestination(output, overwriting: writer.force) }
+    return plan
+  }
+
+  func tellNotes(of plan: RefactorPlan, base: Checkpoint?) {
     common.warn(
       ReportHints.commandLine.lines(of: plan.notes)
-        + (plan.isBaseUnused && opened == nil ? [BaseBinding.unused] : []) + plan.skipped.map { "skipped: \($0)" })
-    let measures = try Weigher(rules: rules, scenes: scenes, size: pictureSize, common: common).weighing(
-      plan, of: sources, base: opened)
-    let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
-      try DecomposedPlan(plan, weighing: measures, threads: common.threads, progress: $0)
-    }
-    let report = try RefactorRun(
+        + (plan.isBaseUnused && base == nil ? [BaseBinding.unused] : []) + plan.skipped.map { "skipped: \($0)" })
+  }
+
+  /// What was written by a plan, or would be.
+  func report(
+    _ plan: RefactorPlan, _ sources: [Adapter], base: Checkpoint?, to output: String
+  ) throws -> RefactorReport {
+    let decomposed = try Weigher(rules: rules, scenes: scenes.scene, size: pictureSize, common: common)
+      .decomposition(of: plan, sources, base: base)
+    return try RefactorRun(
       decomposed: decomposed, writer: writer, common: common, choosesFormat: writer.dtype == .auto
-    ).report(
-      rule: nil, output: output)
-    try common.show(MergeReport(report), text: report.text(width: Console.width, showsTargets: targets))
-    return plan.skipped.isEmpty ? .done : .skipped
+    ).report(rule: nil, output: output)
   }
 
   /// Gives snapshots the strengths that make their sum an average over the training.
@@ -195,19 +201,26 @@ struct Merge: LatheCommand {
     let file = try recipe.map { try MergeRecipeFile(path: $0) }
     var result = file?.recipe ?? RefactorRecipe(.merge, inputs: adapters.map(\.input), rule: .exact)
     if let rule = try rules.rule { result.rule = rule }
-    if let method, method.cut == nil { result.rule = .exact }
+    if case .exact = methods.method { result.rule = .exact }
     if let dtype = writer.dtype?.dtype { result.dtype = dtype }
     if let format { result.format = format.format }
     if rules.keepAllTargets { result.keepsAllTargets = true }
+    let paths = result.inputs.map(\.path)
+    try methods.check([methods.method].compactMap { $0 }, adapters: paths)
     // What the file says of how to cut stays where the command line only says that something is cut.
-    if let cut = method?.cut, !cut.isUsual { result.method = cut }
-    if fair { result.method = FairShares() }
+    if case .method(let choice) = methods.method {
+      let method = choice.make(methods.settings(adapters: paths))
+      if !method.isUsual { result.method = method }
+    }
+    if methods.fair { result.method = FairShares() }
     if allowUnknown { result.allowsUnknown = true }
     if let base = base.base { result.base = base }
     // What the file says of it is no default.
     if rules.weigh != nil || file?.saysWeighing != true {
       result.weighing = rules.weighing(base: result.base, choosesRanks: result.rule.looksAtWholeFile)
     }
+    result.clipping = clipping.clipping
+    try clipping.check(result.weighing)
     result.allowsUnmatched = allowUnmatched
     return result
   }

@@ -22,7 +22,8 @@ struct RefactorRun {
         try decomposed.write(allocation, to: output, overwriting: writer.force, threads: common.threads, progress: $0)
       }
     let report = RefactorReport(
-      result, plan: plan, format: choice?.choice, isDryRun: writer.dryRun, hints: .commandLine)
+      result, plan: plan, clipped: decomposed.clipped, format: choice?.choice, isDryRun: writer.dryRun,
+      hints: .commandLine)
     common.warn(report.newWarnings)
     if !writer.dryRun, !plan.isAnotherWork {
       common.warn(lostTargets(output, since: plan.adapters[0]))

@@ -26,6 +26,7 @@ struct Resize: LatheCommand {
   var file: String
 
   @OptionGroup var rules: RuleOptions
+  @OptionGroup var clipping: ClippingOptions
   @OptionGroup var until: ResizeUntilOptions
   @OptionGroup var writer: WriterOptions
 
@@ -64,6 +65,7 @@ struct Resize: LatheCommand {
     guard weigh || until.until != nil || !until.scenes.hasPrompts else {
       throw ValidationError("--prompts: expected --until or --weigh pictures beside it, found neither")
     }
+    if until.until == nil { try until.scenes.requireNoneOfPictures(but: "--until") }
     if curve {
       guard writer.dtype != .auto else {
         throw ValidationError("--dtype auto: expected no --curve beside it, found one")
@@ -84,11 +86,13 @@ struct Resize: LatheCommand {
     if until.until == nil, !curve { try writer.checkAuto(rule: rule) }
     let weighing = rules.weighing(
       base: until.base, choosesRanks: curve || until.until != nil || rule?.looksAtWholeFile == true)
-    let recipe = RefactorRecipe(
+    var recipe = RefactorRecipe(
       .resize, inputs: [.init(path: file)], rule: rule ?? .exact, weighing: weighing, dtype: writer.dtype?.dtype,
       keepsAllTargets: rules.keepAllTargets, allowsUnknown: allowUnknown, countsLikeKohya: compat == .kohya,
       base: until.base)
-    let base = try weighing.needsMeasures ? until.base.map { try Checkpoint(path: $0) } : nil
+    recipe.clipping = clipping.clipping
+    try clipping.check(weighing)
+    let base = try recipe.needsBaseWeights ? until.base.map { try Checkpoint(path: $0) } : nil
     let plan = try RefactorPlan(recipe, adapters: [adapter], base: base)
     let outputs = try self.outputs(inputBytes)
     if !writer.dryRun, !curve {
@@ -100,10 +104,7 @@ struct Resize: LatheCommand {
       ReportHints.commandLine.lines(of: plan.notes)
         + (plan.isBaseUnused && until.until == nil && base == nil ? [BaseBinding.unused] : []))
     let weigher = Weigher(rules: rules, scenes: until.scenes.scene, size: until.pictureSize, common: common)
-    let measures = try weigher.weighing(plan, of: [adapter], base: base)
-    let decomposed = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
-      try DecomposedPlan(plan, weighing: measures, threads: common.threads, progress: $0)
-    }
+    let decomposed = try weigher.decomposition(of: plan, [adapter], base: base)
     if curve {
       let report = CurveReport(file: file, decomposed.curve(points: 24))
       if let svg { try writeSideFile(report.svg, to: svg, overwriting: writer.force) }

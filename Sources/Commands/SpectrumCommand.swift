@@ -1,5 +1,7 @@
 import Adapters
 import ArgumentParser
+import Calibrating
+import Checkpoints
 import Files
 import Reports
 import Spectra
@@ -47,12 +49,19 @@ struct SpectrumCommand: LatheCommand {
     let spectrum = try withProgress("spectra", total: adapter.targets.count, isQuiet: common.quiet) {
       try AdapterSpectrum(of: adapter, threads: common.threads, progress: $0)
     }
-    let report = SpectrumReport(adapter, spectrum)
+    let weights = try base.base.map { path in
+      let base = try Checkpoint(path: path)
+      return try withProgress("reading the base", total: adapter.targets.count, isQuiet: common.quiet) {
+        try WeightStrengths.of(adapter, in: base, threads: common.threads, progress: $0)
+      }
+    }
+    let spikes = spectrum.spikes(weights: weights)
+    let report = SpectrumReport(adapter, spectrum, spikes: spikes)
     if let csv { try writeSideFile(report.csv, to: csv, overwriting: force) }
     if let svg { try writeSideFile(report.svg, to: svg, overwriting: force) }
     common.warn(
       base.binding.warnings([opened]) + bound.notes
-        + AdapterProblem.grouped(adapter.problems, hint: \.hint).map { "\(adapter.path): \($0)" })
+        + AdapterProblem.grouped(adapter.problems + spikes, hint: \.hint).map { "\(adapter.path): \($0)" })
     try common.show(report, text: report.text(width: Console.width, showsTargets: targets, hints: .commandLine))
     return adapter.unknown.isEmpty && bound.notes.isEmpty ? .done : .skipped
   }

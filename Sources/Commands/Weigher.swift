@@ -16,11 +16,29 @@ struct Weigher {
   let size: PictureSize?
   let common: CommonOptions
 
+  /// The decomposition of a plan by which ranks are chosen.
+  ///
+  /// - Parameters:
+  ///   - adapters: the plan's, as they were opened.
+  ///   - base: what the adapters are used with, if it was given and something of it is needed.
+  func decomposition(of plan: RefactorPlan, _ adapters: [Adapter], base: Checkpoint?) throws -> DecomposedPlan {
+    let measures = try weighing(plan, of: adapters, base: base)
+    var weights: [Double?]?
+    if case .spikes = plan.recipe.clipping, let base {
+      weights = try withProgress("reading the base", total: plan.targets.count, isQuiet: common.quiet) {
+        try WeightStrengths.of(plan, in: base, threads: common.threads, progress: $0)
+      }
+    }
+    return try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {
+      try DecomposedPlan(plan, weighing: measures, weights: weights, threads: common.threads, progress: $0)
+    }
+  }
+
   /// - Parameters:
   ///   - adapters: the plan's, as they were opened: what they are made of for a plan need not be what is drawn with.
   ///   - base: what the adapters are used with, if it was given.
   /// - Returns: `nil` where the size of an error is all that counts.
-  func weighing(_ plan: RefactorPlan, of adapters: [Adapter], base: Checkpoint?) throws -> ErrorWeighing? {
+  private func weighing(_ plan: RefactorPlan, of adapters: [Adapter], base: Checkpoint?) throws -> ErrorWeighing? {
     guard plan.recipe.weighing.needsMeasures else { return nil }
     let found: (weighing: ErrorWeighing, notes: [String])
     if plan.recipe.weighing == .base {

@@ -112,20 +112,33 @@ extension DecomposedPlan {
   ) throws -> Outcome {
     let target = plan.targets[index], decomposed = targets[index], spectrum = decomposed.spectrum
     let available = spectrum.singularValues.count { $0 > 0 }
-    guard rank > 0 else { return Outcome(error: spectrum.norm, scale: nil, inners: target.delta.terms.map { _ in 0 }) }
+    guard rank > 0 else {
+      return Outcome(error: decomposed.norm, scale: nil, inners: target.delta.terms.map { _ in 0 })
+    }
     if let copy = copy(index, rank: rank) { return try write(copy, of: target, rank: rank, to: writer) }
     guard available > 0 else { return try writeZeros(of: target, rank: rank, to: writer) }
+    let merged = try merged(index, encoder.factors)
     let chosen = rank < available ? try choice(for: index, rank: rank, encoder.factors) : nil
-    let maps = try chosen?.maps ?? decomposed.maps ?? recomputedMaps(target.delta, rank: rank, encoder.factors)
+    var maps = try (chosen?.maps ?? decomposed.maps ?? recomputedMaps(merged.sum, rank: rank, encoder.factors))
+      .prefix(rank)
+    let factors = decomposed.mapFactors(rank: rank)
+    if let factors { maps = maps.scaled(by: factors) }
     let encoded = try encoder.encode(
-      target, alpha: sharedAlpha, maps: maps.prefix(rank), spectrum: spectrum, isTruncation: chosen == nil, path: path)
+      target.making(merged.sum), alpha: sharedAlpha, maps: maps, spectrum: spectrum,
+      isTruncation: chosen == nil && factors == nil, path: path)
     try writer.write(encoded.up, of: target.names.up)
     try writer.write(encoded.down, of: target.names.down)
     try writer.write(scale: encoded.scale, as: target.scaling, rank: rank, of: target.names)
     if let name = target.magnitude?.name, let lengths = encoded.magnitude { try writer.write(lengths, of: name) }
     return Outcome(
-      error: encoded.error, scale: encoded.scale, inners: chosen?.inners ?? decomposed.inners(rank: rank),
-      loss: encoded.loss)
+      error: (encoded.error * encoded.error + merged.outside).squareRoot(), scale: encoded.scale,
+      inners: chosen?.inners ?? decomposed.inners(rank: rank), loss: encoded.loss)
+  }
+
+  /// What is written of a target, before it is cut.
+  private func merged(_ index: Int, _ workspace: FactorWorkspace) throws -> MergedDelta {
+    try targets[index].merged
+      ?? MergedDelta(of: plan.targets[index], by: plan.recipe.method, rule: plan.recipe.rule, workspace)
   }
 
   /// A dead target that must stay.
@@ -190,7 +203,7 @@ extension DecomposedPlan {
     let entries = plan.targets.indices.map { index in
       RefactorResult.Entry(
         name: plan.targets[index].name, rankBefore: plan.targets[index].rankBefore, rankAfter: allocation.ranks[index],
-        norm: spectra[index].norm, error: errors[index])
+        norm: targets[index].norm, error: errors[index])
     }
     let inners = inners ?? zip(targets, allocation.ranks).map { $0.inners(rank: $1) }
     return RefactorResult(

@@ -26,24 +26,29 @@ public struct DecomposedPlan: Sendable {
   ///
   /// - Parameters:
   ///   - weighing: of the plan's targets, where the recipe asks for one that needs measures.
+  ///   - weights: the largest singular value of the weight that each target changes, by which spikes are told where it is known.
   ///   - threads: how many targets are worked on at once; the result does not depend on it.
   ///   - progress: called with the number of targets done.
   public init(
-    _ plan: RefactorPlan, weighing: ErrorWeighing? = nil, threads: Int, progress: WorkProgress? = nil
+    _ plan: RefactorPlan, weighing: ErrorWeighing? = nil, weights: [Double?]? = nil, threads: Int,
+    progress: WorkProgress? = nil
   ) throws {
     precondition(plan.recipe.weighing.needsMeasures == (weighing != nil), "a weighing that was not asked for, or none")
     precondition(weighing.map { $0.measures.count == plan.targets.count } ?? true, "a measure for each target")
     let targets = plan.targets
     let mapBytes = targets.reduce(0) { $0 + 16 * $1.delta.componentCount * $1.delta.componentCount }
     let keepsMaps = mapBytes <= Self.mapBudget
-    let decomposed = try concurrentMap(
+    var decomposed = try concurrentMap(
       count: targets.count, threads: threads, order: targets.map { $0.delta.terms.map(\.target) }.longestFirst,
       progress: progress, workspace: FactorWorkspace.init
     ) { index, workspace in
-      try DecomposedTarget(
-        targets[index].delta, measure: weighing?.measures[index], alike: weighing?.alike ?? 0, keepingMaps: keepsMaps,
-        workspace)
+      let delta = try MergedDelta(
+        of: targets[index], by: plan.recipe.method, rule: plan.recipe.rule, workspace)
+      return try DecomposedTarget(
+        delta, measure: weighing?.measures[index], alike: weighing?.alike ?? 0, keepingMaps: keepsMaps, workspace)
     }
+    let ceilings = plan.recipe.clipping.ceilings(of: decomposed.map(\.spectrum), weights: weights)
+    for (index, ceiling) in ceilings { decomposed[index] = decomposed[index].clipped(at: ceiling) }
     self.init(plan, weighing, decomposed)
   }
 
@@ -54,21 +59,30 @@ public struct DecomposedPlan: Sendable {
     costs = targets.map(\.cost)
     sharedAlpha = SharedAlpha.value(
       for: plan, spectra: spectra, commonRank: Self.commonRank(plan.recipe.rule, spectra))
-    copies = Self.copies(plan, spectra, sharedAlpha)
+    copies = Self.copies(plan, targets, sharedAlpha)
   }
 
-  private static func copies(_ plan: RefactorPlan, _ spectra: [Spectrum], _ sharedAlpha: Double) -> [ExactCopy?] {
-    guard plan.copiesWhatIsWhole else { return spectra.map { _ in nil } }
-    return zip(plan.targets, spectra).map {
-      ExactCopy(
-        $0, spectrum: $1, sharedAlpha: sharedAlpha,
-        hasConfiguration: plan.writesFolder)
+  private static func copies(
+    _ plan: RefactorPlan, _ targets: [DecomposedTarget], _ sharedAlpha: Double
+  ) -> [ExactCopy?] {
+    guard plan.copiesWhatIsWhole else { return targets.map { _ in nil } }
+    return zip(plan.targets, targets).map { target, decomposed in
+      guard decomposed.ceiling == nil else { return nil }
+      return ExactCopy(
+        target, spectrum: decomposed.spectrum, sharedAlpha: sharedAlpha, hasConfiguration: plan.writesFolder)
     }
   }
 
   /// The copy of a target that keeps all of its components.
   package func copy(_ index: Int, rank: Int) -> ExactCopy? {
     copies[index].flatMap { plan.targets[index].delta.componentCount == rank ? $0 : nil }
+  }
+
+  /// The targets that are written with smaller singular values than they have, each with its largest one and what that becomes.
+  public var clipped: [(name: String, from: Double, to: Double)] {
+    zip(plan.targets, targets).compactMap { target, decomposed in
+      decomposed.ceiling.map { (target.name, decomposed.spectrum.singularValues[0], $0) }
+    }
   }
 
   /// The ranks that the recipe's rule gives.
@@ -85,14 +99,14 @@ public struct DecomposedPlan: Sendable {
   /// What an allocator that works in a weighing's units has chosen, with the errors in the weights beside those.
   private func withBothErrors(_ chosen: RankAllocation, _ rule: RankRule?) -> RankAllocation {
     guard weighing != nil else { return chosen }
-    let energy = spectra.reduce(0) { $0 + $1.energy }
+    let energy = targets.reduce(0) { $0 + $1.norm * $1.norm }
     let lost = zip(targets, chosen.ranks).reduce(0) { sum, target in
       let tail = target.0.tailNorm(afterRank: target.1)
       return sum + tail * tail
     }
     var bound: Double?
     if let rule, case .size(let limit) = rule {
-      bound = makeAllocator(rule, by: spectra).lowerBound(fitting: limit.bytes)
+      bound = makeAllocator(rule, isWeighed: false).lowerBound(fitting: limit.bytes)
     }
     var allocation = RankAllocation(
       ranks: chosen.ranks, bytes: chosen.bytes, relativeError: energy > 0 ? (lost / energy).squareRoot() : 0,
@@ -143,8 +157,8 @@ public struct DecomposedPlan: Sendable {
     return makeAllocator(rule).curve(points: points).map { withBothErrors($0, nil) }
   }
 
-  /// - Parameter measured: what the components of each target count; `costs` when `nil`.
-  private func makeAllocator(_ rule: RankRule, by measured: [Spectrum]? = nil) -> RankAllocator {
+  /// - Parameter isWeighed: whether components count what the weighing says, or their size.
+  private func makeAllocator(_ rule: RankRule, isWeighed: Bool = true) -> RankAllocator {
     let metadata = metadata(for: rule)
     let parts =
       plan.targets.enumerated().flatMap { $1.parts(index: $0) }
@@ -153,7 +167,9 @@ public struct DecomposedPlan: Sendable {
           target: nil, item: .init(name: $0.name, dtype: $0.tensor.dtype, shape: $0.tensor.shape), growsWithRank: false)
       }
     return RankAllocator(
-      spectra: measured ?? costs, weighing: plan.recipe.weighing, keepsAll: keepsAll, kept: landmarks,
+      spectra: isWeighed ? costs : targets.map(\.sizes),
+      outOfReach: targets.reduce(0) { $0 + $1.outside * (isWeighed ? $1.factor : 1) },
+      weighing: plan.recipe.weighing, keepsAll: keepsAll, kept: landmarks,
       model: FileSizeModel(
         parts: parts, metadata: metadata.entries(ranks: plan.targets.map { _ in 0 }), growth: metadata.growth))
   }
@@ -203,26 +219,38 @@ package struct DecomposedTarget: Sendable {
   /// Of the delta, without values that only rounding made.
   package let spectrum: Spectrum
   /// What each component counts: its root is what `spectrum` has where nothing is weighed.
-  package let cost: Spectrum
-  /// ‖·‖² of each component.
-  private let energies: [Double]
+  package private(set) var cost: Spectrum
+  /// How much smaller the squared error gets with each component.
+  private var energies: [Double]
+  /// The squared error that no component makes smaller.
+  package private(set) var outside: Double
+  /// What an error counts, all inputs alike.
+  package let factor: Double
+  /// ‖Δ‖_F.
+  package let norm: Double
+  /// What a method has made of the deltas, where it is kept: it is made again if it would take too much memory.
+  package let merged: MergedDelta?
   /// For all of the spectrum's triples; `nil` when they would take too much memory.
   package let maps: FactorMaps?
-  /// Of each term's own delta at strength 1: its squared norm, and its inner product with each component of the sum.
-  package let terms: [(energy: Double, inners: [Double])]
+  /// Of each adapter's own delta at strength 1: its squared norm, and its inner product with each component of the sum.
+  package private(set) var terms: [(energy: Double, inners: [Double])]
+  /// The largest singular value that is written; `nil` for what there is.
+  package private(set) var ceiling: Double?
 
   package init(
-    _ delta: DeltaSum, measure: ErrorWeighing.Measure? = nil, alike: Double = 0, keepingMaps: Bool,
+    _ merged: MergedDelta, measure: ErrorWeighing.Measure? = nil, alike: Double = 0, keepingMaps: Bool,
     _ workspace: FactorWorkspace
   ) throws {
-    let core = try delta.core(in: workspace)
+    let delta = merged.sum, core = try delta.core(in: workspace)
     let decomposition = try core.decomposed(weights: delta.weights)
     let rank = decomposition.numericalRank(rows: delta.rows, columns: delta.columns)
     let count = min(delta.componentCount, delta.rows, delta.columns), none = Array(repeating: 0.0, count: count - rank)
     let spectrum = Spectrum(Array(decomposition.values.prefix(rank)) + none)
     self.spectrum = spectrum
+    (outside, factor, norm) = (merged.outside, measure?.factor ?? 1, (spectrum.energy + merged.outside).squareRoot())
+    self.merged = merged.isNew && keepingMaps ? merged : nil
     maps = keepingMaps ? decomposition.factorMaps(rank: rank) : nil
-    let own = delta.terms.indices.map { core.core(weights: delta.weights(ofTerm: $0)) }
+    let own = merged.own.map { core.core(weights: delta.weights(ofTerm: $0)) }
     guard let measure, let moments = measure.moments, rank > 0 else {
       let scale = measure?.factor.squareRoot() ?? 1
       cost = Spectrum(spectrum.singularValues.map { scale * $0 })
@@ -241,14 +269,40 @@ package struct DecomposedTarget: Sendable {
     terms = own.map { own in (own.inner(own), left.transposedTimes(own).rowProducts(image)) }
   }
 
+  /// How large each component is, whatever errors count.
+  var sizes: Spectrum { Spectrum(energies.map { $0.squareRoot() }) }
+
   /// ‖Δ − Δ'‖_F when the first `rank` components are kept.
   package func tailNorm(afterRank rank: Int) -> Double {
     // Small values first: the sum keeps their digits.
-    energies.dropFirst(rank).reversed().reduce(0, +).squareRoot()
+    (energies.dropFirst(rank).reversed().reduce(0, +) + outside).squareRoot()
   }
 
   /// ⟨D_t, S_k⟩ for each term, S_k being the sum cut to `rank` components.
   package func inners(rank: Int) -> [Double] { terms.map { $0.inners.prefix(rank).reduce(0, +) } }
+
+  /// The same with singular values no larger than `ceiling`: σ is written as min(σ, c), which leaves an error of (σ − c)² in a
+  /// component that is kept.
+  ///
+  /// - Precondition: its components are its singular triples.
+  func clipped(at ceiling: Double) -> DecomposedTarget {
+    let values = spectrum.singularValues
+    guard let largest = values.first, largest > ceiling else { return self }
+    var clipped = self
+    clipped.ceiling = ceiling
+    clipped.energies = values.map { $0 > ceiling ? ceiling * (2 * $0 - ceiling) : $0 * $0 }
+    clipped.cost = Spectrum(clipped.energies.map { (factor * $0).squareRoot() })
+    clipped.outside += values.reduce(0) { $0 + max(0, $1 - ceiling) * max(0, $1 - ceiling) }
+    clipped.terms = terms.map { term in
+      (term.energy, zip(term.inners, values).map { $0 * min(1, ceiling / $1) })
+    }
+    return clipped
+  }
+
+  /// What the maps of the leading components are multiplied by, on each side; `nil` where nothing is clipped.
+  func mapFactors(rank: Int) -> [Double]? {
+    ceiling.map { ceiling in spectrum.singularValues.prefix(rank).map { min(1, ceiling / $0).squareRoot() } }
+  }
 }
 
 extension Matrix {

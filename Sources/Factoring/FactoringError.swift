@@ -12,6 +12,10 @@ public struct FactoringError: Error, CustomStringConvertible {
     case noNameToKeep(target: String, format: AdapterFormat)
     case noNameInFamily(target: String, format: AdapterFormat, reason: String)
     case fusedAndSplit(fused: String, split: String)
+    /// A method of merging with more or fewer adapters than it works with.
+    case adapterCount(method: String, expected: ClosedRange<Int>, found: Int)
+    /// A method of merging whose result has no exact factors, with a rule that says nothing of how many components there are.
+    case needsRankOrSize(method: String, rule: String)
     case sameModule(target: String, other: String)
     case tooSmall(limit: ByteCount, smallest: ByteCount)
     case unreachableError(limit: Double, smallest: Double, dtype: DType)
@@ -57,6 +61,10 @@ public struct FactoringError: Error, CustomStringConvertible {
     case .fusedAndSplit(let fused, let split):
       "\(fused): expected all adapters to name the attention's projections alike, found \(split) beside it; hint: "
         + "merge adapters of one trainer's naming"
+    case .adapterCount(let method, let expected, let found):
+      "\(method): expected \(expected.lowerBound == expected.upperBound ? "\(expected.lowerBound)" : "at least \(expected.lowerBound)") adapters, found \(found)"
+    case .needsRankOrSize(let method, let rule):
+      "\(method): expected a rank or a size, since its result has no exact factors, found \(rule)"
     case .sameModule(let target, let other):
       "\(target): expected one name for each module, found \(other) beside it, which means the same one"
     case .tooSmall(let limit, let smallest):

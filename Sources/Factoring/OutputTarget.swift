@@ -13,7 +13,7 @@ public struct OutputTarget: Sendable {
   /// The module's name in the base with dots, where it is known.
   package let dottedPath: String?
   package let names: Target.TensorNames
-  package let delta: DeltaSum
+  package private(set) var delta: DeltaSum
   /// For each term of the delta, which of the recipe's inputs it is from.
   package let sources: [Int]
   /// The number format of both written factors.
@@ -42,6 +42,13 @@ public struct OutputTarget: Sendable {
     (self.key, self.name, self.dottedPath, self.names) = (key, name, dottedPath, names)
     (self.delta, self.sources, self.dtype) = (delta, sources, dtype)
     (self.kernel, self.inputs, self.scaling) = (kernel, inputs, scaling)
+  }
+
+  /// The same target of another delta.
+  func making(_ delta: DeltaSum) -> OutputTarget {
+    var target = self
+    target.delta = delta
+    return target
   }
 
   package var usesAlpha: Bool { if case .alpha = scaling { true } else { false } }

@@ -54,7 +54,14 @@ extension RefactorRecipe {
       "weigh": .string(weighing.rawValue),
     ]
     if let dtype { fields["dtype"] = .string(dtype.rawValue) }
-    if !method.isUsual { fields[method.name] = .bool(true) }
+    if !method.isUsual {
+      fields[method.name] = method.settings.isEmpty ? .bool(true) : .object(method.settings)
+    }
+    switch clipping {
+    case .none: break
+    case .spikes(let medians): fields["clip_spikes"] = .number(medians)
+    case .above(let sigma): fields["clip_sigma"] = .number(sigma)
+    }
     if let averageWidth { fields["ema"] = .number(averageWidth) }
     if keepsAllTargets { fields["keep_all_targets"] = .bool(true) }
     if countsLikeKohya { fields["compat"] = .string("kohya") }

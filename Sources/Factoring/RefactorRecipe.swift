@@ -28,7 +28,7 @@ public struct RefactorRecipe: Sendable {
   public var format: AdapterFormat?
   /// Keeps at least one component of every target, where it would otherwise be left out.
   public var keepsAllTargets: Bool
-  /// How a sum is cut.
+  /// What several deltas become, and how their sum is cut.
   public var method: any MergeMethod
   /// Leaves out tensors that no known trainer writes.
   public var allowsUnknown: Bool
@@ -38,6 +38,8 @@ public struct RefactorRecipe: Sendable {
   public var base: String?
   /// Whether whole weights that cannot be merged may be left out.
   public var allowsUnmatched = false
+  /// What becomes of singular values that stand out.
+  public var clipping = SpikeClipping.none
   /// The relative width of the average over a training's snapshots that the strengths are of; `nil` for none.
   public var averageWidth: Double?
 
@@ -59,6 +61,12 @@ public struct RefactorRecipe: Sendable {
     self.allowsUnknown = allowsUnknown
     self.countsLikeKohya = countsLikeKohya
     self.base = base
+  }
+
+  /// Whether weights of the base decide what is kept, where a base is given.
+  public var needsBaseWeights: Bool {
+    if case .spikes = clipping { return true }
+    return weighing.needsMeasures
   }
 
   /// One adapter to other ranks.

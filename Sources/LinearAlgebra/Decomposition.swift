@@ -68,6 +68,11 @@ public struct FactorMaps: Sendable {
     rank == self.rank ? self : FactorMaps(up: up.selecting(columns: 0..<rank), down: down.selecting(rows: 0..<rank))
   }
 
+  /// Maps to a product whose singular values are multiplied by the squares of `factors`.
+  public func scaled(by factors: [Double]) -> FactorMaps {
+    FactorMaps(up: up.scalingColumns(by: factors), down: down.scalingRows(by: factors))
+  }
+
   /// `up` (m × components, row-major) times the map: m × rank.
   public func mapUp(_ factor: UnsafeBufferPointer<Double>, rows: Int, into target: UnsafeMutableBufferPointer<Double>) {
     precondition(factor.count == rows * up.rows && target.count == rows * rank, "a factor of \(rows) × \(up.rows)")

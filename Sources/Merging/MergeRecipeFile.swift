@@ -34,12 +34,16 @@ public struct MergeRecipeFile: Sendable {
     var weigh: String?
     var fair: Bool?
     var method: String?
+    var density: Double?
+    var drop_seed: UInt64?
+    var protect: [String]?
+    var protect_strength: Double?
     var keep_all_targets: Bool?
   }
 
   private static let fields: Set = [
     "adapters", "rank", "conv_rank", "energy", "max_error", "size", "dtype", "format", "weigh", "fair", "method",
-    "keep_all_targets",
+    "density", "drop_seed", "protect", "protect_strength", "keep_all_targets",
   ]
 
   /// - Throws: `FileError.missing`, or `RecipeError` for anything that is not understood: an unknown field
@@ -62,15 +66,48 @@ public struct MergeRecipeFile: Sendable {
       recipe.weighing = weighing
     }
     if document.fair == true { recipe.method = FairShares() }
-    if let name = document.method {
-      guard let method = MergeMethods.named(name) else {
-        throw fault("method: expected \(MergeMethods.all.map(\.name).joined(separator: " or ")), found \(name)")
-      }
-      recipe.method = method
-    }
+    if let method = try Self.method(document, fault) { recipe.method = method }
     recipe.keepsAllTargets = document.keep_all_targets ?? false
     self.recipe = recipe
     saysWeighing = document.weigh != nil
+  }
+
+  private static func method(
+    _ document: Document, _ fault: (String) -> RecipeError
+  ) throws -> (any MergeMethod)? {
+    let given: [(field: String, setting: MergeMethods.Setting)] = [
+      document.density.map { _ in ("density", .density) }, document.drop_seed.map { _ in ("drop_seed", .seed) },
+      document.protect.map { _ in ("protect", .protection) },
+      document.protect_strength.map { _ in ("protect_strength", .protection) },
+    ].compactMap { $0 }
+    let choice = try document.method.map { name in
+      guard let choice = MergeMethods.named(name) else {
+        throw fault("method: expected \(MergeMethods.all.map(\.name).joined(separator: " or ")), found \(name)")
+      }
+      return choice
+    }
+    for (field, setting) in given where choice?.settings.contains(setting) != true {
+      let names = MergeMethods.all.filter { $0.settings.contains(setting) }.map(\.name).joined(separator: " or ")
+      throw fault("\(field): expected method: \(names) beside it, found \(choice?.name ?? "none")")
+    }
+    if let density = document.density, !(density > 0 && density <= 1) {
+      throw fault("density: expected a number above 0 and at most 1, found \(density)")
+    }
+    if let strength = document.protect_strength, !(strength >= 0 && strength.isFinite) {
+      throw fault("protect_strength: expected a number of at least 0, found \(strength)")
+    }
+    let files = document.adapters.map(\.file)
+    for file in document.protect ?? [] where !files.contains(file) {
+      throw fault("protect: expected one of the adapters, found \(file)")
+    }
+    var settings = MergeMethods.Settings()
+    (settings.density, settings.seed) = (document.density, document.drop_seed)
+    settings.protection = document.protect_strength
+    settings.protected = Set(files.indices.filter { document.protect?.contains(files[$0]) == true })
+    if choice?.settings.contains(.protection) == true, settings.protected.isEmpty {
+      throw fault("method: expected protect beside \(choice!.name), found none")
+    }
+    return choice?.make(settings)
   }
 
   private static func rule(_ document: Document, _ fault: (String) -> RecipeError) throws -> RankRule {

@@ -6,6 +6,7 @@ import Spectra
 extension RefactorPlan {
   /// Several adapters as one.
   init(_ recipe: RefactorRecipe, merging sources: [Adapter], base opened: Checkpoint?) throws {
+    try recipe.checkMethod()
     let format = recipe.format ?? Self.commonFormat(of: sources)
     let base = try Self.base(recipe, opened: opened, for: sources)
     var whole = WholeWeightMerge(recipe, base: base.checkpoint)

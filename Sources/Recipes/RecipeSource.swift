@@ -215,7 +215,7 @@ package struct RecipeEntry: Decodable {
 
   static let fields: Set = ["file", "strength", "text_encoder_strength", "blocks"]
 
-  var file: String
+  package var file: String
   var strength: Double?
   var text_encoder_strength: Double?
   var blocks: Blocks?

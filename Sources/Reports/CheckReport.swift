@@ -32,8 +32,10 @@ public struct CheckReport: JSONReport {
   /// Sentences about what is odd in the adapter or the base and keeps nothing from fitting.
   public let warnings: [String]
 
-  /// - Parameter hint: what to try about a kind of problem.
-  public init(_ fit: AdapterFit, hint: (AdapterProblem.Kind) -> String? = { _ in nil }) {
+  /// - Parameters:
+  ///   - spikes: where the weights were read.
+  ///   - hint: what to try about a kind of problem.
+  public init(_ fit: AdapterFit, spikes: [AdapterProblem] = [], hint: (AdapterProblem.Kind) -> String? = { _ in nil }) {
     let adapter = fit.adapter
     self.adapter = adapter.path
     base = fit.base.path
@@ -55,6 +57,7 @@ public struct CheckReport: JSONReport {
     }
     warnings =
       adapter.warnings + fit.notes.map { "\(adapter.path): \($0)" } + Self.embeddings(adapter) + fit.base.warnings
+      + AdapterProblem.grouped(spikes, hint: hint).map { "\(adapter.path): \($0)" }
   }
 
   /// The exit code belongs to the report: everything fits, or not.

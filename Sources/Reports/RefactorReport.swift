@@ -21,6 +21,12 @@ public struct RefactorReport: JSONReport {
     var otherPredictedError: Double?
   }
 
+  struct ClippedRow: Encodable, Sendable {
+    var name: String
+    var largestBefore: Double
+    var largestAfter: Double
+  }
+
   struct AdapterRow: Encodable, Sendable {
     var file: String
     var strength: Double
@@ -33,12 +39,16 @@ public struct RefactorReport: JSONReport {
   let relativeError: Double
   let energy: Double
   let lowerBound: Double?
+  /// How the adapters became one, where that is something else than their sum.
+  let method: String?
   /// What the ranks were chosen by, where that is not the error in the weights.
   let weigh: String?
   let weightedRelativeError: Double?
   let weightedLowerBound: Double?
   /// Where a number format was chosen, it and the other with the errors that were foretold.
   let format: FormatRow?
+  /// Targets whose largest singular values were taken down; `nil` where nothing of the kind was asked for.
+  let clipped: [ClippedRow]?
   let dryRun: Bool
   let skipped: [String]
   let targets: [TargetRow]
@@ -50,21 +60,25 @@ public struct RefactorReport: JSONReport {
   /// What was tried before, if the size was searched for.
   public var until: UntilReport?
 
+  private let methodLines: [String]
   private let bytesBefore: Int
   private let onlyFormat: FormatChoice.Reason?
   private let isCut: Bool
 
   private enum CodingKeys: String, CodingKey {
-    case output, bytes, relativeError, energy, lowerBound, weigh, weightedRelativeError, weightedLowerBound, format
+    case output, bytes, relativeError, energy, lowerBound, method, weigh, weightedRelativeError, weightedLowerBound,
+      format
     case dryRun, skipped, targets, adapters, warnings, until
   }
 
   /// - Parameters:
   ///   - plan: the one that `result` comes from.
+  ///   - clipped: targets with their largest singular values before and after, where some were taken down.
   ///   - format: the choice of a number format, if there was one.
   ///   - isDryRun: whether `result` is a prediction, whose errors are those before rounding.
   public init(
-    _ result: RefactorResult, plan: RefactorPlan, format: FormatChoice? = nil, isDryRun: Bool,
+    _ result: RefactorResult, plan: RefactorPlan, clipped: [(name: String, from: Double, to: Double)] = [],
+    format: FormatChoice? = nil, isDryRun: Bool,
     hints: ReportHints = .none
   ) {
     output = result.output
@@ -72,6 +86,9 @@ public struct RefactorReport: JSONReport {
     relativeError = result.relativeError
     energy = result.energy
     lowerBound = result.lowerBound
+    let method = plan.recipe.method
+    self.method = method.combines ? method.name : nil
+    methodLines = method.combines ? MethodLines(method).lines : []
     weigh = result.weighted.map { _ in plan.recipe.weighing.rawValue }
     (weightedRelativeError, weightedLowerBound) = (result.weighted?.relativeError, result.weighted?.lowerBound)
     onlyFormat = format?.reason
@@ -80,6 +97,9 @@ public struct RefactorReport: JSONReport {
         dtype: $0.chosen.dtype.rawValue.lowercased(), predictedError: $0.chosen.relativeError,
         otherDtype: $0.other?.dtype.rawValue.lowercased(), otherPredictedError: $0.other?.relativeError)
     }
+    self.clipped =
+      plan.recipe.clipping == .none
+      ? nil : clipped.map { ClippedRow(name: $0.name, largestBefore: $0.from, largestAfter: $0.to) }
     dryRun = isDryRun
     skipped = plan.skipped
     targets = result.entries.map {
@@ -109,9 +129,11 @@ public struct RefactorReport: JSONReport {
       "size",
       "\(Numbers.grouped(bytes)) bytes (\(ByteCount(bytes))), \(Numbers.percent(Double(bytes) / Double(max(bytesBefore, 1)))) of \(ByteCount(bytesBefore))"
     )
+    lines += methodLines
     row(
       "relative error",
-      Numbers.short(relativeError) + (dryRun ? "   before rounding" : "   measured on what was written"))
+      Numbers.short(relativeError) + (dryRun ? "   before rounding" : "   measured on what was written")
+        + (method.map { ", of what \($0) makes" } ?? ""))
     row("energy kept", Numbers.percent(energy))
     if let weightedRelativeError {
       row("weighted error", Numbers.short(weightedRelativeError) + "   before rounding, \(weighedBy)")
@@ -134,13 +156,14 @@ public struct RefactorReport: JSONReport {
         "\(format.dtype), error foretold \(Numbers.short(format.predictedError)); \(other ?? whyOnly)"
       )
     }
+    if let clipped { row("clipped", Self.text(clipped)) }
     let kept = targets.filter { $0.rankAfter > 0 }
     row(
       "targets",
       "\(kept.count) of \(targets.count)"
         + (kept.count < targets.count ? ", the rest fell to rank 0 and is left out" : ""))
     row("ranks", Self.range(targets.map(\.rankBefore)) + " → " + Self.range(kept.map(\.rankAfter)))
-    for adapter in isCut ? adapters : [] {
+    for adapter in isCut || method != nil ? adapters : [] {
       row(
         "keeps of",
         "\(adapter.retention.map(Numbers.percent) ?? "–") of \(adapter.file) at \(Numbers.short(adapter.strength))")
@@ -154,6 +177,13 @@ public struct RefactorReport: JSONReport {
       lines += table.lines(width: width)
     }
     return lines.joined(separator: "\n") + "\n"
+  }
+
+  private static func text(_ clipped: [ClippedRow]) -> String {
+    guard let worst = clipped.max(by: { $0.largestBefore < $1.largestBefore }) else { return "no target" }
+    return
+      "\(clipped.count) \(clipped.count == 1 ? "target" : "targets"), at most from σ₁ \(Numbers.short(worst.largestBefore)) to "
+      + "\(Numbers.short(worst.largestAfter)): \(worst.name)"
   }
 
   private var whyOnly: String {

@@ -32,15 +32,19 @@ public struct SpectrumReport: JSONReport {
   let energyRank: [String: Int]
   let blocks: [PartRow]
   let targets: [TargetRow]
+  /// Names of targets with a direction far stronger than is usual.
+  let spikes: [String]
 
   private let blockNames: [String]
 
-  private enum CodingKeys: String, CodingKey { case file, norm, components, energyRank, blocks, targets }
+  private enum CodingKeys: String, CodingKey { case file, norm, components, energyRank, blocks, targets, spikes }
 
   /// - Parameters:
   ///   - adapter: for its path.
   ///   - spectrum: of the same adapter.
-  public init(_ adapter: Adapter, _ spectrum: AdapterSpectrum) {
+  ///   - spikes: that were found in it.
+  public init(_ adapter: Adapter, _ spectrum: AdapterSpectrum, spikes: [AdapterProblem]) {
+    self.spikes = spikes.compactMap(\.target)
     file = adapter.path
     let total = spectrum.total
     norm = total.spectrum.norm

@@ -52,6 +52,13 @@ public struct AdapterSpectrum: Sendable {
     entries = zip(targets, spectra).map { Entry(target: $0, spectrum: $1) }
   }
 
+  /// Targets with a direction far stronger than is usual.
+  ///
+  /// - Parameter weights: the largest singular value of the weight that each target changes, where the base is at hand.
+  public func spikes(weights: [Double?]? = nil) -> [AdapterProblem] {
+    Spikes(in: entries.map(\.spectrum), weights: weights).problems(of: entries.map(\.target.name), weights: weights)
+  }
+
   /// All targets together: its rank for an energy is the number of components, chosen anywhere in the file.
   public var total: Part { part("total", entries) }
 

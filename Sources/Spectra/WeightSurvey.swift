@@ -5,7 +5,7 @@ public import LinearAlgebra
 public struct WeightSurvey: Sendable {
   /// ‖Δ‖_F for each target in the adapter's order; `nil` where a factor is not finite.
   public let norms: [Double?]
-  /// Factors with NaN or infinity, and deltas that are zero.
+  /// Factors with NaN or infinity, deltas that are zero, and spikes.
   public let problems: [AdapterProblem]
 
   /// - Parameters:
@@ -16,18 +16,21 @@ public struct WeightSurvey: Sendable {
     let findings = try concurrentMap(
       count: targets.count, threads: threads, order: targets.map { [$0] }.longestFirst, progress: progress,
       workspace: FactorWorkspace.init
-    ) { index, workspace -> (norm: Double?, problem: AdapterProblem?) in
+    ) { index, workspace -> (norm: Double?, values: Spectrum?, problem: AdapterProblem?) in
       let delta = try DeltaSum([.init(targets[index], of: adapter.path)])
-      if let spectrum = targets[index].kroneckerSpectrum, spectrum.norm > 0 { return (spectrum.norm, nil) }
+      if let spectrum = targets[index].kroneckerSpectrum, spectrum.norm > 0 { return (spectrum.norm, spectrum, nil) }
       do {
-        let norm = try delta.core(in: workspace).core(weights: delta.weights).frobeniusNorm
-        return (norm, norm == 0 ? AdapterProblem(.dead, target: targets[index].name) : nil)
+        let core = try delta.core(in: workspace).core(weights: delta.weights), norm = core.frobeniusNorm
+        guard norm > 0 else { return (norm, nil, AdapterProblem(.dead, target: targets[index].name)) }
+        return (norm, Spectrum(try SingularValues.values(of: core)), nil)
       } catch let error as AdapterError {
         guard case .problem(let problem) = error.kind else { throw error }
-        return (nil, problem)
+        return (nil, nil, problem)
       }
     }
     norms = findings.map(\.norm)
-    problems = findings.compactMap(\.problem)
+    problems =
+      findings.compactMap(\.problem)
+      + Spikes(in: findings.map { $0.values ?? Spectrum([]) }).problems(of: targets.map(\.name))
   }
 }

@@ -44,6 +44,18 @@ struct AuditSceneOptions: ParsableArguments {
 
   var hasPrompts: Bool { scene.hasPrompts }
 
+  /// Refuses options of pictures where none are compared.
+  ///
+  /// - Parameter option: with which some are.
+  func requireNoneOfPictures(but option: String) throws {
+    let given: [(name: String, isGiven: Bool)] = [
+      ("--strengths", strengths != nil), ("--steps", steps != nil), ("--sampler", sampler != .dpm2M),
+      ("--precision", precision != .f32), ("--rng", rng != .torch), ("--vae", vae != nil),
+    ]
+    guard let unused = given.first(where: \.isGiven) else { return }
+    throw ValidationError("\(unused.name): expected \(option) beside it, found none")
+  }
+
   /// How pictures of the model are made.
   func rendering(
     _ model: PictureModel, of base: Checkpoint, decodes: Bool = true, threads: Int

@@ -13,6 +13,8 @@ extension AdapterProblem.Kind {
   var hint: String? {
     switch self {
     case .needsBase: "give the checkpoint with --base"
+    case .spike: "--base makes this surer; lathe resize --clip-spikes takes it down"
+    case .overpowersBase: "lathe resize --clip-spikes takes it down"
     case .unknownTensor: "--allow-unknown leaves it out"
     case .loadersDisagree(_, let needsOtherNames): "lathe convert \(needsOtherNames ? "--to kohya " : "")--normalise"
     case .loadsNowhere: "lathe convert --to kohya"

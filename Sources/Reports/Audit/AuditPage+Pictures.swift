@@ -149,7 +149,7 @@ extension AuditPage {
 
 extension Metric {
   /// A number as people read it, with its unit.
-  fileprivate func text(_ value: Double) -> String {
+  func text(_ value: Double) -> String {
     func fixed(_ decimals: Int32) -> String {
       value.isFinite ? Numbers.fixed(value, decimals) : AuditPage.number(value)
     }
