@@ -39,6 +39,24 @@ struct Extract: LatheCommand {
   @OptionGroup var writer: WriterOptions
 
   @Option(
+    help: ArgumentHelp(
+      "With --rank, --max-error or --size: what an error counts: absolute (its size, the default), base (relative to the base's "
+        + "weights), or pictures (what it does to them, with --prompts).", valueName: "what"))
+  var weigh = Weighing.absolute
+
+  @Option(
+    help: ArgumentHelp(
+      "With --weigh pictures: what lathe sensitivity wrote (default: beside the base, or measured first).",
+      valueName: "file"))
+  var sensitivity: String?
+
+  @OptionGroup(title: "Pictures for --weigh pictures") var scenes: SceneOptions
+
+  @Option(
+    help: ArgumentHelp("Width and height of pictures (default: the model's, but at most 256).", valueName: "WxH"))
+  var pictureSize: PictureSize?
+
+  @Option(
     help: "Names of the adapter: \(DialectArgument.list) (default: kohya, and peft for language models).")
   var format: DialectArgument?
 
@@ -54,9 +72,12 @@ struct Extract: LatheCommand {
     _ = try rule
     guard maxRank >= 1 else { throw ValidationError("--max-rank: expected at least 1, found \(maxRank)") }
     _ = try writer.requiredOutput()
+    try checkWeighing()
   }
 
-  private var rule: ExtractRecipe.Rule {
+  var usesEngine: Bool { weigh == .pictures }
+
+  var rule: ExtractRecipe.Rule {
     get throws {
       let count = amount.count + (auto ? 1 : 0)
       guard count == 1, try amount.sizes.count <= 1 else {
@@ -68,6 +89,7 @@ struct Extract: LatheCommand {
   }
 
   func execute() throws -> Outcome {
+    guard weigh == .absolute else { return try executeWeighed() }
     let plan = try ExtractPlan(
       ExtractRecipe(
         base: base, tuned: tuned, rule: try rule, dtype: try writer.fixedDType(), format: format?.format,

@@ -165,8 +165,10 @@ struct Merge: LatheCommand {
   func report(
     _ plan: RefactorPlan, _ sources: [Adapter], base: Checkpoint?, to output: String
   ) throws -> RefactorReport {
-    let decomposed = try Weigher(rules: rules, scenes: scenes.scene, size: pictureSize, common: common)
-      .decomposition(of: plan, sources, base: base)
+    let decomposed = try Weigher(
+      sensitivity: rules.sensitivity, scenes: scenes.scene, size: pictureSize, common: common
+    )
+    .decomposition(of: plan, sources, base: base)
     return try RefactorRun(
       decomposed: decomposed, writer: writer, common: common, choosesFormat: writer.dtype == .auto
     ).report(rule: nil, output: output)

@@ -103,7 +103,8 @@ struct Resize: LatheCommand {
     common.warn(
       ReportHints.commandLine.lines(of: plan.notes)
         + (plan.isBaseUnused && until.until == nil && base == nil ? [BaseBinding.unused] : []))
-    let weigher = Weigher(rules: rules, scenes: until.scenes.scene, size: until.pictureSize, common: common)
+    let weigher = Weigher(
+      sensitivity: rules.sensitivity, scenes: until.scenes.scene, size: until.pictureSize, common: common)
     let decomposed = try weigher.decomposition(of: plan, [adapter], base: base)
     if curve {
       let report = CurveReport(file: file, decomposed.curve(points: 24))

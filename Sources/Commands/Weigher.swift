@@ -10,7 +10,8 @@ import Sampling
 
 /// Finds what an error in each target of a plan counts, as the command line asks for it.
 struct Weigher {
-  let rules: RuleOptions
+  /// What `lathe sensitivity` wrote, if it was given.
+  let sensitivity: String?
   /// What is drawn, and how large; `nil` for the model's size, but at most 256 pixels a side.
   let scenes: SceneOptions
   let size: PictureSize?
@@ -48,7 +49,7 @@ struct Weigher {
     } else if let base {
       found = try pictures(plan, adapters, base)
     } else {
-      let path = rules.sensitivity!, table = try SensitivityTable(path: path)
+      let path = sensitivity!, table = try SensitivityTable(path: path)
       try table.require(plan.family, path: path)
       found = try ErrorWeighing.sensitivities(plan, table)
     }
@@ -62,7 +63,7 @@ struct Weigher {
     let model = try PictureModel(base)
     let calibration = try Calibration(scenes, model, base, size: size, common: common)
     let run = SensitivityRun(base: base, model: model, hashes: SensitivityTable.hashes(of: base), common: common)
-    let table = try run.table(rules.sensitivity, like: calibration)
+    let table = try run.table(sensitivity, like: calibration)
     let stack = try Stack(
       Array(zip(adapters, plan.recipe.inputs)), on: base, allowing: [.unknownTensors, .unmatchedTargets])
     common.announce("drawing \(calibration.scenes.count) scenes with \(base.path)")

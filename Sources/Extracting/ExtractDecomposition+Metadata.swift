@@ -1,6 +1,7 @@
 import Adapters
 import Checkpoints
 import Factoring
+import Files
 import JSON
 import Models
 import Tensors
@@ -43,7 +44,12 @@ extension ExtractDecomposition {
 }
 
 extension ExtractPlan {
-  fileprivate func recipeFields(_ hashes: RecipeHashes) -> [String: JSONValue] {
+  /// SHA-256 of the data of each checkpoint's files.
+  var inputHashes: [[String]] {
+    [base, tuned].map { $0.files.map { ContentHash.sha256(streaming: $0.contents.data) } }
+  }
+
+  func recipeFields(_ hashes: RecipeHashes) -> [String: JSONValue] {
     func input(_ checkpoint: Checkpoint, _ index: Int) -> JSONValue {
       .object([
         "file": .string(fileName(checkpoint.path)),

@@ -25,22 +25,32 @@ extension ExtractDecomposition {
     _ allocation: RankAllocation, to output: String, overwriting: Bool, threads: Int,
     progress: WorkProgress? = nil
   ) throws -> ExtractResult {
-    precondition(scratch != nil, "a decomposition for a prediction has no factors")
-    let ranks = allocation.ranks, targets = plan.targets, places = factored
-    let inputs = [plan.base, plan.tuned]
-    let hashes = InBackground {
-      inputs.map { $0.files.map { ContentHash.sha256(streaming: $0.contents.data) } }
-    }
-    let kept = places.filter { ranks[$0] > 0 }
-    let items = kept.flatMap { targets[$0].items(rank: ranks[$0], dtype: dtype) } + fullItems
-    guard !items.isEmpty, !plan.format.dialect.isFolder || !kept.isEmpty else {
+    let kept = factored.filter { allocation.ranks[$0] > 0 }
+    guard !kept.isEmpty || !fullItems.isEmpty && !plan.format.dialect.isFolder else {
       throw ExtractingError(.unchanged(reason: "only differences that look like rounding"), path: plan.recipe.tuned)
     }
-    let destination = try plan.place(output, ranks: kept.map { (targets[$0].name, ranks[$0]) })
+    let destination = try place(allocation, output)
     try destination.check(overwriting: overwriting)
-    let writer = AdapterWriter(
-      items, metadata: metadata, ranks: places.map { ranks[$0] },
-      to: try OutputFiles(destination, overwriting: overwriting))
+    let (writer, result) = try write(
+      allocation, to: try OutputFiles(destination, overwriting: overwriting), named: output, threads: threads, progress)
+    try Publication.publish([writer.completed()])
+    return result
+  }
+
+  /// Where the output goes, with the ranks that a configuration tells.
+  func place(_ allocation: RankAllocation, _ output: String) throws -> OutputPlace {
+    try plan.place(
+      output, ranks: factored.filter { allocation.ranks[$0] > 0 }.map { (plan.targets[$0].name, allocation.ranks[$0]) })
+  }
+
+  func write(
+    _ allocation: RankAllocation, to files: OutputFiles, named output: String, threads: Int, _ progress: WorkProgress?
+  ) throws -> (AdapterWriter, ExtractResult) {
+    precondition(scratch != nil, "a decomposition for a prediction has no factors")
+    let ranks = allocation.ranks, targets = plan.targets, places = factored
+    let hashes = InBackground { self.plan.inputHashes }
+    let items = places.filter { ranks[$0] > 0 }.flatMap { targets[$0].items(rank: ranks[$0], dtype: dtype) } + fullItems
+    let writer = AdapterWriter(items, metadata: metadata, ranks: places.map { ranks[$0] }, to: files)
     precondition(writer.byteCount == allocation.bytes, "the file's size must be the one that was allocated")
 
     let factors = try scratch!.contents().bytes
@@ -63,8 +73,7 @@ extension ExtractDecomposition {
       throw FactoringError(
         .unreachableError(limit: limit, smallest: result.relativeError, dtype: dtype), path: output)
     }
-    try Publication.publish([writer.completed()])
-    return result
+    return (writer, result)
   }
 
   private struct Outcome: Sendable {
@@ -146,7 +155,7 @@ extension ExtractDecomposition {
 
   // MARK: Result
 
-  private func result(_ allocation: RankAllocation, output: String, errors: [Double]) -> ExtractResult {
+  func result(_ allocation: RankAllocation, output: String, errors: [Double]) -> ExtractResult {
     var entries: [RefactorResult.Entry] = [], full: [RefactorResult.Entry] = [], skipped = plan.unmatched
     var equal = 0, rounding = 0, capped = 0
     for (index, target) in plan.targets.enumerated() {

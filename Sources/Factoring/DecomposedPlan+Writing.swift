@@ -59,7 +59,9 @@ extension DecomposedPlan {
   private func write(
     _ allocation: RankAllocation, to files: OutputFiles, named output: String, threads: Int, _ progress: WorkProgress?
   ) throws -> (AdapterWriter, RefactorResult) {
-    let hashes = InBackground { try self.plan.adapters.map { [try AdapterHashes.contentHash(of: $0)] } }
+    let hashes = InBackground {
+      try self.plan.origin?.hashes() ?? self.plan.adapters.map { [try AdapterHashes.contentHash(of: $0)] }
+    }
     let ranks = allocation.ranks, targets = plan.targets
     let writer = AdapterWriter(
       targets.indices.filter { ranks[$0] > 0 }.flatMap { targets[$0].items(rank: ranks[$0]) },

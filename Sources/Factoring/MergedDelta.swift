@@ -24,7 +24,7 @@ package struct MergedDelta: Sendable {
     let deltas = DeltasToMerge(
       delta, sources: target.sources, limit: Self.limit(target, rule), name: target.key.description, workspace)
     guard method.combines, deltas.members.count > 1, let combination = try method.combination(of: deltas) else {
-      (sum, own, outside, isNew) = (delta, delta.terms.indices, 0, false)
+      (sum, own, outside, isNew) = (delta, delta.terms.indices, target.outside, false)
       return
     }
     isNew = true

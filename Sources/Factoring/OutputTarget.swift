@@ -22,6 +22,8 @@ public struct OutputTarget: Sendable {
   package let kernel: [Int]
   package let inputs: Int
   package let scaling: Scaling
+  /// ‖·‖²_F of what the delta's factors leave out of it.
+  var outside = 0.0
   /// Of a DoRA, whose delta here is the low-rank part.
   package var magnitude: BoundMagnitude?
 

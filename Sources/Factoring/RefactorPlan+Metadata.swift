@@ -12,9 +12,14 @@ extension RefactorPlan {
   package func metadata(
     rule: RankRule, weighing: ErrorWeighing?, commonRank: Int?, alpha: Double?
   ) -> OutputMetadata {
-    let recipe = recipe, names = adapters.map { fileName($0.path) }
+    let recipe = recipe, names = adapters.map { fileName($0.path) }, origin = origin
     var metadata = OutputMetadata(format.dialect) { hashes in
-      recipe.fields(files: names, rule: rule, hashes).merging(weighing?.fields ?? [:]) { own, _ in own }
+      var fields = recipe.fields(files: names, rule: rule, origin == nil ? hashes : nil)
+      if let origin {
+        fields["inputs"] = nil
+        fields.merge(origin.fields(hashes)) { _, told in told }
+      }
+      return fields.merging(weighing?.fields ?? [:]) { own, _ in own }
     }
     let numbersTargets = format.dialect.numbersTargets
     metadata.inherit(from: adapters) { key, _ in
@@ -40,11 +45,12 @@ extension RefactorRecipe {
   /// - Parameters:
   ///   - files: the inputs' names.
   ///   - rule: what the ranks were chosen by.
-  fileprivate func fields(files: [String], rule: RankRule, _ hashes: RecipeHashes) -> [String: JSONValue] {
+  ///   - hashes: of the inputs; `nil` where nothing is said of them.
+  fileprivate func fields(files: [String], rule: RankRule, _ hashes: RecipeHashes?) -> [String: JSONValue] {
     let entries = zip(files, inputs).enumerated().map { index, input in
       JSONValue.object([
         "file": .string(input.0),
-        "content_sha256": hashes.ofInput(index),
+        "content_sha256": hashes?.ofInput(index) ?? .null,
         "strength": .number(input.1.strength),
         "text_encoder_strength": .number(input.1.textEncoderStrength),
       ])

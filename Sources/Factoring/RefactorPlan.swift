@@ -17,7 +17,7 @@ public struct RefactorPlan: Sendable {
   /// The dialect of the output.
   public let format: AdapterFormat
   /// One for each weight that any of the adapters changes; spectra and ranks are in this order.
-  public private(set) var targets: [OutputTarget]
+  public internal(set) var targets: [OutputTarget]
   /// What the user should know before or instead of the work.
   public let notes: [PlanNote]
   /// Tensors that the output leaves out, because the user allowed it.
@@ -27,6 +27,8 @@ public struct RefactorPlan: Sendable {
   /// Whether a base was given that no target depends on.
   public let isBaseUnused: Bool
 
+  /// What its only adapter was made of, where that is no file.
+  var origin: RefactorOrigin?
   package let passedThrough: [(name: String, tensor: Tensor)]
   /// Inputs that the output may take the place of.
   package let replaceableInputs: Set<String>

@@ -1,5 +1,5 @@
 public import Extracting
-import Factoring
+public import Factoring
 public import JSON
 import Models
 import Tensors
@@ -24,6 +24,10 @@ public struct ExtractReport: JSONReport {
   let bytes: Int
   let relativeError: Double
   let energy: Double
+  /// What the ranks were chosen by, where that is not the error in the weights.
+  let weigh: String?
+  let weightedRelativeError: Double?
+  let weightedLowerBound: Double?
   let family: String
   let format: String
   let dtype: String
@@ -47,18 +51,24 @@ public struct ExtractReport: JSONReport {
   private let bytesBefore: Int
 
   private enum CodingKeys: String, CodingKey {
-    case output, bytes, relativeError, energy, family, format, dtype, dryRun, peakMemory, unchanged, withinRounding
+    case output, bytes, relativeError, energy, weigh, weightedRelativeError, weightedLowerBound, family, format, dtype,
+      dryRun, peakMemory, unchanged, withinRounding
     case capped, skipped, targets, full, warnings
   }
 
-  /// - Parameter peakMemory: as `ExtractPlan.peakMemory(threads:)`.
+  /// - Parameters:
+  ///   - peakMemory: as `ExtractPlan.peakMemory(threads:)`.
+  ///   - weighing: what the ranks were chosen by, with the error in its units, where that is not the size of errors alone.
   public init(
-    _ result: ExtractResult, plan: ExtractPlan, peakMemory: Int, isDryRun: Bool, hints: ReportHints = .none
+    _ result: ExtractResult, plan: ExtractPlan, peakMemory: Int,
+    weighing: (Weighing, error: RankAllocation.Weighted)? = nil, isDryRun: Bool, hints: ReportHints = .none
   ) {
     output = result.output
     bytes = result.bytes
     relativeError = result.relativeError
     energy = result.energy
+    weigh = weighing?.0.rawValue
+    (weightedRelativeError, weightedLowerBound) = (weighing?.error.relativeError, weighing?.error.lowerBound)
     family = plan.family.name
     format = plan.format.rawValue
     dtype = result.dtype.rawValue
@@ -107,6 +117,9 @@ public struct ExtractReport: JSONReport {
       row("", "noise from rounding the checkpoints counts as error here, and was left out on purpose")
     }
     row("energy kept", Numbers.percent(energy))
+    if let weightedRelativeError, let weigh {
+      lines += WeightedErrorLines(weigh, weightedRelativeError, bound: weightedLowerBound).lines
+    }
     let kept = targets.filter { $0.rankAfter > 0 }
     row(
       "targets",

@@ -110,7 +110,7 @@ public struct RefactorReport: JSONReport {
     isCut = result.isCut
     newWarnings = result.shares.filter(\.isStarved).map {
       "\($0.file): only \(Numbers.percent($0.retention!)) of its effect is kept"
-        + (plan.recipe.method.sharesLoss ? "" : hints.ending(.starved))
+        + (method.sharesLoss || method.combines ? "" : hints.ending(.starved))
     }
     warnings = hints.lines(of: plan.notes) + newWarnings
   }
@@ -135,17 +135,8 @@ public struct RefactorReport: JSONReport {
       Numbers.short(relativeError) + (dryRun ? "   before rounding" : "   measured on what was written")
         + (method.map { ", of what \($0) makes" } ?? ""))
     row("energy kept", Numbers.percent(energy))
-    if let weightedRelativeError {
-      row("weighted error", Numbers.short(weightedRelativeError) + "   before rounding, \(weighedBy)")
-      if let weightedLowerBound {
-        row(
-          "lower bound",
-          Numbers.short(weightedLowerBound) + "   no choice of ranks of this size has a smaller weighted error")
-      }
-      if weigh == Weighing.pictures.rawValue {
-        lines.append(
-          "  The error in the weights may grow while pictures get better: what is cut is what they feel least.")
-      }
+    if let weightedRelativeError, let weigh {
+      lines += WeightedErrorLines(weigh, weightedRelativeError, bound: weightedLowerBound).lines
     } else if let lowerBound {
       row("lower bound", Numbers.short(lowerBound) + "   no choice of ranks of this size has a smaller error")
     }
@@ -191,10 +182,6 @@ public struct RefactorReport: JSONReport {
     case .rule(let dtype): "\(dtype.rawValue.lowercased()) cannot keep what was asked for"
     case .noScale, nil: "f8_e4m3 would need a scale for each target, which this dialect has no place for"
     }
-  }
-
-  private var weighedBy: String {
-    weigh == Weighing.pictures.rawValue ? "by what pictures feel" : "relative to the base's weights"
   }
 
   private static func range(_ ranks: [Int]) -> String {

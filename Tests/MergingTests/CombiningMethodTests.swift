@@ -181,10 +181,8 @@ import Testing
     let file = try Adapter(path: Goldens.path("merging/a.safetensors")), folder = try TemporaryFolder()
     let other = try Adapter(path: Goldens.path("merging/b.safetensors"))
     for choice in MergeMethods.all {
-      var settings = MergeMethods.Settings()
-      settings.protected = [0]
       var recipe = RefactorRecipe.merge([file, other], [0.7, 0.4], .rank(10, conv: nil))
-      (recipe.method, recipe.dtype) = (choice.make(settings), .f64)
+      (recipe.method, recipe.dtype) = (choice.makeProtectingFirst(), .f64)
       let run = try Refactoring(recipe, to: folder.file("\(choice.name).safetensors"))
       let alone = file.targets.last!, merged = run.output.targets.first { $0.name == alone.name }!
       #expect(relativeDifference(merged.dense, alone.dense.map { 0.7 * $0 }) <= 1e-12, "\(choice.name)")

@@ -32,3 +32,12 @@ extension RefactorRecipe {
       .merge, inputs: zip(adapters, strengths).map { .init(path: $0.path, strength: $1) }, rule: rule)
   }
 }
+
+extension MergeMethods.Choice {
+  /// With its usual settings.
+  func makeProtectingFirst() -> any MergeMethod {
+    var settings = MergeMethods.Settings()
+    settings.protected = [0]
+    return make(settings)
+  }
+}

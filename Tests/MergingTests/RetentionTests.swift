@@ -32,7 +32,8 @@ import Testing
   @Test(
     "Retention is what dense inner products give", arguments: MergeMethods.all,
     [[1, 1], [0.5, -2], [1, 0]] as [[Double]])
-  func retention(method: any MergeMethod, strengths: [Double]) throws {
+  func retention(choice: MergeMethods.Choice, strengths: [Double]) throws {
+    let method = choice.makeProtectingFirst()
     let folder = try TemporaryFolder(), adapters = try uneven(folder)
     for rank in 1...8 {
       var recipe = RefactorRecipe.merge(adapters, strengths, .rank(rank, conv: nil))

@@ -21,13 +21,16 @@ public enum MergeMethods {
   public enum Setting: Sendable { case density, seed, protection }
 
   /// A method by its name.
-  public struct Choice: Sendable {
+  public struct Choice: Sendable, CustomStringConvertible {
     /// As users and recipes write it.
     public let name: String
     /// Those that it listens to.
     public let settings: Set<Setting>
     /// The method with settings, or their usual values.
     public let make: @Sendable (Settings) -> any MergeMethod
+
+    /// The name.
+    public var description: String { name }
 
     init(_ settings: Set<Setting> = [], make: @escaping @Sendable (Settings) -> any MergeMethod) {
       (name, self.settings, self.make) = (make(Settings()).name, settings, make)
