@@ -35,7 +35,8 @@ extension Extract {
     let output = try writer.requiredOutput(), dtype = try writer.fixedDType() ?? .f16
     let plan = try ExtractPlan(
       ExtractRecipe(
-        base: base, tuned: tuned, rule: .ranks(.exact), dtype: .f32, format: format?.format, maxRank: maxRank,
+        base: base, tuned: tuned, rule: .ranks(.exact), dtype: try writer.fixedDType(), format: format?.format,
+        maxRank: maxRank,
         allowsUnmatched: allowUnmatched))
     if !writer.dryRun { try plan.checkDestination(output, overwriting: writer.force) }
     common.warn(ReportHints.commandLine.lines(of: plan.notes))

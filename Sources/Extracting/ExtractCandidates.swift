@@ -9,11 +9,11 @@ public import Tensors
 /// A weighing needs the adapter: what goes through its layers while it draws. What the components leave out of the changes counts
 /// as error from the beginning.
 public struct ExtractCandidates: Sendable {
-  /// In single precision; changes that are held in full are in it too.
+  /// Its factors are in single precision; changes that are held in full are in it too, as they will be written.
   public let adapter: Adapter
   private let decomposition: ExtractDecomposition
 
-  /// - Parameter decomposition: made for an output, of a recipe for single precision with the exact rule.
+  /// - Parameter decomposition: made for an output, of a recipe with the exact rule.
   /// - Throws: as `ExtractDecomposition.write`.
   public init(
     _ decomposition: ExtractDecomposition, threads: Int, progress: WorkProgress? = nil

@@ -63,7 +63,9 @@ public struct ExtractDecomposition: Sendable {
     let lift = canLift ? range?.lift ?? 0 : 0
     var isTight = false
     if case .ranks(.maxError(let limit)) = plan.recipe.rule { isTight = limit < 0x1p-10 }
-    let dtype = plan.recipe.dtype ?? (range?.fitsHalf(lift: lift) ?? true && !isTight ? .f16 : .f32)
+    // What waits to be chosen from is rounded later.
+    let isWaiting = plan.recipe.rule == .ranks(.exact)
+    let dtype = isWaiting ? .f32 : plan.recipe.dtype ?? (range?.fitsHalf(lift: lift) ?? true && !isTight ? .f16 : .f32)
     self.dtype = dtype
     sharedAlpha = SharedAlpha.lifted(alpha, by: dtype == .f16 ? lift : 0)
   }

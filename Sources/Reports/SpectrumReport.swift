@@ -43,7 +43,7 @@ public struct SpectrumReport: JSONReport {
   ///   - adapter: for its path.
   ///   - spectrum: of the same adapter.
   ///   - spikes: that were found in it.
-  public init(_ adapter: Adapter, _ spectrum: AdapterSpectrum, spikes: [AdapterProblem]) {
+  public init(_ adapter: Adapter, _ spectrum: AdapterSpectrum, spikes: [AdapterProblem] = []) {
     self.spikes = spikes.compactMap(\.target)
     file = adapter.path
     let total = spectrum.total
