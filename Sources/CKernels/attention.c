@@ -1,6 +1,6 @@
 #include "attention.h"
 #include "attention_layout.h"
-#include "instructions.h"
+#include "multiversioned.h"
 #include "team.h"
 #include <float.h>
 #include <string.h>

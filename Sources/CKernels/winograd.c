@@ -1,4 +1,4 @@
-#include "instructions.h"
+#include "multiversioned.h"
 #include "winograd_plan.h"
 #include <string.h>
 

@@ -1,4 +1,4 @@
-#include "instructions.h"
+#include "multiversioned.h"
 
 #if defined(__x86_64__)
 #pragma clang attribute push(__attribute__((target(INSTRUCTIONS_AVX512))), apply_to = function)

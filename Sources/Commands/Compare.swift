@@ -57,6 +57,7 @@ struct Compare: LatheCommand {
   }
 
   var usesEngine: Bool { probe }
+  var multiplies: Bool { true }
 
   func execute() throws -> Outcome {
     let inputs = adapters.map(\.input), asker = CompareProbe(options: probeOptions, common: common)

@@ -88,6 +88,8 @@ struct Extract: LatheCommand {
     }
   }
 
+  var multiplies: Bool { true }
+
   func execute() throws -> Outcome {
     guard weigh == .absolute else { return try executeWeighed() }
     let plan = try ExtractPlan(

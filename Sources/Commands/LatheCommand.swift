@@ -26,15 +26,18 @@ enum Outcome {
 protocol LatheCommand: ParsableCommand {
   /// Whether networks will run.
   var usesEngine: Bool { get }
+  /// Whether matrices will be multiplied or decomposed, so that it pays to see to the best kernels.
+  var multiplies: Bool { get }
 
   func execute() throws -> Outcome
 }
 
 extension LatheCommand {
   var usesEngine: Bool { false }
+  var multiplies: Bool { false }
 
   func run() throws {
-    if usesEngine { OwnEnvironment.prepareEngine() }
+    OwnEnvironment.prepare(multiplies: multiplies, usesEngine: usesEngine)
     let outcome: Outcome
     do {
       outcome = try execute()

@@ -121,6 +121,7 @@ struct Merge: LatheCommand {
   }
 
   var usesEngine: Bool { trial.isAsked || rules.weigh == .pictures && base.base != nil }
+  var multiplies: Bool { true }
 
   func execute() throws -> Outcome {
     var recipe = try resolvedRecipe()

@@ -7,10 +7,14 @@ enum OwnEnvironment {
   /// What every command needs.
   static func prepare() { restart(with: BLASThreads.environment) }
 
-  /// What the engine needs.
+  /// What a command needs that multiplies matrices, or runs networks.
   ///
   /// Nothing must have been opened or read from standard input yet.
-  static func prepareEngine() { restart(with: OpenMPWaiting.environment) }
+  static func prepare(multiplies: Bool, usesEngine: Bool) {
+    // What the user has chosen stays.
+    let kernels = BLASKernels.environment.filter { getenv($0.name) == nil }
+    restart(with: (multiplies ? kernels : []) + (usesEngine ? OpenMPWaiting.environment : []))
+  }
 
   /// Starts the program anew, in the same process, where variables are not as they should be: the libraries have read them by
   /// now and cannot be told otherwise. Where the system refuses, all goes on as it is.

@@ -79,6 +79,7 @@ struct Resize: LatheCommand {
   }
 
   var usesEngine: Bool { until.until != nil || rules.weigh == .pictures && until.base != nil }
+  var multiplies: Bool { true }
 
   func execute() throws -> Outcome {
     let adapter = try Adapter(path: file), inputBytes = adapter.byteCount

@@ -42,6 +42,7 @@ struct SensitivityCommand: LatheCommand {
   @OptionGroup var common: CommonOptions
 
   var usesEngine: Bool { true }
+  var multiplies: Bool { true }
 
   func execute() throws -> Outcome {
     let checkpoint = try Checkpoint(path: base), model = try PictureModel(checkpoint)

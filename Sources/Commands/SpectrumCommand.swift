@@ -41,6 +41,8 @@ struct SpectrumCommand: LatheCommand {
 
   @OptionGroup var common: CommonOptions
 
+  var multiplies: Bool { true }
+
   func execute() throws -> Outcome {
     let opened = try Adapter(path: file), bound = try base.binding.bind([opened]), adapter = bound.adapters[0]
     try adapter.requireWorkable(allowingUnknown: allowUnknown)

@@ -98,6 +98,7 @@ struct AuditCommand: LatheCommand {
   }
 
   var usesEngine: Bool { !weightsOnly && !batch.collect }
+  var multiplies: Bool { true }
 
   func execute() throws -> Outcome {
     if let manifest = batch.manifest, let output {
