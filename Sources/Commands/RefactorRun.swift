@@ -17,7 +17,7 @@ struct RefactorRun {
     let allocation = try decomposed.allocation(rule: rule)
     let result =
       try writer.dryRun
-      ? decomposed.prediction(allocation, output: output)
+      ? decomposed.prediction(allocation, output: output, threads: common.threads)
       : withProgress("writing", total: plan.targets.count, isQuiet: common.quiet) {
         try decomposed.write(allocation, to: output, overwriting: writer.force, threads: common.threads, progress: $0)
       }

@@ -7,11 +7,28 @@ import Spectra
 import Tensors
 
 extension DecomposedPlan {
-  /// What writing with the given ranks would give, from the spectra alone; rounding of the factors not included.
-  public func prediction(_ allocation: RankAllocation, output: String) -> RefactorResult {
-    result(
-      allocation, output: output, errors: zip(targets, allocation.ranks).map { $0.tailNorm(afterRank: $1) }, inners: nil
-    )
+  /// What writing with the given ranks would give, from the decompositions alone; rounding of the factors not included.
+  ///
+  /// - Parameter threads: how many targets are worked on at once; the result does not depend on it.
+  public func prediction(_ allocation: RankAllocation, output: String, threads: Int) throws -> RefactorResult {
+    let inners =
+      try plan.isAnotherWork
+      ? concurrentMap(
+        count: targets.count, threads: threads, workspace: FactorWorkspace.init
+      ) { index, workspace in
+        try complete(index, workspace).inners(rank: allocation.ranks[index])
+      } : []
+    return result(
+      allocation, output: output, errors: zip(targets, allocation.ranks).map { $0.tailNorm(afterRank: $1) },
+      inners: inners)
+  }
+
+  /// The decomposition of a target with all that its factors are made with.
+  private func complete(_ index: Int, _ workspace: FactorWorkspace) throws -> DecomposedTarget {
+    guard targets[index].isForgotten else { return targets[index] }
+    return try DecomposedTarget(
+      merged(index, workspace), measure: weighing?.measures[index], alike: weighing?.alike ?? 0, cuts: plan.cuts,
+      keepingMaps: true, workspace)
   }
 
   /// Writes the adapter with the given ranks to `output`, reads it again, and only then gives it its name.
@@ -112,29 +129,29 @@ extension DecomposedPlan {
   private func writeTarget(
     _ index: Int, rank: Int, with encoder: FactorEncoder, to writer: AdapterWriter, path: String
   ) throws -> Outcome {
-    let target = plan.targets[index], decomposed = targets[index], spectrum = decomposed.spectrum
+    let target = plan.targets[index], spectrum = targets[index].spectrum
     let available = spectrum.singularValues.count { $0 > 0 }
     guard rank > 0 else {
-      return Outcome(error: decomposed.norm, scale: nil, inners: target.delta.terms.map { _ in 0 })
+      return Outcome(error: targets[index].norm, scale: nil, inners: target.delta.terms.map { _ in 0 })
     }
     if let copy = copy(index, rank: rank) { return try write(copy, of: target, rank: rank, to: writer) }
     guard available > 0 else { return try writeZeros(of: target, rank: rank, to: writer) }
-    let merged = try merged(index, encoder.factors)
-    let chosen = rank < available ? try choice(for: index, rank: rank, encoder.factors) : nil
+    let merged = try merged(index, encoder.factors), decomposed = try complete(index, encoder.factors)
+    let chosen = rank < available ? try choice(for: index, decomposed, rank: rank, encoder.factors) : nil
     var maps = try (chosen?.maps ?? decomposed.maps ?? recomputedMaps(merged.sum, rank: rank, encoder.factors))
       .prefix(rank)
     let factors = decomposed.mapFactors(rank: rank)
     if let factors { maps = maps.scaled(by: factors) }
     let encoded = try encoder.encode(
       target.making(merged.sum), alpha: sharedAlpha, maps: maps, spectrum: spectrum,
-      isTruncation: chosen == nil && factors == nil, path: path)
+      isTruncation: factors == nil && chosen?.isTruncation ?? true, path: path)
     try writer.write(encoded.up, of: target.names.up)
     try writer.write(encoded.down, of: target.names.down)
     try writer.write(scale: encoded.scale, as: target.scaling, rank: rank, of: target.names)
     if let name = target.magnitude?.name, let lengths = encoded.magnitude { try writer.write(lengths, of: name) }
     return Outcome(
       error: (encoded.error * encoded.error + merged.outside).squareRoot(), scale: encoded.scale,
-      inners: chosen?.inners ?? decomposed.inners(rank: rank), loss: encoded.loss)
+      inners: try chosen?.inners ?? decomposed.inners(rank: rank), loss: encoded.loss)
   }
 
   /// What is written of a target, before it is cut.
@@ -171,19 +188,35 @@ extension DecomposedPlan {
     try delta.core(in: workspace).decomposed(weights: delta.weights).factorMaps(rank: rank)
   }
 
-  /// What is kept where that is not the sum's leading components, and ⟨D_t, S'⟩ for each term: what carries most for the
-  /// inputs of the layer, or what the recipe's method keeps of several adapters' sum.
+  /// What is kept of a target that is cut.
+  private struct Choice {
+    var maps: FactorMaps
+    /// ⟨D_t, S'⟩ for each term.
+    var inners: [Double]
+    /// Whether it is the sum's leading triples.
+    var isTruncation: Bool
+  }
+
+  /// What is kept where that is found anew: what the recipe's method keeps of several adapters' sum, or what carries most for the
+  /// inputs of the layer, or the leading triples where those are not all known.
   private func choice(
-    for index: Int, rank: Int, _ workspace: FactorWorkspace
-  ) throws -> (maps: FactorMaps, inners: [Double])? {
-    let target = plan.targets[index], delta = target.delta
-    if let weighing, let moments = weighing.measures[index].moments {
-      let core = try delta.core(in: workspace)
-      let left = try core.outputDirections(weights: delta.weights, moments: moments, alike: weighing.alike).leading(
-        rank)
-      let maps = try core.decomposed(weights: delta.weights, left: left).factorMaps(rank: rank)
-      return (maps, targets[index].inners(rank: rank))
+    for index: Int, _ decomposed: DecomposedTarget, rank: Int, _ workspace: FactorWorkspace
+  ) throws -> Choice? {
+    let target = plan.targets[index], delta = target.delta, moments = weighing?.measures[index].moments
+    if moments == nil, let own = try methodsChoice(for: target, rank: rank, workspace) { return own }
+    if let cut = try decomposed.cut(to: rank) {
+      return Choice(maps: cut.maps, inners: cut.inners, isTruncation: moments == nil)
     }
+    guard let weighing, let moments else { return nil }
+    let core = try delta.core(in: workspace)
+    let left = try core.outputDirections(weights: delta.weights, moments: moments, alike: weighing.alike).leading(rank)
+    let maps = try core.decomposed(weights: delta.weights, left: left).factorMaps(rank: rank)
+    return Choice(maps: maps, inners: try decomposed.inners(rank: rank), isTruncation: false)
+  }
+
+  /// What the recipe's method keeps of several adapters' sum, where that is not the sum's leading triples.
+  private func methodsChoice(for target: OutputTarget, rank: Int, _ workspace: FactorWorkspace) throws -> Choice? {
+    let delta = target.delta
     guard delta.terms.count > 1, !plan.recipe.method.isUsual else { return nil }
     let sum = SumToCut(delta: delta, sources: target.sources, core: try delta.core(in: workspace))
     guard let decomposition = try plan.recipe.method.decomposition(of: sum, rank: rank) else { return nil }
@@ -194,20 +227,19 @@ extension DecomposedPlan {
       zip(decomposition.values, decomposition.projections(of: sum.core.core(weights: delta.weights(ofTerm: term))))
         .reduce(0) { $0 + $1.0 * $1.1 }
     }
-    return (decomposition.factorMaps(rank: rank), inners)
+    return Choice(maps: decomposition.factorMaps(rank: rank), inners: inners, isTruncation: false)
   }
 
   // MARK: Result
 
   private func result(
-    _ allocation: RankAllocation, output: String, errors: [Double], inners: [[Double]]?
+    _ allocation: RankAllocation, output: String, errors: [Double], inners: [[Double]]
   ) -> RefactorResult {
     let entries = plan.targets.indices.map { index in
       RefactorResult.Entry(
         name: plan.targets[index].name, rankBefore: plan.targets[index].rankBefore, rankAfter: allocation.ranks[index],
         norm: targets[index].norm, error: errors[index])
     }
-    let inners = inners ?? zip(targets, allocation.ranks).map { $0.inners(rank: $1) }
     return RefactorResult(
       output: output, bytes: allocation.bytes, lowerBound: allocation.lowerBound, weighted: allocation.weighted,
       entries: entries,
@@ -221,7 +253,7 @@ extension DecomposedPlan {
         for (place, term) in target.delta.terms.enumerated()
         where target.sources[place] == adapter && term.strength != 0 {
           kept += inners[index][place] / term.strength
-          own += targets[index].terms[place].energy
+          own += targets[index].termEnergies[place]
         }
       }
       return .init(

@@ -45,7 +45,8 @@ public struct DecomposedPlan: Sendable {
       let delta = try MergedDelta(
         of: targets[index], by: plan.recipe.method, rule: plan.recipe.rule, workspace)
       return try DecomposedTarget(
-        delta, measure: weighing?.measures[index], alike: weighing?.alike ?? 0, keepingMaps: keepsMaps, workspace)
+        delta, measure: weighing?.measures[index], alike: weighing?.alike ?? 0, cuts: plan.cuts,
+        keepingMaps: keepsMaps, workspace)
     }
     let ceilings = plan.recipe.clipping.ceilings(of: decomposed.map(\.spectrum), weights: weights)
     for (index, ceiling) in ceilings { decomposed[index] = decomposed[index].clipped(at: ceiling) }
@@ -210,104 +211,5 @@ public struct DecomposedPlan: Sendable {
   package var roundingError: (error: Double, dtype: DType) {
     let widest = plan.targets.map(\.dtype).max { ($0.unitRoundoff ?? 0) < ($1.unitRoundoff ?? 0) } ?? .f32
     return ((widest.unitRoundoff ?? 0) * 0.7, widest)
-  }
-}
-
-/// The decomposition of one target's delta into components: its singular triples, or what carries most for the inputs of its
-/// layer.
-package struct DecomposedTarget: Sendable {
-  /// Of the delta, without values that only rounding made.
-  package let spectrum: Spectrum
-  /// What each component counts: its root is what `spectrum` has where nothing is weighed.
-  package private(set) var cost: Spectrum
-  /// How much smaller the squared error gets with each component.
-  private var energies: [Double]
-  /// The squared error that no component makes smaller.
-  package private(set) var outside: Double
-  /// What an error counts, all inputs alike.
-  package let factor: Double
-  /// ‖Δ‖_F.
-  package let norm: Double
-  /// What a method has made of the deltas, where it is kept: it is made again if it would take too much memory.
-  package let merged: MergedDelta?
-  /// For all of the spectrum's triples; `nil` when they would take too much memory.
-  package let maps: FactorMaps?
-  /// Of each adapter's own delta at strength 1: its squared norm, and its inner product with each component of the sum.
-  package private(set) var terms: [(energy: Double, inners: [Double])]
-  /// The largest singular value that is written; `nil` for what there is.
-  package private(set) var ceiling: Double?
-
-  package init(
-    _ merged: MergedDelta, measure: ErrorWeighing.Measure? = nil, alike: Double = 0, keepingMaps: Bool,
-    _ workspace: FactorWorkspace
-  ) throws {
-    let delta = merged.sum, core = try delta.core(in: workspace)
-    let decomposition = try core.decomposed(weights: delta.weights)
-    let rank = decomposition.numericalRank(rows: delta.rows, columns: delta.columns)
-    let count = min(delta.componentCount, delta.rows, delta.columns), none = Array(repeating: 0.0, count: count - rank)
-    let spectrum = Spectrum(Array(decomposition.values.prefix(rank)) + none)
-    self.spectrum = spectrum
-    (outside, factor, norm) = (merged.outside, measure?.factor ?? 1, (spectrum.energy + merged.outside).squareRoot())
-    self.merged = merged.isNew && keepingMaps ? merged : nil
-    maps = keepingMaps ? decomposition.factorMaps(rank: rank) : nil
-    let own = merged.own.map { core.core(weights: delta.weights(ofTerm: $0)) }
-    guard let measure, let moments = measure.moments, rank > 0 else {
-      let scale = measure?.factor.squareRoot() ?? 1
-      cost = Spectrum(spectrum.singularValues.map { scale * $0 })
-      energies = spectrum.singularValues.map { $0 * $0 }
-      terms = own.map { own in
-        (own.inner(own), zip(decomposition.values, decomposition.projections(of: own)).map(*))
-      }
-      return
-    }
-    let directions = try core.outputDirections(weights: delta.weights, moments: moments, alike: alike)
-    // What no input reaches is kept last, and has a cost all the same: a rank of 0 means that there is nothing.
-    let floor = (directions.values.first ?? 0) * 0x1p-40, scale = measure.factor.squareRoot()
-    cost = Spectrum(directions.values.prefix(rank).map { scale * max($0, floor) } + none)
-    let left = try directions.leading(rank), image = left.transposedTimes(core.core(weights: delta.weights))
-    energies = image.rowProducts(image)
-    terms = own.map { own in (own.inner(own), left.transposedTimes(own).rowProducts(image)) }
-  }
-
-  /// How large each component is, whatever errors count.
-  var sizes: Spectrum { Spectrum(energies.map { $0.squareRoot() }) }
-
-  /// ‖Δ − Δ'‖_F when the first `rank` components are kept.
-  package func tailNorm(afterRank rank: Int) -> Double {
-    // Small values first: the sum keeps their digits.
-    (energies.dropFirst(rank).reversed().reduce(0, +) + outside).squareRoot()
-  }
-
-  /// ⟨D_t, S_k⟩ for each term, S_k being the sum cut to `rank` components.
-  package func inners(rank: Int) -> [Double] { terms.map { $0.inners.prefix(rank).reduce(0, +) } }
-
-  /// The same with singular values no larger than `ceiling`: σ is written as min(σ, c), which leaves an error of (σ − c)² in a
-  /// component that is kept.
-  ///
-  /// - Precondition: its components are its singular triples.
-  func clipped(at ceiling: Double) -> DecomposedTarget {
-    let values = spectrum.singularValues
-    guard let largest = values.first, largest > ceiling else { return self }
-    var clipped = self
-    clipped.ceiling = ceiling
-    clipped.energies = values.map { $0 > ceiling ? ceiling * (2 * $0 - ceiling) : $0 * $0 }
-    clipped.cost = Spectrum(clipped.energies.map { (factor * $0).squareRoot() })
-    clipped.outside += values.reduce(0) { $0 + max(0, $1 - ceiling) * max(0, $1 - ceiling) }
-    clipped.terms = terms.map { term in
-      (term.energy, zip(term.inners, values).map { $0 * min(1, ceiling / $1) })
-    }
-    return clipped
-  }
-
-  /// What the maps of the leading components are multiplied by, on each side; `nil` where nothing is clipped.
-  func mapFactors(rank: Int) -> [Double]? {
-    ceiling.map { ceiling in spectrum.singularValues.prefix(rank).map { min(1, ceiling / $0).squareRoot() } }
-  }
-}
-
-extension Matrix {
-  /// ⟨aᵢ, bᵢ⟩ for each pair of rows.
-  fileprivate func rowProducts(_ other: Matrix) -> [Double] {
-    (0..<rows).map { i in (0..<columns).reduce(0) { $0 + self[i, $1] * other[i, $1] } }
   }
 }

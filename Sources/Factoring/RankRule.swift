@@ -53,6 +53,15 @@ public enum RankRule: Sendable, Equatable {
     }
   }
 
+  /// Whether it leaves components out of most targets: it does not have to, but that is what it is for.
+  package var cuts: Bool {
+    switch self {
+    case .exact: false
+    case .energy(let share), .svFrobenius(let share), .svCumulative(let share): share < 1
+    default: true
+    }
+  }
+
   private static func rank(keepingSum share: Double, of values: [Double]) -> Int {
     guard share < 1 else { return values.count { $0 > 0 } }
     let needed = share * values.reduce(0, +)

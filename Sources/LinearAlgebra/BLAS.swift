@@ -66,6 +66,28 @@ enum BLAS {
     }
   }
 
+  /// X·op(R) (`count` rows of `order` numbers) or op(R)·X (`order` rows of `count`) for a triangle R whose upper half counts, in place.
+  static func multiply(
+    _ x: UnsafeMutablePointer<Double>, byUpper r: UnsafePointer<Double>, transposed: Bool, order: Int, count: Int,
+    fromLeft: Bool
+  ) {
+    prepare()
+    cblas_dtrmm(
+      CblasRowMajor, fromLeft ? CblasLeft : CblasRight, CblasUpper, transposed ? CblasTrans : CblasNoTrans,
+      CblasNonUnit, blasint(fromLeft ? order : count), blasint(fromLeft ? count : order), 1, r, blasint(order), x,
+      blasint(fromLeft ? count : order))
+  }
+
+  /// Solves X·Rᵀ = A, `count` rows of `order` numbers, in place; of R the upper half counts.
+  static func divide(
+    _ a: UnsafeMutablePointer<Double>, byTransposedUpper r: UnsafePointer<Double>, order: Int, count: Int
+  ) {
+    prepare()
+    cblas_dtrsm(
+      CblasRowMajor, CblasRight, CblasUpper, CblasTrans, CblasNonUnit, blasint(count), blasint(order), 1, r,
+      blasint(order), a, blasint(order))
+  }
+
   /// The upper half of AᵀA (`transposed`) or AAᵀ, an `order` × `order` matrix with `inner` terms to each sum.
   static func gram(
     _ a: UnsafePointer<Double>, stride: Int, transposed: Bool, order: Int, inner: Int,

@@ -129,7 +129,7 @@ public struct Matrix: Equatable, Sendable {
   }
 
   /// A matrix whose every element `fill` writes, from unchecked views of this one's elements and the new ones.
-  private func mapped(
+  func mapped(
     _ rows: Int, _ columns: Int, fill: (UnsafePointer<Double>, UnsafeMutablePointer<Double>) -> Void
   ) -> Matrix {
     guard rows * columns > 0, !elements.isEmpty else { return Matrix(zeros: rows, columns) }

@@ -10,9 +10,22 @@ public struct OutputDirections: Sendable {
   private let eigen: SymmetricEigenvalues?
   private let order: Int
 
-  fileprivate init(_ eigen: SymmetricEigenvalues?, order: Int) {
-    (self.eigen, self.order) = (eigen, order)
-    values = eigen?.values.map { max(0, $0).squareRoot() } ?? []
+  /// - Parameters:
+  ///   - seen: E[y·yᵀ] of the outputs y for the inputs that were seen.
+  ///   - alike: the same for inputs that are all alike.
+  ///   - share: of `alike` in the measure of what comes out.
+  init(seen: Matrix, alike: Matrix, share: Double) throws(LinearAlgebraError) {
+    order = seen.rows
+    guard order > 0 else {
+      (eigen, values) = (nil, [])
+      return
+    }
+    let amount = seen.trace, whole = alike.trace
+    guard amount.isFinite, whole.isFinite else { throw LinearAlgebraError(.notFinite) }
+    let mixed = amount > 0 && whole > 0 ? (1 - share) * seen + (share * amount / whole) * alike : alike
+    let eigen = try SymmetricEigenvalues(upper: mixed.elements, order: order)
+    self.eigen = eigen
+    values = eigen.values.map { max(0, $0).squareRoot() }
   }
 
   /// The leading directions in the coordinates of the core's rows: p × count, with orthonormal columns.
@@ -32,17 +45,18 @@ extension ProductCore {
     weights: [Double], moments: Matrix, alike share: Double
   ) throws(LinearAlgebraError) -> OutputDirections {
     precondition(moments.rows == componentCount && moments.columns == componentCount, "moments of other components")
-    let core = core(weights: weights), seen = outputMoments(weights: weights, inputs: moments)
-    guard core.rows > 0 else { return OutputDirections(nil, order: 0) }
-    let alike = core.timesTransposed(core)
-    let amount = seen.trace, whole = alike.trace
-    guard amount.isFinite, whole.isFinite else { throw LinearAlgebraError(.notFinite) }
-    let mixed = amount > 0 && whole > 0 ? (1 - share) * seen + (share * amount / whole) * alike : alike
-    return OutputDirections(try .init(upper: mixed.elements, order: core.rows), order: core.rows)
+    let core = core(weights: weights)
+    return try OutputDirections(
+      seen: outputMoments(weights: weights, inputs: moments), alike: core.timesTransposed(core), share: share)
   }
 }
 
 extension Matrix {
+  /// ⟨aᵢ, bᵢ⟩ for each pair of rows.
+  package func rowProducts(_ other: Matrix) -> [Double] {
+    (0..<rows).map { i in (0..<columns).reduce(0) { $0 + self[i, $1] * other[i, $1] } }
+  }
+
   /// The sum of the diagonal.
-  public var trace: Double { (0..<min(rows, columns)).reduce(0) { $0 + self[$1, $1] } }
+  public var trace: Double { diagonal.reduce(0, +) }
 }

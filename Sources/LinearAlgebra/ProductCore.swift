@@ -23,58 +23,40 @@ public struct ProductCore: Sendable {
     up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>, rows m: Int, columns n: Int,
     rank r: Int
   ) throws(LinearAlgebraError) {
+    self.init(
+      try FactorGrams(up: UnsafeBufferPointer(up), down: UnsafeBufferPointer(down), rows: m, columns: n, rank: r),
+      up: up, down: down)
+  }
+
+  /// - Parameters:
+  ///   - grams: the inner products of the factors.
+  ///   - up: m × r, row-major. May be overwritten.
+  ///   - down: r × n, row-major. May be overwritten.
+  public init(
+    _ grams: FactorGrams, up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>
+  ) {
+    let m = grams.rows, n = grams.columns, r = grams.componentCount
     precondition(up.count == m * r && down.count == r * n, "factors of \(m) × \(r) and \(r) × \(n) are needed")
-    componentCount = r
-    guard m > 0, n > 0, r > 0 else {
-      (order, gauges, upTriangle, downTriangle) = ([], [], Matrix(zeros: 0, 0), Matrix(zeros: 0, 0))
-      return
-    }
-    let upBase = up.baseAddress!, downBase = down.baseAddress!
-    let upGram = Self.gram(upBase, .columns, length: m, count: r)
-    let downGram = Self.gram(downBase, .rows, length: n, count: r)
-    let upLengths = upGram.map { gram in (0..<r).map { gram[$0, $0].squareRoot() } } ?? Matrix.columnNorms(upBase, m, r)
-    let downLengths =
-      downGram.map { gram in (0..<r).map { gram[$0, $0].squareRoot() } } ?? Matrix.rowNorms(downBase, r, n)
-    guard zip(upLengths, downLengths).allSatisfy({ $0.isFinite && $1.isFinite }) else {
-      throw LinearAlgebraError(.notFinite)
-    }
-    // Ties keep the file's order, so that equal input gives equal output.
-    let order = (0..<r).filter { upLengths[$0] > 0 && downLengths[$0] > 0 }
-      .sorted { (upLengths[$0] * downLengths[$0], $1) > (upLengths[$1] * downLengths[$1], $0) }
-    let gauges = order.map { component in
-      let half = (downLengths[component].exponent - upLengths[component].exponent) / 2
-      return Double(sign: .plus, exponent: Int(half), significand: 1)
-    }
-    self.order = order
-    self.gauges = gauges
+    let order = grams.order
+    (componentCount, self.order, gauges) = (r, order, grams.gauges)
 
     func triangle(
-      _ gram: Matrix?, _ x: UnsafeMutablePointer<Double>, _ layout: Triangle.Layout, length: Int, scales: [Double]
+      _ gram: Matrix?, _ x: UnsafeMutableBufferPointer<Double>, _ layout: Triangle.Layout, length: Int,
+      scales: [Double]
     ) -> Matrix {
       guard !order.isEmpty else { return Matrix(zeros: 0, 0) }
+      let x = x.baseAddress!
       guard let gram else {
         Self.arrange(x, layout, length: length, count: r, order: order, scales: scales)
         return Triangle.byOrthogonalisation(x, layout, length: length, count: order.count)
       }
-      let arranged = Self.arrange(gram, order: order, scales: scales)
-      return Triangle.factor(length: length, gram: arranged, layout) {
+      return Triangle.factor(length: length, gram: gram, layout) {
         Self.arrange(x, layout, length: length, count: r, order: order, scales: scales)
         return x
       }
     }
-    upTriangle = triangle(upGram, upBase, .columns, length: m, scales: gauges)
-    downTriangle = triangle(downGram, downBase, .rows, length: n, scales: gauges.map { 1 / $0 })
-  }
-
-  /// From so many components on, inner products that the triangle has no use for are not computed: they would take far more
-  /// memory than the factors themselves.
-  private static let manyComponents = 1024
-
-  /// The inner products of all components; `nil` where there are many, and more than can be independent.
-  private static func gram(
-    _ x: UnsafePointer<Double>, _ layout: Triangle.Layout, length: Int, count: Int
-  ) -> Matrix? {
-    count > length && count >= manyComponents ? nil : Triangle.gram(x, layout, length: length, count: count)
+    upTriangle = triangle(grams.up, up, .columns, length: m, scales: gauges)
+    downTriangle = triangle(grams.down, down, .rows, length: n, scales: gauges.map { 1 / $0 })
   }
 
   /// Whether no component is left: D is exactly zero.
@@ -160,7 +142,7 @@ public struct ProductCore: Sendable {
   ///
   /// - Parameter inputs: E[(down·x)·(down·x)ᵀ], components × components.
   func outputMoments(weights: [Double], inputs: Matrix) -> Matrix {
-    let gauged = Self.arrange(inputs, order: order, scales: gauges.map { 1 / $0 })
+    let gauged = inputs.principal(order, scales: gauges.map { 1 / $0 })
     let outputs = upTriangle.scalingColumns(by: order.map { weights[$0] })
     return (outputs * gauged).timesTransposed(outputs)
   }
@@ -183,14 +165,6 @@ public struct ProductCore: Sendable {
     var all = Matrix(zeros: kept.rows, componentCount)
     for i in 0..<kept.rows { for (j, component) in order.enumerated() { all[i, component] = kept[i, j] } }
     return all
-  }
-
-  private static func arrange(_ gram: Matrix, order: [Int], scales: [Double]) -> Matrix {
-    var result = Matrix(zeros: order.count, order.count)
-    for i in order.indices {
-      for j in order.indices { result[i, j] = gram[order[i], order[j]] * scales[i] * scales[j] }
-    }
-    return result
   }
 
   /// Brings the kept vectors to the front of `x`, in order and scaled, leaving no room between them.

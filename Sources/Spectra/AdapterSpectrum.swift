@@ -46,8 +46,7 @@ public struct AdapterSpectrum: Sendable {
       // Values that only rounding made are exact zeros of the delta.
       let rank = values.numericalRank(
         rows: delta.rows, columns: delta.columns, size: core.largestComponent(weights: delta.weights))
-      let count = min(delta.componentCount, delta.rows, delta.columns)
-      return Spectrum(Array(values.prefix(rank)) + Array(repeating: 0, count: count - rank))
+      return Spectrum(Array(values.prefix(rank)) + Array(repeating: 0, count: delta.valueCount - rank))
     }
     entries = zip(targets, spectra).map { Entry(target: $0, spectrum: $1) }
   }

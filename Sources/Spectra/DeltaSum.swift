@@ -66,6 +66,9 @@ public struct DeltaSum: Sendable {
   /// The number of components of all terms.
   public var componentCount: Int { ranges.last!.upperBound }
 
+  /// How many singular values the sum can have: the smallest of components, rows and columns.
+  public var valueCount: Int { min(componentCount, rows, columns) }
+
   /// strength · scale for each component.
   public var weights: [Double] {
     terms.flatMap { Array(repeating: $0.strength * $0.target.scale, count: $0.target.rank) }
@@ -87,17 +90,25 @@ public struct DeltaSum: Sendable {
     }
   }
 
+  /// Reads all factors into `workspace` and computes their inner products.
+  ///
+  /// - Throws: `AdapterError` naming the target when a factor holds NaN or infinity.
+  public func grams(in workspace: FactorWorkspace) throws -> FactorGrams {
+    load(into: workspace)
+    do {
+      return try FactorGrams(
+        up: UnsafeBufferPointer(workspace.up), down: UnsafeBufferPointer(workspace.down), rows: rows, columns: columns,
+        rank: componentCount)
+    } catch {
+      throw explained(error)
+    }
+  }
+
   /// Reduces the product to its core. The factors in `workspace` may be overwritten.
   ///
   /// - Throws: `AdapterError` naming the target when a factor holds NaN or infinity.
   public func core(in workspace: FactorWorkspace) throws -> ProductCore {
-    load(into: workspace)
-    do {
-      return try ProductCore(
-        up: workspace.up, down: workspace.down, rows: rows, columns: columns, rank: componentCount)
-    } catch {
-      throw explained(error)
-    }
+    ProductCore(try grams(in: workspace), up: workspace.up, down: workspace.down)
   }
 
   /// The terms as Kronecker products, where all are whole ones of equal shapes; `nil` otherwise.
@@ -153,8 +164,7 @@ extension Tensor {
 
 /// Memory for the factors of one delta, made once for each thread and reused.
 public final class FactorWorkspace {
-  private let upMemory = ReusableMemory<Double>(), downMemory = ReusableMemory<Double>(),
-    scratchMemory = ReusableMemory<Double>()
+  private let upMemory = ReusableMemory<Double>(), downMemory = ReusableMemory<Double>()
   /// The up factors side by side, rows × components, in the memory that the next delta will take.
   public private(set) var up = UnsafeMutableBufferPointer<Double>(start: nil, count: 0)
   /// The down factors one below the other, components × columns, in the memory that the next delta will take.
@@ -167,6 +177,4 @@ public final class FactorWorkspace {
     up = upMemory.room(for: upCount)
     down = downMemory.room(for: downCount)
   }
-
-  func scratch(_ count: Int) -> UnsafeMutableBufferPointer<Double> { scratchMemory.room(for: count) }
 }

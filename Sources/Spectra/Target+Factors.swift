@@ -8,15 +8,20 @@ extension Target {
   var extents: [[Int]] { [[rows, inputs, isTransposed ? 1 : 0], kernel.contains { $0 > 1 } ? kernel : []] }
 
   /// Reads the up factor into its columns of a wider row-major matrix.
-  func loadUp(into workspace: FactorWorkspace, columns range: Range<Int>, of width: Int) {
-    guard range.count < width else {
+  func loadUp(into workspace: FactorWorkspace, columns range: Range<Int>, of count: Int) {
+    guard range.count < count else {
       up.copyDoubles(to: workspace.up)
       return
     }
-    let source = workspace.scratch(up.elementCount)
-    up.copyDoubles(to: source)
-    for row in 0..<rows {
-      for j in 0..<range.count { workspace.up[row * width + range.lowerBound + j] = source[row * range.count + j] }
+    guard !range.isEmpty else { return }
+    let width = up.dtype.bits / 8 * range.count
+    up.bytes.withUnsafeBytes { source in
+      for row in 0..<rows {
+        let start = row * count + range.lowerBound
+        up.dtype.decode(
+          UnsafeRawBufferPointer(rebasing: source[row * width..<(row + 1) * width]),
+          into: UnsafeMutableBufferPointer(rebasing: workspace.up[start..<start + range.count]))
+      }
     }
   }
 

@@ -176,7 +176,7 @@ import Testing
     let folder = try TemporaryFolder(), path = folder.file("a.safetensors")
     try pico().write(to: path)
     let run = try Refactoring(.resize(path, .size(.init(8000))), to: folder.file("b.safetensors"))
-    let predicted = run.decomposed.prediction(run.allocation, output: "b.safetensors")
+    let predicted = try run.decomposed.prediction(run.allocation, output: "b.safetensors", threads: 2)
     #expect(predicted.bytes == run.result.bytes)
     #expect(abs(predicted.relativeError - run.result.relativeError) <= 1e-6)
     #expect(predicted.entries.map(\.rankAfter) == run.result.entries.map(\.rankAfter))

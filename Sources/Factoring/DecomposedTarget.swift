@@ -1,0 +1,175 @@
+package import LinearAlgebra
+package import Spectra
+
+/// The decomposition of one target's delta into components: its singular triples, or what carries most for the inputs of its
+/// layer.
+package struct DecomposedTarget: Sendable {
+  /// Of the delta, without values that only rounding made.
+  package let spectrum: Spectrum
+  /// What each component counts: its root is what `spectrum` has where nothing is weighed.
+  package private(set) var cost: Spectrum
+  /// How much smaller the squared error gets with each component.
+  private var energies: [Double]
+  /// The squared error that no component makes smaller.
+  package private(set) var outside: Double
+  /// What an error counts, all inputs alike.
+  package let factor: Double
+  /// ‖Δ‖_F.
+  package let norm: Double
+  /// What a method has made of the deltas, where it is kept: it is made again if it would take too much memory.
+  package let merged: MergedDelta?
+  /// The largest singular value that is written; `nil` for what there is.
+  package private(set) var ceiling: Double?
+  /// ‖·‖² of each adapter's own term at strength 1.
+  package let termEnergies: [Double]
+  private var form: Form
+
+  /// What the decomposition was made by.
+  private enum Form: Sendable {
+    /// A singular value decomposition of the core.
+    ///
+    /// - maps: to all of the spectrum's triples; `nil` when they would take too much memory, and where components are weighed.
+    /// - inners: for each term the inner product of its own delta at strength 1 with each component of the sum.
+    case triples(maps: FactorMaps?, inners: [[Double]])
+    /// Inner products, which any number of leading components can be made from; `nil` when they would take too much memory.
+    case products(ProductSpectrum?, strengths: [Double])
+  }
+
+  /// - Parameters:
+  ///   - measure: what errors count; `nil` for their size.
+  ///   - alike: as `ErrorWeighing.alike`.
+  ///   - cuts: whether some of the components will most likely be cut off, so that those are worth a faster way which sees the
+  ///     smallest of them less exactly.
+  ///   - keepingMaps: whether there is memory for what the factors will be made with.
+  package init(
+    _ merged: MergedDelta, measure: ErrorWeighing.Measure? = nil, alike: Double = 0, cuts: Bool, keepingMaps: Bool,
+    _ workspace: FactorWorkspace
+  ) throws {
+    let delta = merged.sum, grams = try delta.grams(in: workspace)
+    let products =
+      try cuts && !merged.isNew
+      ? ProductSpectrum(
+        grams, weights: delta.weights, parts: delta.ranges, moments: measure?.moments.map { ($0, alike) }) : nil
+    if let products {
+      self.init(products, of: merged, measure, keepingMaps: keepingMaps)
+    } else {
+      let core = ProductCore(grams, up: workspace.up, down: workspace.down)
+      try self.init(core, of: merged, measure, alike: alike, keepingMaps: keepingMaps)
+    }
+  }
+
+  private init(
+    _ core: ProductCore, of merged: MergedDelta, _ measure: ErrorWeighing.Measure?, alike: Double, keepingMaps: Bool
+  ) throws {
+    let delta = merged.sum, scale = measure?.factor.squareRoot() ?? 1, count = delta.valueCount
+    let decomposition = try core.decomposed(weights: delta.weights)
+    let rank = decomposition.numericalRank(rows: delta.rows, columns: delta.columns)
+    let none = Array(repeating: 0.0, count: count - rank)
+    let spectrum = Spectrum(Array(decomposition.values.prefix(rank)) + none)
+    self.spectrum = spectrum
+    (outside, factor, norm) = (merged.outside, measure?.factor ?? 1, (spectrum.energy + merged.outside).squareRoot())
+    self.merged = merged.isNew && keepingMaps ? merged : nil
+    let own = merged.own.map { core.core(weights: delta.weights(ofTerm: $0)) }
+    termEnergies = own.map { $0.inner($0) }
+    guard let moments = measure?.moments, rank > 0 else {
+      cost = Spectrum(spectrum.singularValues.map { scale * $0 })
+      energies = spectrum.singularValues.map { $0 * $0 }
+      form = .triples(
+        maps: keepingMaps ? decomposition.factorMaps(rank: rank) : nil,
+        inners: own.map { zip(decomposition.values, decomposition.projections(of: $0)).map(*) })
+      return
+    }
+    let directions = try core.outputDirections(weights: delta.weights, moments: moments, alike: alike)
+    cost = Self.cost(directions.values, rank: rank, count: count, scale: scale)
+    let left = try directions.leading(rank), image = left.transposedTimes(core.core(weights: delta.weights))
+    energies = image.rowProducts(image)
+    form = .triples(maps: nil, inners: own.map { left.transposedTimes($0).rowProducts(image) })
+  }
+
+  private init(
+    _ products: ProductSpectrum, of merged: MergedDelta, _ measure: ErrorWeighing.Measure?, keepingMaps: Bool
+  ) {
+    let delta = merged.sum, scale = measure?.factor.squareRoot() ?? 1, count = delta.valueCount
+    let none = Array(repeating: 0.0, count: count - products.values.count)
+    spectrum = Spectrum(products.values + none)
+    cost = Self.cost(products.carried, rank: products.values.count, count: count, scale: scale)
+    energies = products.energies
+    (outside, factor, norm) = (merged.outside, measure?.factor ?? 1, (spectrum.energy + merged.outside).squareRoot())
+    self.merged = nil
+    let strengths = delta.terms.map(\.strength)
+    termEnergies = zip(products.partEnergies, strengths).map { $1 == 0 ? 0 : $0 / ($1 * $1) }
+    form = .products(keepingMaps ? products : nil, strengths: strengths)
+  }
+
+  /// - Parameter carried: by each direction, descending.
+  private static func cost(_ carried: [Double], rank: Int, count: Int, scale: Double) -> Spectrum {
+    // What no input reaches is kept last, and has a cost all the same: a rank of 0 means that there is nothing.
+    let floor = (carried.first ?? 0) * 0x1p-40
+    return Spectrum(carried.prefix(rank).map { scale * max($0, floor) } + Array(repeating: 0, count: count - rank))
+  }
+
+  /// ‖Δ − Δ'‖_F when the first `rank` components are kept.
+  package func tailNorm(afterRank rank: Int) -> Double {
+    // Small values first: the sum keeps their digits.
+    (energies.dropFirst(rank).reversed().reduce(0, +) + outside).squareRoot()
+  }
+
+  /// How large each component is, whatever errors count.
+  var sizes: Spectrum { Spectrum(energies.map { $0.squareRoot() }) }
+
+  /// Whether it is to be made anew before components of it can be had.
+  package var isForgotten: Bool {
+    if case .products(nil, _) = form { true } else { false }
+  }
+
+  /// The maps to the leading triples, where they are known.
+  package var maps: FactorMaps? {
+    if case .triples(let maps, _) = form { maps } else { nil }
+  }
+
+  /// The leading components by inner products, with what `inners(rank:)` says of them.
+  ///
+  /// - Returns: `nil` where the delta was not decomposed that way, or the smallest of them is too small for it.
+  package func cut(to rank: Int) throws -> (maps: FactorMaps, inners: [Double])? {
+    guard case .products(let products?, let strengths) = form, let cut = try products.cut(to: rank) else { return nil }
+    return (cut.maps, zip(cut.inners, strengths).map { $1 == 0 ? 0 : $0 / $1 })
+  }
+
+  /// ⟨D_t, S_k⟩ for each term, S_k being the sum cut to `rank` components.
+  ///
+  /// - Precondition: it is not forgotten.
+  package func inners(rank: Int) throws -> [Double] {
+    switch form {
+    case .triples(_, let inners): return inners.map { $0.prefix(rank).reduce(0, +) }
+    case .products(let products, let strengths):
+      guard let products else { preconditionFailure("what was forgotten is asked for") }
+      let inners = try products.inners(rank: rank)
+      return zip(inners, strengths).map { $1 == 0 ? 0 : $0 / $1 }
+    }
+  }
+
+  // MARK: Clipping
+
+  /// The same with singular values no larger than `ceiling`: σ is written as min(σ, c), which leaves an error of (σ − c)² in a
+  /// component that is kept.
+  ///
+  /// - Precondition: its components are its singular triples, by a decomposition of the core.
+  func clipped(at ceiling: Double) -> DecomposedTarget {
+    let values = spectrum.singularValues
+    guard let largest = values.first, largest > ceiling else { return self }
+    guard case .triples(let maps, let inners) = form else { preconditionFailure("components that cannot be clipped") }
+    var clipped = self
+    clipped.ceiling = ceiling
+    clipped.energies = values.map { $0 > ceiling ? ceiling * (2 * $0 - ceiling) : $0 * $0 }
+    clipped.cost = Spectrum(clipped.energies.map { (factor * $0).squareRoot() })
+    clipped.outside += values.reduce(0) { $0 + max(0, $1 - ceiling) * max(0, $1 - ceiling) }
+    clipped.form = .triples(
+      maps: maps, inners: inners.map { zip($0, values).map { $0 * min(1, ceiling / $1) } })
+    return clipped
+  }
+
+  /// What the maps of the leading components are multiplied by, on each side; `nil` where nothing is clipped.
+  func mapFactors(rank: Int) -> [Double]? {
+    ceiling.map { ceiling in spectrum.singularValues.prefix(rank).map { min(1, ceiling / $0).squareRoot() } }
+  }
+}
