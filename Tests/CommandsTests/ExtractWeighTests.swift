@@ -8,7 +8,7 @@ import Testing
 /// What an error counts in an extraction, on the command line.
 @Suite struct ExtractWeighTests {
   private let folder: TemporaryFolder
-  private let (base, tuned) = (Goldens.path("extract/base.safetensors"), Goldens.path("extract/tuned.safetensors"))
+  private let base = Goldens.path("extract/base.safetensors"), tuned = Goldens.path("extract/tuned.safetensors")
 
   init() throws { folder = try TemporaryFolder() }
 

@@ -6,7 +6,7 @@ import Testing
 /// Methods of merging, spikes and trials, on the command line.
 @Suite struct MergeMethodCommandTests {
   private let folder: TemporaryFolder
-  private let (a, b) = (Goldens.path("merging/a.safetensors"), Goldens.path("merging/b.safetensors"))
+  private let a = Goldens.path("merging/a.safetensors"), b = Goldens.path("merging/b.safetensors")
 
   init() throws { folder = try TemporaryFolder() }
 
