@@ -52,7 +52,7 @@ extension Extract {
     let allocation = try decomposed.allocation()
     let written =
       try writer.dryRun
-      ? decomposed.prediction(allocation, output: output)
+      ? decomposed.prediction(allocation, output: output, threads: common.threads)
       : withProgress("writing", total: resize.targets.count, isQuiet: common.quiet) {
         try decomposed.write(allocation, to: output, overwriting: writer.force, threads: common.threads, progress: $0)
       }

@@ -38,19 +38,24 @@ public struct DecomposedPlan: Sendable {
     let targets = plan.targets
     let mapBytes = targets.reduce(0) { $0 + 16 * $1.delta.componentCount * $1.delta.componentCount }
     let keepsMaps = mapBytes <= Self.mapBudget
-    var decomposed = try concurrentMap(
+    func decomposed(_ index: Int, cuts: Bool, _ workspace: FactorWorkspace) throws -> DecomposedTarget {
+      let delta = try MergedDelta(of: targets[index], by: plan.recipe.method, rule: plan.recipe.rule, workspace)
+      return try DecomposedTarget(
+        delta, measure: weighing?.measures[index], alike: weighing?.alike ?? 0, cuts: cuts, keepingMaps: keepsMaps,
+        workspace)
+    }
+    var all = try concurrentMap(
       count: targets.count, threads: threads, order: targets.map { $0.delta.terms.map(\.target) }.longestFirst,
       progress: progress, workspace: FactorWorkspace.init
-    ) { index, workspace in
-      let delta = try MergedDelta(
-        of: targets[index], by: plan.recipe.method, rule: plan.recipe.rule, workspace)
-      return try DecomposedTarget(
-        delta, measure: weighing?.measures[index], alike: weighing?.alike ?? 0, cuts: plan.cuts,
-        keepingMaps: keepsMaps, workspace)
+    ) { try decomposed($0, cuts: plan.cuts, $1) }
+    let ceilings = plan.recipe.clipping.ceilings(of: all.map(\.spectrum), weights: weights),
+      workspace = FactorWorkspace()
+    for (index, ceiling) in ceilings where (all[index].spectrum.singularValues.first ?? 0) > ceiling {
+      // Where nothing is clipped, nothing is done in another way.
+      if plan.cuts { all[index] = try decomposed(index, cuts: false, workspace) }
+      all[index] = all[index].clipped(at: ceiling)
     }
-    let ceilings = plan.recipe.clipping.ceilings(of: decomposed.map(\.spectrum), weights: weights)
-    for (index, ceiling) in ceilings { decomposed[index] = decomposed[index].clipped(at: ceiling) }
-    self.init(plan, weighing, decomposed)
+    self.init(plan, weighing, all)
   }
 
   /// - Parameter targets: the decompositions of the plan's targets, which do not depend on number formats.

@@ -39,8 +39,8 @@ public struct RefactorPlan: Sendable {
   /// Whether targets that nothing is cut from are copied as they are.
   package let copiesWhatIsWhole: Bool
 
-  /// Whether most targets will lose components, and those that are kept stay what they are.
-  var cuts: Bool { recipe.rule.cuts && recipe.clipping == .none }
+  /// Whether most targets will lose components.
+  var cuts: Bool { recipe.rule.cuts }
 
   /// Whether targets of other algorithms become LoRA.
   package var leavesFamily: Bool { adapters.contains { adapter in adapter.targets.contains(where: \.becomesLoRA) } }

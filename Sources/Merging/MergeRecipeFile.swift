@@ -82,7 +82,7 @@ public struct MergeRecipeFile: Sendable {
     ].compactMap { $0 }
     let choice = try document.method.map { name in
       guard let choice = MergeMethods.named(name) else {
-        throw fault("method: expected \(MergeMethods.all.map(\.name).joined(separator: " or ")), found \(name)")
+        throw fault("method: expected \(MergeMethods.all.map(\.name).joined(separator: ", ")), found \(name)")
       }
       return choice
     }

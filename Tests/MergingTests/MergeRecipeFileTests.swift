@@ -127,7 +127,10 @@ import Testing
     arguments: [
       ("rank: 8", "expected the field adapters, found none"),
       ("adapters: []", "adapters: expected at least one, found none"),
-      ("adapters: [{file: a}]\nmethod: ties", "method: expected svd or fair, found ties"),
+      (
+        "adapters: [{file: a}]\nmethod: tied",
+        "method: expected svd, fair, ties, ties-sum, dare, della, slerp, tsv, knots-ties, null-space, normalised, found tied"
+      ),
       ("adapters: style.safetensors", "adapters: expected a list"),
       ("adapters:\n  - strength: 1", "expected the field file, found none"),
       ("adapters:\n  - file: a\n    strenght: 0.5", "adapters: expected a known field, found strenght"),

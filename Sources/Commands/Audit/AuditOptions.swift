@@ -14,7 +14,7 @@ struct AuditSceneOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Compare at these multiples of all strengths (default: 0.5,0.8,1; only 1 where a side is a checkpoint).",
+      "Compare at these multiples of all strengths (default: 0.5,0.8,1; only 1 with --try, and where a side is a checkpoint).",
       valueName: "numbers"))
   var strengths: StrengthList?
 

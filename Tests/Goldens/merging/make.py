@@ -136,7 +136,7 @@ for method, labels, strengths, settings, make in CASES:
     for name in SHAPES:
         members = [(deltas[label][name], s) for label, s in zip(labels, strengths) if name in deltas[label]]
         merged = make([d for d, _ in members], [s for _, s in members]) if len(members) > 1 else members[0][0] * members[0][1]
-        targets[name] = [float(f"{x:.12g}") for x in merged.ravel()]
+        targets[name] = [float(x) for x in merged.ravel()]
     expected.append({"method": method, "adapters": list(labels), "strengths": strengths, "settings": settings, "targets": targets})
 with open("expected.json", "w") as file:
     json.dump({"versions": {"numpy": np.__version__, "torch": torch.__version__}, "cases": expected}, file)
