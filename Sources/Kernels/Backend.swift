@@ -169,6 +169,13 @@ public struct ConvolutionGeometry: Hashable, Sendable {
       height: (input.height + before.height + after.height - kernel.height) / stride + 1,
       width: (input.width + before.width + after.width - kernel.width) / stride + 1)
   }
+
+  /// The largest input that gives an output of this size.
+  func largestInput(for output: MapSize, kernel: MapSize) -> MapSize {
+    MapSize(
+      height: output.height * stride + kernel.height - before.height - after.height - 1,
+      width: output.width * stride + kernel.width - before.width - after.width - 1)
+  }
 }
 
 /// The learned scale and shift of a norm.

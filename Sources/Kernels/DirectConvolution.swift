@@ -19,8 +19,8 @@ final class DirectConvolution {
     let sums: Bool
   }
 
-  /// The weights' layout is chosen for about this size.
-  private static let usualCase = Case(batch: 2, size: MapSize(height: 32, width: 32), sums: false)
+  /// Guided steps see two samples.
+  private static let usualBatch = 2
 
   private unowned let backend: NativeBackend
   private let form: Form
@@ -29,17 +29,20 @@ final class DirectConvolution {
   /// - Parameters:
   ///   - weight: out × in × height × width in f32.
   ///   - extents: these four numbers.
+  ///   - size: the usual size of the output, for which the weights' layout is chosen: for another layout than that of the maps
+  ///     that come the weights are arranged anew, by loops that take longer than many steps.
   init(
     weight: UnsafeRawPointer, extents: [Int], bias: FeatureMap?, geometry: ConvolutionGeometry,
-    operand: NumberFormat, backend: NativeBackend
+    operand: NumberFormat, expecting size: MapSize, backend: NativeBackend
   ) {
     form = Form(
       inputs: extents[1], outputs: extents[0], kernel: MapSize(height: extents[2], width: extents[3]),
       geometry: geometry, hasBias: bias != nil, operand: operand)
     self.backend = backend
+    let input = geometry.largestInput(for: size, kernel: form.kernel)
+    let usual = form.primitive(Case(batch: Self.usualBatch, size: input, sums: false))
     let weights = PackedWeights(
-      weight, in: OneDNN.descriptor(extents, .f32, dnnl_oihw), as: form.primitive(Self.usualCase).weights,
-      pool: backend.hostPool)
+      weight, in: OneDNN.descriptor(extents, .f32, dnnl_oihw), as: usual.weights, pool: backend.hostPool)
     layer = OneDNNLayer(weights, bias: bias)
   }
 

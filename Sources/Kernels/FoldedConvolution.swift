@@ -8,9 +8,12 @@ final class FoldedConvolution {
   /// By the parity of row and column: even-even, even-odd, odd-even, odd-odd.
   private let parts: [DirectConvolution]
 
-  /// - Parameter weight: out × in × 3 × 3 in f32; `extents`: these four numbers.
+  /// - Parameters:
+  ///   - weight: out × in × 3 × 3 in f32; `extents`: these four numbers.
+  ///   - size: the usual size of the output, which is even.
   init(
-    weight: UnsafeRawPointer, extents: [Int], bias: FeatureMap?, operand: NumberFormat, backend: NativeBackend
+    weight: UnsafeRawPointer, extents: [Int], bias: FeatureMap?, operand: NumberFormat, expecting size: MapSize,
+    backend: NativeBackend
   ) {
     precondition(Array(extents[2...]) == [3, 3], "only kernels of 3 × 3 are folded")
     self.backend = backend
@@ -34,7 +37,7 @@ final class FoldedConvolution {
         after: MapSize(height: odd.0, width: odd.1))
       return DirectConvolution(
         weight: folded.base, extents: [extents[0], extents[1], 2, 2], bias: bias, geometry: geometry, operand: operand,
-        backend: backend)
+        expecting: MapSize(height: size.height / 2, width: size.width / 2), backend: backend)
     }
   }
 

@@ -44,11 +44,13 @@ final class NativeConvolution: Convolution {
           WinogradConvolution(weight: values, extents: extents, bias: bias, enlarging: isDoubling, backend: backend))
       } else if isPlain && isDoubling {
         .folded(
-          FoldedConvolution(weight: values, extents: extents, bias: bias, operand: operand, backend: backend))
+          FoldedConvolution(
+            weight: values, extents: extents, bias: bias, operand: operand, expecting: size, backend: backend))
       } else {
         .direct(
           DirectConvolution(
-            weight: values, extents: extents, bias: bias, geometry: geometry, operand: operand, backend: backend))
+            weight: values, extents: extents, bias: bias, geometry: geometry, operand: operand, expecting: size,
+            backend: backend))
       }
     }
   }

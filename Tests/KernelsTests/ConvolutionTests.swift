@@ -154,6 +154,31 @@ import Testing
     }
   }
 
+  @Test(
+    "weights of the expected size are not arranged anew", arguments: native.filter { $0 != .winograd }, [4, 8, 14])
+  func arrangedOnce(_ kind: KernelsUnderTest, _ extent: Int) throws {
+    try KernelThread.run {
+      var generator = SplitMix64(seed: 23)
+      let backend = try #require(kind.make() as? NativeBackend), channels = 256
+      let size = MapSize(height: extent, width: extent)
+      let x = FeatureMap.random(
+        batch: 2, height: extent, width: extent, channels: channels, from: &generator, pool: backend.pool)
+      let convolution = backend.convolution(
+        weight: generator.weight(channels, channels, 3, 3), bias: generator.bias(channels), geometry: .same,
+        precision: backend.precision, expecting: size, enlarging: false)
+      backend.pool.trim()
+      let before = backend.pool.bytes
+      for _ in 0..<2 {
+        _ = convolution(x, after: nil, enlargedTo: nil)
+        var sum = x
+        convolution.add(x, after: nil, to: &sum)
+      }
+      // Maps and scratch have their share; weights in another layout would need more than half a megabyte in either format.
+      let weights = 9 * channels * channels * (kind == .bf16 ? 2 : 4)
+      #expect(backend.pool.bytes - before < weights, "\(backend.pool.bytes - before) bytes more")
+    }
+  }
+
   @Test("an offset joins a norm as if it had been added", arguments: KernelsUnderTest.available)
   func offset(_ kind: KernelsUnderTest) {
     KernelThread.run {
