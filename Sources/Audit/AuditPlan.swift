@@ -13,7 +13,10 @@ public struct AuditPlan: Sendable {
     case spectra
     /// Asking the denoiser, with weights of this name.
     case probing(String)
+    /// Taking the steps of pictures.
     case pictures(AuditPictures.Series, Renderer.Progress)
+    /// Making pictures of what all steps ended with.
+    case decoding(Renderer.Progress)
   }
 
   /// What the other side is compared with.
@@ -76,17 +79,9 @@ public struct AuditPlan: Sendable {
     let structure = try AuditStructure(before, after, threads: threads)
     var noise: NoiseError?, pictures: AuditPictures?
     // What is broken cannot be rendered.
-    let isFinite = weights.entries.allSatisfy { $0.notFiniteAfter == 0 }
-    if let rendering, isFinite {
+    if let rendering, weights.entries.allSatisfy({ $0.notFiniteAfter == 0 }) {
       try Task.checkCancellation()
-      noise = try probe(rendering, progress)
-      try Task.checkCancellation()
-      if !scenes.isEmpty {
-        pictures = try AuditPictures(
-          scenes, before: before, after: after, rendering: rendering,
-          nulls: NullKind.kinds(for: rendering.precision)
-        ) { progress(.pictures($0, $1)) }
-      }
+      (noise, pictures) = try ask(AuditEngine(rendering, scenes: scenes), progress)
     }
     var result = AuditResult(
       plan: self, weights: weights, costs: costs, structure: structure, noise: noise, pictures: pictures)
@@ -107,20 +102,37 @@ public struct AuditPlan: Sendable {
     return weights
   }
 
-  // MARK: What the denoiser says
+  // MARK: What the engine says
 
-  private func probe(_ rendering: AuditRendering, _ progress: (Progress) -> Void) throws -> NoiseError {
-    func predictions(
-      _ name: String, _ weights: some WeightSource, _ rendering: AuditRendering
-    ) throws -> [[[Float]]] {
-      progress(.probing(name))
-      return try rendering.probe(scenes).predictions(with: weights)
+  /// One set of weights after the other, each for the probe and for pictures, and pictures of all that came of it.
+  private func ask(
+    _ engine: AuditEngine, _ progress: (Progress) -> Void
+  ) throws -> (NoiseError, AuditPictures?) {
+    let shots = AuditShot.all(of: scenes), kinds = NullKind.kinds(for: engine.rendering.precision)
+    let largest = AuditShot.places(ofLargestStrengthIn: shots).map { shots[$0] }
+    func tell(_ name: String, _ series: AuditPictures.Series, _ step: Renderer.Progress?) {
+      progress(step.map { .pictures(series, $0) } ?? .probing(name))
     }
-    return NoiseError(
-      rendering.probe(scenes), base: try predictions("the base", base, rendering),
-      before: try predictions("before", before, rendering), after: try predictions("after", after, rendering),
-      nulls: try NullKind.kinds(for: rendering.precision).map {
-        try predictions($0.rawValue, $0.weights(of: before), rendering.with($0))
-      })
+    let origin = try AuditRun(base: base, shots, isProbed: true, engine: engine) { tell("the base", .base, $0) }
+    let old = try AuditRun(shots, isProbed: true, engine: engine, with: before.scaled) {
+      tell("before", .before(strength: $0), $1)
+    }
+    let new = try AuditRun(shots, isProbed: true, engine: engine, with: after.scaled) {
+      tell("after", .after(strength: $0), $1)
+    }
+    let nulls = try kinds.map { kind in
+      let run = try AuditRun(
+        largest, isProbed: true, null: kind, engine: engine, with: { kind.weights(of: before.scaled(by: $0)) }
+      ) { tell(kind.rawValue, .null(name: kind.rawValue), $1) }
+      return (kind: kind, run: run)
+    }
+    let noise = NoiseError(
+      engine.rendering.probe(scenes), base: origin.predictions, before: old.predictions, after: new.predictions,
+      nulls: nulls.map(\.run.predictions))
+    guard !shots.isEmpty else { return (noise, nil) }
+    let pictures = try AuditPictures(shots, base: origin, before: old, after: new, nulls: nulls, engine: engine) {
+      progress(.decoding($0))
+    }
+    return (noise, pictures)
   }
 }

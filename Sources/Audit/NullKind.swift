@@ -1,4 +1,3 @@
-import Checkpoints
 public import Kernels
 
 /// A change of the arithmetic that everybody accepts. (Another number of threads is none: it changes no bit.)
@@ -14,7 +13,7 @@ public enum NullKind: String, Sendable, CaseIterable {
   }
 
   /// A side's weights with this change.
-  func weights(of side: AuditSide) -> any WeightSource {
+  func weights(of side: AuditSide) -> any AuditVariant {
     switch self {
     case .roundedWeights: RoundedWeights(source: side, format: side.base.usualFormat)
     case .bfloatArithmetic: side

@@ -1,10 +1,19 @@
 import Checkpoints
+import Models
 import Tensors
 
-/// Weights rounded to a number format: what everybody runs who loads a model with 16 bits.
-struct RoundedWeights<Source: WeightSource>: WeightSource {
-  let source: Source
+/// Weights of a side rounded to a number format: what everybody runs who loads a model with 16 bits.
+struct RoundedWeights: AuditVariant {
+  let source: AuditSide
   let format: DType
+
+  /// Rounding changes nothing that is stored in the format.
+  func leaves(_ component: Component) -> Bool {
+    source.leaves(component)
+      && source.base.weights(of: component).allSatisfy {
+        $0.entry.dtype == format || $0.entry.dtype.unitRoundoff == nil
+      }
+  }
 
   func weight(named name: WeightName, shape: Shape) throws -> Tensor {
     let exact = try source.weight(named: name, shape: shape)

@@ -2,6 +2,7 @@ import Adapters
 public import Checkpoints
 import Factoring
 import LinearAlgebra
+package import Models
 import Spectra
 public import Tensors
 
@@ -73,6 +74,11 @@ public struct AdaptedWeights: Sendable {
   init(base: Checkpoint, additions: [Int: [Addition]]) {
     self.base = base
     self.additions = additions
+  }
+
+  /// Whether something is added to a network of the base.
+  package func changes(_ component: Component) -> Bool {
+    additions.keys.contains { base.weights[$0].component == component }
   }
 
   /// What is added to a weight, as single precision in its shape; `nil` where nothing is.

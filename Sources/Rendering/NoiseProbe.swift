@@ -34,24 +34,29 @@ public struct NoiseProbe: Sendable {
     self.seed = seed
   }
 
+  /// Its prompts as they are read.
+  var texts: [TextRequest] { prompts.map { TextRequest(prompt: $0) } }
+
   /// The predictions with some weights, without guidance: for each prompt one list for each of `times`.
   ///
   /// - Throws: `PromptError`, `CheckpointError`, `RenderingError` for predictions that are not finite.
   public func predictions(with weights: some WeightSource) throws -> [[[Float]]] {
-    try KernelThread.run {
-      let backends = Backends(precision: precision, threads: threads)
-      let texts = try texts(weights, backends)
-      let latent = model.latents.size(of: size)
-      let denoiser = try model.makeDenoiser(weights: weights, backend: backends.main, expecting: latent)
-      let latents = try latents(latent)
-      return try texts.map { try predictions(denoiser, $0, latents, latent, pool: backends.pool) }
-    }
+    try predictions(with: LoadedModel(model, weights: weights, precision: precision, threads: threads))
   }
 
-  private func texts(_ weights: some WeightSource, _ backends: Backends) throws -> [TextFeatures] {
-    defer { backends.pool.trim() }
-    let reader = try model.makeTextModel(weights: weights, backend: backends.exact)
-    return try prompts.map { try reader.features(of: TextRequest(prompt: $0)).prompt }
+  /// The same with networks that others use too, which have the probe's precision. The denoiser stays where it is.
+  ///
+  /// - Throws: as the other `predictions`.
+  public func predictions(
+    with loaded: LoadedModel, progress: (Renderer.Progress) throws -> Void = { _ in }
+  ) throws -> [[[Float]]] {
+    precondition(loaded.precision == precision, "a probe in \(precision.rawValue) needs networks of that precision")
+    return try KernelThread.run {
+      let texts = try loaded.features(of: texts, progress).map(\.prompt)
+      let latent = model.latents.size(of: size), denoiser = try loaded.denoiser(expecting: latent, progress)
+      let latents = try latents(latent)
+      return try texts.map { try predictions(denoiser, $0, latents, latent, pool: loaded.backends.pool) }
+    }
   }
 
   /// All times as the samples of one step.

@@ -7,7 +7,7 @@ import Sampling
 /// Renders pictures with one set of weights.
 ///
 /// The networks come and go one after the other, so that only one is in memory at a time: texts first, then all steps of
-/// all pictures, then the decoder.
+/// all pictures, then the decoder. Only the denoiser of a `LoadedModel` stays for whoever asks next.
 public struct Renderer {
   /// What is being done, for those who wait.
   public enum Progress: Sendable {
@@ -33,11 +33,12 @@ public struct Renderer {
   /// Looks at what is there after a step: the request, the step, and the latents, channels × height × width.
   public typealias Observer = (_ request: Int, _ step: Int, _ latents: [Float]) throws -> Void
 
-  private let model: PictureModel
-  private let weights: any WeightSource
+  private let loaded: LoadedModel
+  /// Whether others will ask the same denoiser.
+  private let isShared: Bool
   private let autoencoder: AutoencoderSource
-  private let texts: SharedTexts
-  private let backends: Backends
+  private var model: PictureModel { loaded.model }
+  private var backends: Backends { loaded.backends }
 
   /// - Parameters:
   ///   - weights: of the model, perhaps with something added.
@@ -48,11 +49,13 @@ public struct Renderer {
     texts: SharedTexts = SharedTexts(),
     precision: Precision, threads: Int
   ) {
-    self.model = model
-    self.weights = weights
-    self.autoencoder = autoencoder
-    self.texts = texts
-    backends = Backends(precision: precision, threads: threads)
+    loaded = LoadedModel(model, weights: weights, texts: texts, precision: precision, threads: threads)
+    (self.autoencoder, isShared) = (autoencoder, false)
+  }
+
+  /// Renders with networks that others use too. The denoiser stays where it is.
+  public init(_ loaded: LoadedModel, autoencoder: AutoencoderSource = .own) {
+    (self.loaded, self.autoencoder, isShared) = (loaded, autoencoder, true)
   }
 
   /// Renders the pictures one after the other; each is the same alone and among others.
@@ -75,18 +78,20 @@ public struct Renderer {
     }
   }
 
-  /// The latents that `render` would make pictures of.
+  /// The latents that `render` would make pictures of, which `PictureModel.pictures` does too.
   ///
+  /// - Returns: a result without pictures.
   /// - Throws: as `render`.
   public func latents(
     of requests: [RenderRequest], progress: (Progress) throws -> Void = { _ in }
-  ) throws -> [[Float]] {
+  ) throws -> Result {
     precondition(!requests.isEmpty, "nothing to render")
     return try KernelThread.run {
       var result = Result()
       try denoise(try prepare(requests, progress), &result, progress, nil)
       backends.pool.trim()
-      return result.latents
+      result.peakPoolBytes = backends.pool.peakBytes
+      return result
     }
   }
 
@@ -121,8 +126,7 @@ public struct Renderer {
     let firstSteps = try zip(requests, samplers).map { request, sampler in
       try request.start.map { try sampler.firstIndex(strength: $0.strength) } ?? 0
     }
-    let texts = try readTexts(requests, progress)
-    backends.pool.trim()
+    let texts = try loaded.features(of: requests.map { TextRequest($0, for: model) }, progress)
     var encoder: PictureEncoder?
     return try requests.indices.map { index in
       let request = requests[index], sampler = samplers[index], firstStep = firstSteps[index]
@@ -137,7 +141,7 @@ public struct Renderer {
         if encoder == nil {
           try progress(.loading(.vae))
           encoder = try model.makeEncoder(
-            autoencoder, weights: weights, backend: backends.exact, expecting: request.size)
+            autoencoder, weights: loaded.weights, backend: backends.exact, expecting: request.size)
         }
         let clean = encoder!.latents(of: start.image, noise: start.draws ? noise.normals(count: count) : nil)
         latent = sampler.noised(clean, with: noise.normals(count: count), at: firstStep)
@@ -150,26 +154,6 @@ public struct Renderer {
     }
   }
 
-  /// What the prompts of requests say. The text encoders are there only for as long as something has to be read.
-  private func readTexts(
-    _ requests: [RenderRequest], _ progress: (Progress) throws -> Void
-  ) throws -> [PromptFeatures] {
-    let all = requests.map { request in
-      TextRequest(
-        prompt: request.prompt, negative: request.negativePrompt, style: request.style,
-        layersSkipped: request.textLayersSkipped,
-        isGuided: request.guidance.needsUnconditional && !model.isGuidanceDistilled)
-    }
-    // Pictures that differ only in their seeds share their texts.
-    if all.contains(where: { texts.features[$0] == nil }) {
-      try progress(.loading(.textEncoder1))
-      let reader = try model.makeTextModel(weights: weights, backend: backends.exact)
-      try progress(.readingPrompts)
-      for own in all where texts.features[own] == nil { texts.features[own] = try reader.features(of: own) }
-    }
-    return all.map { texts.features[$0]! }
-  }
-
   // MARK: Steps
 
   private func denoise(
@@ -177,10 +161,9 @@ public struct Renderer {
   ) throws {
     // The encoder of a first picture is gone by now.
     backends.pool.trim()
-    try progress(.loading(.denoiser))
+    defer { if !isShared { loaded.releaseDenoiser() } }
     let largest = runs.map(\.latentSize).max { $0.area < $1.area }!
-    let denoiser = try model.makeDenoiser(weights: weights, backend: backends.main, expecting: largest)
-    backends.pool.trim()
+    let denoiser = try loaded.denoiser(expecting: largest, progress)
     let total = runs.reduce(0) { $0 + $1.sampler.timesteps.count - $1.firstStep }
     var done = 0, times: [Duration] = []
     for (index, run) in runs.enumerated() {
@@ -212,14 +195,42 @@ public struct Renderer {
   private func decode(
     _ requests: [RenderRequest], _ result: inout Result, _ progress: (Progress) throws -> Void
   ) throws {
+    result.images = try model.pictures(
+      of: Array(zip(result.latents, requests.map(\.size))), weights: loaded.weights, autoencoder: autoencoder,
+      with: backends, progress)
+  }
+}
+
+extension PictureModel {
+  /// Makes pictures of latents, such as `Renderer.latents` has them, with a decoder that is loaded once for all.
+  ///
+  /// - Parameters:
+  ///   - latents: channels × height × width of each, with the size of its picture in pixels; at least one.
+  ///   - weights: of the model, perhaps with something added.
+  ///   - threads: how many compute.
+  /// - Throws: `RenderingError`, `ImageError`, `CheckpointError`, and what `progress` throws.
+  public func pictures(
+    of latents: [(values: [Float], size: MapSize)], weights: some WeightSource, autoencoder: AutoencoderSource = .own,
+    threads: Int, progress: (Renderer.Progress) throws -> Void = { _ in }
+  ) throws -> [RGBImage] {
+    try KernelThread.run {
+      try pictures(
+        of: latents, weights: weights, autoencoder: autoencoder, with: Backends(precision: .f32, threads: threads),
+        progress)
+    }
+  }
+
+  fileprivate func pictures(
+    of latents: [(values: [Float], size: MapSize)], weights: any WeightSource, autoencoder: AutoencoderSource,
+    with backends: Backends, _ progress: (Renderer.Progress) throws -> Void
+  ) throws -> [RGBImage] {
     try progress(.loading(.vae))
-    let largest = requests.map(\.size).max { $0.area < $1.area }!
-    let decoder = try model.makeDecoder(
-      autoencoder, weights: weights, backend: backends.exact, expecting: largest)
+    let largest = latents.map(\.size).max { $0.area < $1.area }!
+    let decoder = try makeDecoder(autoencoder, weights: weights, backend: backends.exact, expecting: largest)
     backends.pool.trim()
-    for (index, request) in requests.enumerated() {
-      try progress(.decoding(index + 1, of: requests.count))
-      result.images.append(try decoder.picture(of: result.latents[index], size: request.size))
+    return try latents.enumerated().map { index, latent in
+      try progress(.decoding(index + 1, of: latents.count))
+      return try decoder.picture(of: latent.values, size: latent.size)
     }
   }
 }

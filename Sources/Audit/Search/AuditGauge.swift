@@ -14,27 +14,34 @@ public struct AuditGauge: Sendable {
   public init(_ measure: AuditMeasure, of original: AuditSide, scenes: [AuditScene], rendering: AuditRendering) throws {
     precondition(!measure.isOfPictures || !scenes.isEmpty, "pictures need scenes")
     self.measure = measure
-    let shots = AuditShot.all(of: scenes)
+    let shots = AuditShot.all(of: scenes), engine = AuditEngine(rendering, scenes: scenes)
     switch measure.source {
     case .weights: preconditionFailure("\(measure.name) needs no gauge")
     case .probe(let read):
-      let probe = rendering.probe(scenes)
-      let base = try probe.predictions(with: original.base), before = try probe.predictions(with: original)
+      let (base, before) = (
+        try AuditRun(base: original.base, [], isProbed: true, engine: engine).predictions,
+        try AuditRun([], isProbed: true, engine: engine, with: original.scaled).predictions
+      )
       ask = { candidate in
-        let after = try probe.predictions(with: candidate)
-        return read(NoiseError(probe, base: base, before: before, after: after, nulls: [])).value
+        let after = try AuditRun([], isProbed: true, engine: engine, with: candidate.scaled).predictions
+        return read(NoiseError(rendering.probe(scenes), base: base, before: before, after: after, nulls: [])).value
       }
     case .latents:
-      let base = try rendering.baseLatents(of: shots, original.base)
-      let before = try rendering.latents(of: shots, with: original.scaled)
+      let base = try AuditRun(base: original.base, shots, engine: engine)
+      let before = try AuditRun(shots, engine: engine, with: original.scaled)
+      let ends = shots.map { (before: before.latents(of: $0), base: base.latents(of: $0)) }
       ask = { candidate in
-        let after = try rendering.latents(of: shots, with: candidate.scaled)
-        return LatentError.mean(shots.indices.map { LatentError(before[$0], after[$0], base: base[$0]) })
+        let after = try AuditRun(shots, engine: engine, with: candidate.scaled)
+        return LatentError.mean(
+          zip(shots, ends).map { LatentError($1.before, after.latents(of: $0), base: $1.base) })
       }
     case .pictures(let metric):
-      let before = try rendering.pictures(of: shots, with: original.scaled).images
+      @Sendable func pictures(_ side: AuditSide) throws -> [RGBImage] {
+        try engine.pictures(of: [(AuditRun(shots, engine: engine, with: side.scaled), shots)])[0]
+      }
+      let before = try pictures(original)
       ask = { candidate in
-        let after = try rendering.pictures(of: shots, with: candidate.scaled).images
+        let after = try pictures(candidate)
         return metric.mean(of: try zip(before, after).map { Likeness(try ImageComparison($0, $1), by: [metric]) })
       }
     }
