@@ -12,10 +12,14 @@ struct AuditEngine: Sendable {
   let rendering: AuditRendering
   /// Of the probe, and of all pictures.
   let scenes: [AuditScene]
+  /// Where answers are kept; `nil` for nowhere.
+  let cache: AuditCache?
   /// What prompts say to the base.
   private let texts = SharedTexts()
 
-  init(_ rendering: AuditRendering, scenes: [AuditScene]) { (self.rendering, self.scenes) = (rendering, scenes) }
+  init(_ rendering: AuditRendering, scenes: [AuditScene], cache: AuditCache? = nil) {
+    (self.rendering, self.scenes, self.cache) = (rendering, scenes, cache)
+  }
 
   /// Asks about one set of weights.
   ///
@@ -23,14 +27,20 @@ struct AuditEngine: Sendable {
   ///   - null: the harmless change of the arithmetic, if there is one.
   ///   - isProbed: whether the denoiser is asked about the same noisy latents as all others.
   ///   - scenes: what is rendered, at the strength that the weights have.
+  ///   - isKept: whether the answer may come from the cache, and is kept there.
   /// - Throws: what the engine and `progress` throw.
   func answer(
     of weights: any AuditVariant, null: NullKind? = nil, isProbed: Bool, scenes: [AuditScene],
-    progress: (Renderer.Progress?) throws -> Void = { _ in }
+    isKept: Bool = false, progress: (Renderer.Progress?) throws -> Void = { _ in }
   ) throws -> AuditAnswer {
     try Task.checkCancellation()
     let rendering = null.map { self.rendering.with($0) } ?? self.rendering
     let probe = isProbed ? rendering.probe(self.scenes) : nil
+    let cache = isKept ? cache : nil
+    let key = try cache.map {
+      AuditKey(of: try weights.facts($0.hashes), rendering, null: null, probe: probe, scenes: scenes)
+    }
+    if let cache, let key, let known = cache.answer(for: key) { return known }
     let loaded = LoadedModel(
       rendering.model, weights: weights, texts: weights.leavesTexts ? texts : SharedTexts(),
       precision: rendering.precision, threads: rendering.threads)
@@ -44,6 +54,7 @@ struct AuditEngine: Sendable {
       let rendered = try Renderer(loaded).latents(of: requests) { try progress($0) }
       (answer.latents, answer.secondsPerStep) = (rendered.latents, rendered.secondsPerStep)
     }
+    if let cache, let key { cache.keep(answer, for: key) }
     return answer
   }
 
@@ -99,7 +110,10 @@ struct AuditAnswer {
   var predictions: [[[Float]]] = []
   /// What the scenes end with, channels × height × width each.
   var latents: [[Float]] = []
+  /// Of an answer that was reused nobody knows it: 0.
   var secondsPerStep = 0.0
+  /// Whether it comes from an earlier audit.
+  var isReused = false
 }
 
 /// What came of a side at all its strengths.
@@ -115,17 +129,18 @@ struct AuditRun {
   /// - Parameters:
   ///   - isProbed: whether they are.
   ///   - weights: of each strength; of 1 those that are probed.
+  ///   - isKept: whether answers may come from the cache, and are kept there.
   /// - Throws: what the engine and `progress` throw.
   init(
     _ shots: [AuditShot], isProbed: Bool = false, null: NullKind? = nil, engine: AuditEngine,
-    with weights: @escaping (Double) -> any AuditVariant,
+    with weights: @escaping (Double) -> any AuditVariant, isKept: Bool = false,
     progress: (_ strength: Double, Renderer.Progress?) throws -> Void = { _, _ in }
   ) throws {
     var answers: [Double: AuditAnswer] = [:]
     for strength in Set(shots.map(\.strength) + (isProbed ? [1] : [])).sorted() {
       answers[strength] = try engine.answer(
         of: weights(strength), null: null, isProbed: isProbed && strength == 1,
-        scenes: shots.filter { $0.strength == strength }.map(\.scene)
+        scenes: shots.filter { $0.strength == strength }.map(\.scene), isKept: isKept
       ) { try progress(strength, $0) }
     }
     (self.weights, self.answers, pictureCount) = (weights, answers, shots.count)
@@ -141,7 +156,7 @@ struct AuditRun {
     var scenes: [AuditScene] = []
     for shot in shots where !scenes.contains(where: { $0.isSamePicture(as: shot.scene) }) { scenes.append(shot.scene) }
     let answer = try engine.answer(
-      of: base, isProbed: isProbed, scenes: scenes, progress: progress)
+      of: base, isProbed: isProbed, scenes: scenes, isKept: true, progress: progress)
     answers = Dictionary(shots.map { ($0.strength, answer) } + [(1, answer)], uniquingKeysWith: { first, _ in first })
     (weights, pictureCount) = ({ _ in base }, scenes.count)
   }
@@ -150,6 +165,9 @@ struct AuditRun {
   ///
   /// - Precondition: it was asked.
   var predictions: [[[Float]]] { answers[1]!.predictions }
+
+  /// Whether all of it comes from earlier audits.
+  var isReused: Bool { answers.values.allSatisfy(\.isReused) }
 
   /// What a shot ended with.
   ///

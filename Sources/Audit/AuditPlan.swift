@@ -15,6 +15,8 @@ public struct AuditPlan: Sendable {
     case probing(String)
     /// Taking the steps of pictures.
     case pictures(AuditPictures.Series, Renderer.Progress)
+    /// What the engine says of this is known from earlier audits: steps that are not taken.
+    case reused(String, steps: Int)
     /// Making pictures of what all steps ended with.
     case decoding(Renderer.Progress)
   }
@@ -31,14 +33,18 @@ public struct AuditPlan: Sendable {
   public let limits: AuditLimits
   /// How many threads work on weights and spectra; rendering has a number of its own.
   public let threads: Int
+  /// Where what the engine says of the base and of harmless changes is kept for other audits; `nil` for nowhere.
+  public let cache: AuditCache?
 
   /// - Parameters:
   ///   - scenes: their strengths are those of adapters; a side that is a checkpoint has only the strength 1.
   ///   - rendering: `nil` to look at the weights only.
+  ///   - cache: `nil` to ask the engine about everything. What is judged, before and after, is always rendered.
   public init(
     before: AuditSide, after: AuditSide, scenes: [AuditScene], rendering: AuditRendering?,
-    limits: AuditLimits = AuditLimits(), threads: Int
+    limits: AuditLimits = AuditLimits(), threads: Int, cache: AuditCache? = nil
   ) {
+    self.cache = cache
     let sweeps = before.hasStrength && after.hasStrength
     (self.before, self.after, self.rendering, self.limits, self.threads) = (before, after, rendering, limits, threads)
     self.scenes = scenes.map { scene in
@@ -77,14 +83,15 @@ public struct AuditPlan: Sendable {
     let costs = try [AuditSide([], base: base), before, after].map { try AuditCost(of: $0) }
     progress(.spectra)
     let structure = try AuditStructure(before, after, threads: threads)
-    var noise: NoiseError?, pictures: AuditPictures?
+    var noise: NoiseError?, pictures: AuditPictures?, reused: [String] = []
     // What is broken cannot be rendered.
     if let rendering, weights.entries.allSatisfy({ $0.notFiniteAfter == 0 }) {
       try Task.checkCancellation()
-      (noise, pictures) = try ask(AuditEngine(rendering, scenes: scenes), progress)
+      (noise, pictures, reused) = try ask(AuditEngine(rendering, scenes: scenes, cache: cache), progress)
     }
     var result = AuditResult(
       plan: self, weights: weights, costs: costs, structure: structure, noise: noise, pictures: pictures)
+    result.reused = reused
     result.seconds = (ContinuousClock.now - start) / .seconds(1)
     return result
   }
@@ -107,13 +114,20 @@ public struct AuditPlan: Sendable {
   /// One set of weights after the other, each for the probe and for pictures, and pictures of all that came of it.
   private func ask(
     _ engine: AuditEngine, _ progress: (Progress) -> Void
-  ) throws -> (NoiseError, AuditPictures?) {
+  ) throws -> (NoiseError, AuditPictures?, reused: [String]) {
     let shots = AuditShot.all(of: scenes), kinds = NullKind.kinds(for: engine.rendering.precision)
     let largest = AuditShot.places(ofLargestStrengthIn: shots).map { shots[$0] }
     func tell(_ name: String, _ series: AuditPictures.Series, _ step: Renderer.Progress?) {
       progress(step.map { .pictures(series, $0) } ?? .probing(name))
     }
+    var reused: [String] = []
+    func note(_ name: String, _ run: AuditRun) {
+      guard run.isReused else { return }
+      reused.append(name)
+      progress(.reused(name, steps: run.pictureCount * engine.rendering.request.steps))
+    }
     let origin = try AuditRun(base: base, shots, isProbed: true, engine: engine) { tell("the base", .base, $0) }
+    note("the base", origin)
     let old = try AuditRun(shots, isProbed: true, engine: engine, with: before.scaled) {
       tell("before", .before(strength: $0), $1)
     }
@@ -122,17 +136,19 @@ public struct AuditPlan: Sendable {
     }
     let nulls = try kinds.map { kind in
       let run = try AuditRun(
-        largest, isProbed: true, null: kind, engine: engine, with: { kind.weights(of: before.scaled(by: $0)) }
+        largest, isProbed: true, null: kind, engine: engine, with: { kind.weights(of: before.scaled(by: $0)) },
+        isKept: true
       ) { tell(kind.rawValue, .null(name: kind.rawValue), $1) }
+      note(kind.rawValue, run)
       return (kind: kind, run: run)
     }
     let noise = NoiseError(
       engine.rendering.probe(scenes), base: origin.predictions, before: old.predictions, after: new.predictions,
       nulls: nulls.map(\.run.predictions))
-    guard !shots.isEmpty else { return (noise, nil) }
+    guard !shots.isEmpty else { return (noise, nil, reused) }
     let pictures = try AuditPictures(shots, base: origin, before: old, after: new, nulls: nulls, engine: engine) {
       progress(.decoding($0))
     }
-    return (noise, pictures)
+    return (noise, pictures, reused)
   }
 }

@@ -78,6 +78,8 @@ public struct AuditRecipe: Codable, Sendable {
   public var rng: String
   /// The denoiser's arithmetic: `f32` or `bf16`; empty where only weights were looked at.
   public var dtype: String
+  /// What was rendered by earlier audits and not again: `the base`, and harmless changes; `nil` for nothing.
+  public var reused: [String]?
 
   public init(
     version: String, command: [String], base: [Source], family: String, before: Side, after: Side,

@@ -20,6 +20,8 @@ public struct AuditResult: Sendable {
   public private(set) var checks: [AuditCheck] = []
   /// `nil` where there is no earlier audit to compare with.
   public internal(set) var earlier: EarlierComparison?
+  /// What was known from earlier audits: the base, and harmless changes by their names.
+  public internal(set) var reused: [String] = []
   /// Of the whole run.
   public internal(set) var seconds = 0.0
 

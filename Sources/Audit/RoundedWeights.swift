@@ -15,6 +15,8 @@ struct RoundedWeights: AuditVariant {
       }
   }
 
+  func facts(_ hashes: KnownHashes) throws -> [String] { try source.facts(hashes) + ["rounded to \(format.rawValue)"] }
+
   func weight(named name: WeightName, shape: Shape) throws -> Tensor {
     let exact = try source.weight(named: name, shape: shape)
     guard let rounding = SumRounding(format), exact.dtype != format, exact.dtype.unitRoundoff != nil else {

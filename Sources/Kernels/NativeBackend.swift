@@ -31,6 +31,13 @@ public final class NativeBackend: Backend {
     return OneDNN.hasBFloat16 ? [.f32, .bf16] : [.f32]
   }
 
+  /// What the bits of results depend on besides their operands: the library and this processor's instructions. The number of
+  /// threads is not among it.
+  public static var fingerprint: String {
+    let own = [attention_portable, attention_avx2, attention_avx512].filter { attention_available($0, 0) != 0 }
+    return "\(OneDNN.description), loops \(own.map(\.rawValue)), bf16 \(attention_available(attention_best, 1))"
+  }
+
   /// - Parameter threads: how many there may be; there are fewer where OpenMP or the system gives fewer.
   /// - Precondition: `precisions` contains `precision`.
   public init(precision: Precision, threads: Int, usesWinograd: Bool = true, pool: HostPool = HostPool()) {

@@ -28,6 +28,12 @@ enum OneDNN {
     dnnl_get_effective_cpu_isa().rawValue & instructions.rawValue == instructions.rawValue
   }
 
+  /// The library's version, and the instructions that it uses.
+  static var description: String {
+    let version = dnnl_version().pointee
+    return "oneDNN \(version.major).\(version.minor).\(version.patch) \(dnnl_get_effective_cpu_isa().rawValue)"
+  }
+
   /// What the library refuses is a fault of the caller here, or a lack of memory.
   static func check(_ status: dnnl_status_t, _ what: StaticString = "a kernel") {
     precondition(status == dnnl_success, "oneDNN refused \(what): status \(status.rawValue)")

@@ -18,6 +18,8 @@ private final class Counted: AuditVariant {
 
   func leaves(_ component: Component) -> Bool { side.leaves(component) }
 
+  func facts(_ hashes: KnownHashes) throws -> [String] { try side.facts(hashes) }
+
   func weight(named name: WeightName, shape: Shape) throws -> Tensor {
     reads.withLock { $0[name, default: 0] += 1 }
     return try side.weight(named: name, shape: shape)

@@ -1,3 +1,4 @@
+import Audit
 import Foundation
 import Kernels
 import TestSupport
@@ -50,6 +51,39 @@ import Testing
     #expect(run.json["verdict"] as? String == verdict && run.json["passed"] as? Bool == true)
     #expect(value("pictures.ssimulacra2", run) >= 90)
     #expect((run.json["pictures"] as? [Any])?.count == 4)
+  }
+
+  @Test("a second audit says what it did not render again, and nothing else is different; --no-cache keeps nothing")
+  func cache() throws {
+    let caches = folder.file("caches"), small = try resized("sketch", percent: 50)
+    func run(_ more: String..., to caches: String) throws -> Tool.Run {
+      try Tool.run(
+        [
+          "audit", Toybox.model, "--before", Toybox.adapter("sketch"), "--after", small, "--json", "--steps", "2",
+          "--prompt", "a red robot", "--size", "64x64", "--strengths", "1",
+        ] + more, after: "export XDG_CACHE_HOME='\(caches)'")
+    }
+    func reused(_ run: Tool.Run) -> [String]? { (run.json["recipe"] as? [String: Any])?["reused"] as? [String] }
+    func numbers(_ run: Tool.Run) -> NSDictionary {
+      let names = ["checks", "pictures", "nulls", "probe", "weights", "verdict"]
+      return NSDictionary(dictionary: run.json.filter { names.contains($0.key) })
+    }
+    let without = try [run("--no-cache", to: caches), run("--no-hashes", to: caches)]
+    #expect(!FileManager.default.fileExists(atPath: caches) && without.allSatisfy { reused($0) == nil })
+    let first = try run(to: caches), second = try run(to: caches)
+    #expect(first.status == second.status && reused(first) == nil && first.errors.isEmpty, "\(first.errors)")
+    #expect(reused(second) == ["the base"] + NullKind.kinds(for: .f32).map(\.rawValue))
+    #expect(numbers(second).count == 6 && numbers(first) == numbers(second) && numbers(first) == numbers(without[0]))
+    // Damage is repaired.
+    let files = try FileManager.default.contentsOfDirectory(atPath: "\(caches)/lathe/audits")
+    #expect(files.count == NullKind.kinds(for: .f32).count + 1)
+    for name in files { try Data("damaged".utf8).write(to: URL(filePath: "\(caches)/lathe/audits/\(name)")) }
+    let third = try run(to: caches), fourth = try run(to: caches)
+    #expect(reused(third) == nil && numbers(third) == numbers(first) && reused(fourth) == reused(second))
+    // Where nothing can be kept the audit goes on, and says so.
+    let refused = try run(to: "/dev/null/caches")
+    #expect(refused.status == first.status && numbers(refused) == numbers(first))
+    #expect(refused.errors.contains("nothing is kept for other audits") && refused.errors.contains("--no-cache"))
   }
 
   @Test(

@@ -48,8 +48,11 @@ enum Tool {
     process.executableURL = URL(filePath: shell == nil ? path : "/bin/sh")
     process.arguments = (shell.map { ["-c", $0 + #" && exec "$0" "$@""#, path] } ?? []) + arguments
     if let folder { process.currentDirectoryURL = URL(filePath: folder) }
-    // Help text is wrapped to the terminal's width; tests have one of their own.
-    process.environment = ProcessInfo.processInfo.environment.merging(["COLUMNS": "100"]) { $1 }
+    // Help text is wrapped to the terminal's width; tests have one of their own, and caches where their files are.
+    let caches = (errors as NSString).deletingLastPathComponent + "/caches"
+    process.environment = ProcessInfo.processInfo.environment.merging(["COLUMNS": "100", "XDG_CACHE_HOME": caches]) {
+      $1
+    }
     for path in [output, errors] where !path.hasPrefix("/dev/") { try Data().write(to: URL(filePath: path)) }
     process.standardOutput = try FileHandle(forWritingTo: URL(filePath: output))
     process.standardError = try FileHandle(forWritingTo: URL(filePath: errors))

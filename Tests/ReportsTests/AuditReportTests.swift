@@ -145,6 +145,21 @@ import Testing
     #expect(!report.text(width: width).contains("The whole report"))
   }
 
+  @Test("every form of the report tells what earlier audits had rendered, and only then")
+  func reused() throws {
+    var report = report
+    func texts() throws -> [String] {
+      [
+        report.text(width: 80), report.markdown, try AuditFormat.page.text(of: report, pictures: [:]),
+        try report.jsonText(),
+      ]
+    }
+    #expect(try texts().allSatisfy { !$0.contains("reused") && !$0.contains("from earlier audits") })
+    report.recipe.reused = ["the base", "weights of 16 bits"]
+    #expect(try texts().map { $0.contains("the base, weights of 16 bits") } == [true, true, true, false])
+    #expect(try AuditReport(jsonText: Data(report.jsonText().utf8)).recipe.reused == report.recipe.reused)
+  }
+
   @Test("nothing turns the direction of what stands after it")
   func direction() {
     let turned = "a\u{202e}b\u{2066}c"

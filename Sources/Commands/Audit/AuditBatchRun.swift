@@ -81,7 +81,7 @@ struct AuditBatchRun {
   private func measure(
     _ pair: AuditPair, earlier: AuditReport?, known: KnownHashes
   ) throws -> AuditBatch.Measured {
-    let (report, result) = try command.measure(command.plan(of: pair), earlier: earlier, known: known)
+    let (report, result) = try command.measure(command.plan(of: pair, known: known), earlier: earlier, known: known)
     return AuditBatch.Measured(
       verdict: result.verdict, passed: result.passes, checks: result.rowChecks, page: AuditFormat.page.fileName
     ) { path, workshop in

@@ -79,6 +79,11 @@ struct AuditCommand: LatheCommand {
   @Flag(inversion: .prefixedNo, help: "Note the hashes of all files, for which they are read whole.")
   var hashes = true
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Keep what was rendered of the base and of harmless changes for other audits; needs hashes.")
+  var cache = true
+
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
@@ -106,10 +111,11 @@ struct AuditCommand: LatheCommand {
       return self.batch.collect ? try batch.collect() : try batch.run()
     }
     let earlier = try earlierReport()
+    let known = KnownHashes()
     let plan = try self.plan(
-      of: AuditPair(base: base!, before: before.map(\.input), after: after.map(\.input)))
+      of: AuditPair(base: base!, before: before.map(\.input), after: after.map(\.input)), known: known)
     let destination = try output.map { try AuditOutput($0, overwriting: force) }
-    let (report, result) = try measure(plan, earlier: earlier)
+    let (report, result) = try measure(plan, earlier: earlier, known: known)
     try destination?.write(report, result)
     try common.show(report, text: report.text(width: Console.width, page: destination?.page))
     return report.passed ? .done : .failed
@@ -119,7 +125,10 @@ struct AuditCommand: LatheCommand {
   func earlierReport() throws -> AuditReport? { try against.map { try AuditReport(path: $0) } }
 
   /// What an audit would do with the options given.
-  func plan(of pair: AuditPair) throws -> AuditPlan {
+  ///
+  /// - Parameter known: hashes of files that other audits share with this one.
+  func plan(of pair: AuditPair, known: KnownHashes) throws -> AuditPlan {
+    let folder = cache && hashes ? AuditCache.userFolder(in: ProcessInfo.processInfo.environment) : nil
     let checkpoint = try Checkpoint(path: pair.base)
     let sides = try [pair.before, pair.after].map { try AuditSide($0, base: checkpoint) }
     let model = weightsOnly ? nil : try PictureModel(checkpoint)
@@ -129,22 +138,28 @@ struct AuditCommand: LatheCommand {
     return AuditPlan(
       before: sides[0], after: sides[1], scenes: try model.map { try scenes.scenes($0, size: (size, "--size")) } ?? [],
       rendering: try model.map { try scenes.rendering($0, of: checkpoint, threads: common.threads) }, limits: limits,
-      threads: common.threads)
+      threads: common.threads, cache: folder.map { AuditCache(folder: $0, hashes: known) })
   }
 
   /// Measures everything, and reports on it.
   ///
   /// - Parameter known: hashes of files that other audits share with this one.
   func measure(
-    _ plan: AuditPlan, earlier: AuditReport?, known: KnownHashes = KnownHashes()
+    _ plan: AuditPlan, earlier: AuditReport?, known: KnownHashes
   ) throws -> (AuditReport, AuditResult) {
     let warnings = plan.warnings
     common.warn(warnings)
     let progress = AuditProgress(plan, isQuiet: common.quiet)
     var result = try plan.run { progress.update($0) }
     progress.finish()
-    let recipe = try AuditRecipe(
+    if let problem = plan.cache?.problem {
+      common.warn([
+        "\(problem.cause.line); nothing is kept for other audits; hint: --no-cache, or another XDG_CACHE_HOME"
+      ])
+    }
+    var recipe = try AuditRecipe(
       plan, command: ["lathe"] + CommandLine.arguments.dropFirst(), hashes: hashes ? known : nil)
+    recipe.reused = result.reused.isEmpty ? nil : result.reused
     if let earlier { try result.compare(with: earlier.earlier, under: recipe.conditions, path: against!) }
     let report = AuditReport(
       result, recipe: recipe, notMeasured: notMeasured(plan), warnings: warnings, words: .commandLine)

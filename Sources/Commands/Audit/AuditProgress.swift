@@ -27,6 +27,9 @@ final class AuditProgress: Sendable {
     case .pictures(let series, let progress):
       tell("pictures: \(Self.name(series))")
       steps.withLock { $0.update(progress) }
+    case .reused(let name, let count):
+      tell("known from earlier audits: \(name)")
+      steps.withLock { $0.leaveOut(count) }
     case .decoding(let progress):
       tell("pictures of all latents")
       steps.withLock { $0.update(progress) }

@@ -7,7 +7,7 @@ final class RenderProgress {
   /// What people call it: `UNet`.
   private let denoiser: String
   /// Steps of all groups.
-  private let total: Int
+  private var total: Int
   private var before = 0
   private var done = 0
   /// Steps whose time counts, and their time: the first of a group also waits for weights and prepares the kernels.
@@ -43,6 +43,9 @@ final class RenderProgress {
     case .decoding(let picture, of: let count): tell("decoding picture \(picture) of \(count)")
     }
   }
+
+  /// Steps that are not taken after all.
+  func leaveOut(_ steps: Int) { total -= steps }
 
   private var bar: String {
     let seconds = stepping / .seconds(1) / Double(max(timed, 1)), left = seconds * Double(total - done)

@@ -76,7 +76,7 @@ extension AuditReport.Recipe {
     [
       ("Lathe", version), ("family", family), ("sampler", sampler), ("steps", "\(steps)"),
       ("cfg", Numbers.short(cfg)), ("noise", "like \(rng)'s"), ("arithmetic", dtype),
-    ]
+    ] + (reused.map { [("from earlier audits", $0.joined(separator: ", "))] } ?? [])
   }
 
   /// All files that were read, with what they are.

@@ -18,6 +18,7 @@ extension AuditReport {
     row(
       "base",
       (recipe.base.first.map { "\($0.path), " } ?? "") + (files > 1 ? "\(files - 1) more, " : "") + recipe.family)
+    if let reused = recipe.reused { row("reused", reused.joined(separator: ", ")) }
     lines += wrapped(summary, width: width, indent: "  ")
     if !reasons.isEmpty {
       lines += ["", passed ? "reasons" : "why it fails"]
