@@ -8,8 +8,6 @@ public struct AuditPlan: Sendable {
   public enum Progress: Sendable {
     /// Weights done, of all.
     case weights(Int, of: Int)
-    /// Reading the weights of the base alone, before and after, to take the time.
-    case costs
     case spectra
     /// Asking the denoiser, with weights of this name.
     case probing(String)
@@ -79,8 +77,12 @@ public struct AuditPlan: Sendable {
     let start = ContinuousClock.now
     let weights = try compareWeights(progress)
     try Task.checkCancellation()
-    progress(.costs)
-    let costs = try [AuditSide([], base: base), before, after].map { try AuditCost(of: $0) }
+    let times = weights.times
+    let costs = [
+      AuditCost(of: try AuditSide([], base: base), loadSeconds: times.base),
+      AuditCost(of: before, loadSeconds: times.base + times.before),
+      AuditCost(of: after, loadSeconds: times.base + times.after),
+    ]
     progress(.spectra)
     let structure = try AuditStructure(before, after, threads: threads)
     var noise: NoiseError?, pictures: AuditPictures?, reused: [String] = []

@@ -68,6 +68,8 @@ public struct WeightComparison: Sendable {
     public let block: String
     /// All zero where neither side changes the weight.
     public internal(set) var sums = Sums()
+    /// What reading it took.
+    fileprivate var times = LoadTimes()
 
     /// One of the sums: `entry.relativeError`.
     public subscript<Value>(dynamicMember member: KeyPath<Sums, Value>) -> Value { sums[keyPath: member] }
@@ -82,8 +84,26 @@ public struct WeightComparison: Sendable {
   public let entries: [Entry]
   /// The 16 bits that rounding is measured with: those of the base, or f16.
   public let roundingFormat: DType
+  /// For reading all weights but the autoencoder's, as the comparison does; the sum over all threads.
+  public let times: LoadTimes
 
-  /// Reads every weight that a side changes.
+  /// What reading weights takes, in seconds.
+  public struct LoadTimes: Sendable {
+    /// Of the base's weights as numbers.
+    public internal(set) var base = 0.0
+    /// Of what the side before adds to them.
+    public internal(set) var before = 0.0
+    /// Of what the side after adds to them.
+    public internal(set) var after = 0.0
+
+    static func += (total: inout LoadTimes, part: LoadTimes) {
+      total.base += part.base
+      total.before += part.before
+      total.after += part.after
+    }
+  }
+
+  /// Reads every weight once.
   ///
   /// - Parameter threads: how many weights are worked on at once; the result does not depend on it.
   /// - Throws: `AuditError.otherModel`, and what reading weights throws.
@@ -91,12 +111,14 @@ public struct WeightComparison: Sendable {
     let base = before.base, names = base.weightNames
     let format = base.usualFormat
     let work = names.map { base.weight(named: $0)!.shape.elementCount }
-    entries = try concurrentMap(
+    let all = try concurrentMap(
       count: names.count, threads: threads, order: names.indices.sorted { (work[$0], $1) > (work[$1], $0) },
       progress: progress, workspace: {}
     ) { index, _ in
       try Self.entry(names[index], before, after, rounding: SumRounding(format)!)
-    }.filter(\.isChanged)
+    }
+    entries = all.filter(\.isChanged)
+    times = all.reduce(into: LoadTimes()) { $0 += $1.times }
     roundingFormat = format
   }
 
@@ -109,12 +131,17 @@ public struct WeightComparison: Sendable {
     let base = before.base, shape = base.weight(named: name)!.shape
     var entry = Entry(name: name, shape: shape, block: name.block)
     let original = try base.weight(named: name, shape: shape)
+    // Of a mapped file no more is held than is worked on.
+    defer { original.bytes.forget() }
     // Tables of whole numbers (position ids) are nothing that is added to.
     guard original.dtype.unitRoundoff != nil else { return entry }
-    let old = try before.change(of: name, shape: shape, from: original)
-    let new = try after.change(of: name, shape: shape, from: original)
+    var times = LoadTimes()
+    let numbers = timed(&times.base) { original.floats() }
+    let old = try timed(&times.before) { try before.change(of: name, shape: shape, from: original) }
+    let new = try timed(&times.after) { try after.change(of: name, shape: shape, from: original) }
+    // Pictures are decoded by whoever uses the adapters, with an autoencoder of their own.
+    if name.component != .vae { entry.times = times }
     guard old != nil || new != nil else { return entry }
-    let numbers = original.floats()
     entry.sums = .init(numbers, old, new)
     if let old, entry.sums.notFiniteBefore == 0 {
       var survival = Survival()
@@ -125,6 +152,12 @@ public struct WeightComparison: Sendable {
       entry.sums.roundingEnergy = survival.residualEnergy
     }
     return entry
+  }
+
+  private static func timed<Result>(_ seconds: inout Double, _ body: () throws -> Result) rethrows -> Result {
+    let start = ContinuousClock.now
+    defer { seconds += (ContinuousClock.now - start) / .seconds(1) }
+    return try body()
   }
 
   // MARK: Totals

@@ -21,7 +21,6 @@ final class AuditProgress: Sendable {
   func update(_ progress: AuditPlan.Progress) {
     switch progress {
     case .weights(let done, of: _): weights.update(done)
-    case .costs: tell("measuring what loading costs")
     case .spectra: tell("computing spectra")
     case .probing(let name): tell("asking the \(denoiser): \(name)")
     case .pictures(let series, let progress):

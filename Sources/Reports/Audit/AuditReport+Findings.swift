@@ -76,7 +76,7 @@ extension AuditReport {
     public var fileBytes: Int
     /// Of the factors that a client keeps in memory beside the model, as they are stored.
     public var factorBytes: Int
-    /// For reading all weights with the adapters added.
+    /// For reading all weights and computing what is added to them.
     public var loadSeconds: Double
     /// Measured in this run; `nil` when no pictures were made. Adapters are added to the weights here, so it does not
     /// grow with their number.
