@@ -20,7 +20,7 @@ public struct AdapterHashes: Sendable {
 
   /// SHA-256 of the tensors' bytes; for files that are not safetensors, of the whole file.
   public static func contentHash(of adapter: Adapter) throws -> String {
-    try ContentHash.sha256(adapter.data ?? MappedFile(path: adapter.tensorFile).bytes)
+    try ContentHash.sha256(streaming: adapter.data ?? MappedFile(path: adapter.tensorFile).bytes)
   }
 
   /// The problem of a stored hash that no longer fits the tensors.

@@ -34,6 +34,12 @@ struct Merge: LatheCommand {
 
   @OptionGroup var methods: MergeMethodOptions
 
+  @Flag(
+    help: ArgumentHelp(
+      "Make the components of an exact sum anew, in order of size, also where the adapters' own can stand side by side: then a "
+        + "prefix of them is the best cut. It takes longer, and rounds twice."))
+  var canonical = false
+
   @Option(
     help: ArgumentHelp(
       "Average a training's snapshots as an exponential moving average of this relative width would (0.02 to 0.28; 0.1 is "
@@ -102,6 +108,9 @@ struct Merge: LatheCommand {
     case .method(let choice) where rule == nil && recipe == nil && !choice.make(.init()).combines:
       throw ValidationError("--method \(choice.name): expected one of --rank, --energy, --max-error or --size")
     default: break
+    }
+    if canonical, rule != nil {
+      throw ValidationError("--canonical: expected no rank, energy, error or size beside it")
     }
     if let ema {
       guard PowerAverage.widths.contains(ema) else {
@@ -225,6 +234,7 @@ struct Merge: LatheCommand {
     result.clipping = clipping.clipping
     try clipping.check(result.weighing)
     result.allowsUnmatched = allowUnmatched
+    result.isCanonical = canonical
     return result
   }
 }

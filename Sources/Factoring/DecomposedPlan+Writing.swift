@@ -27,7 +27,8 @@ extension DecomposedPlan {
   private func complete(_ index: Int, _ workspace: FactorWorkspace) throws -> DecomposedTarget {
     guard targets[index].isForgotten else { return targets[index] }
     return try DecomposedTarget(
-      merged(index, workspace), measure: weighing?.measures[index], alike: weighing?.alike ?? 0, cuts: plan.cuts,
+      merged(index, workspace), measure: weighing?.measures[index], alike: weighing?.alike ?? 0,
+      byProducts: plan.decomposesByProducts,
       keepingMaps: true, workspace)
   }
 
@@ -137,27 +138,43 @@ extension DecomposedPlan {
     if let copy = copy(index, rank: rank) { return try write(copy, of: target, rank: rank, to: writer) }
     guard available > 0 else { return try writeZeros(of: target, rank: rank, to: writer) }
     let merged = try merged(index, encoder.factors), decomposed = try complete(index, encoder.factors)
-    let chosen = rank < available ? try choice(for: index, decomposed, rank: rank, encoder.factors) : nil
-    var maps = try (chosen?.maps ?? decomposed.maps ?? recomputedMaps(merged.sum, rank: rank, encoder.factors))
-      .prefix(rank)
-    let factors = decomposed.mapFactors(rank: rank)
-    if let factors { maps = maps.scaled(by: factors) }
-    let encoded = try encoder.encode(
-      target.making(merged.sum), alpha: sharedAlpha, maps: maps, spectrum: spectrum,
-      isTruncation: factors == nil && chosen?.isTruncation ?? true, path: path)
+    let encoded: FactorEncoder.Encoded, inners: [Double]
+    if rank == available, concatenates(index), let products = decomposed.products {
+      encoded = try encoder.concatenate(target, alpha: sharedAlpha, products: products, path: path)
+      inners = try decomposed.inners(rank: rank)
+    } else {
+      (encoded, inners) = try encode(
+        index, merged, decomposed, rank: rank, available: available, with: encoder, path: path)
+    }
     try writer.write(encoded.up, of: target.names.up)
     try writer.write(encoded.down, of: target.names.down)
     try writer.write(scale: encoded.scale, as: target.scaling, rank: rank, of: target.names)
     if let name = target.magnitude?.name, let lengths = encoded.magnitude { try writer.write(lengths, of: name) }
     return Outcome(
-      error: (encoded.error * encoded.error + merged.outside).squareRoot(), scale: encoded.scale,
-      inners: try chosen?.inners ?? decomposed.inners(rank: rank), loss: encoded.loss)
+      error: (encoded.error * encoded.error + merged.outside).squareRoot(), scale: encoded.scale, inners: inners,
+      loss: encoded.loss)
   }
 
   /// What is written of a target, before it is cut.
   private func merged(_ index: Int, _ workspace: FactorWorkspace) throws -> MergedDelta {
     try targets[index].merged
       ?? MergedDelta(of: plan.targets[index], by: plan.recipe.method, rule: plan.recipe.rule, workspace)
+  }
+
+  /// Factors that are made anew, and ⟨D_t, S'⟩ for each term.
+  private func encode(
+    _ index: Int, _ merged: MergedDelta, _ decomposed: DecomposedTarget, rank: Int, available: Int,
+    with encoder: FactorEncoder, path: String
+  ) throws -> (FactorEncoder.Encoded, [Double]) {
+    let chosen = rank < available ? try choice(for: index, decomposed, rank: rank, encoder.factors) : nil
+    var maps = try (chosen?.maps ?? decomposed.maps ?? recomputedMaps(merged.sum, rank: rank, encoder.factors))
+      .prefix(rank)
+    let factors = decomposed.mapFactors(rank: rank)
+    if let factors { maps = maps.scaled(by: factors) }
+    let encoded = try encoder.encode(
+      plan.targets[index].making(merged.sum), alpha: sharedAlpha, maps: maps, spectrum: decomposed.spectrum,
+      isTruncation: factors == nil && chosen?.isTruncation ?? true, path: path)
+    return (encoded, try chosen?.inners ?? decomposed.inners(rank: rank))
   }
 
   /// A dead target that must stay.

@@ -38,21 +38,21 @@ public struct DecomposedPlan: Sendable {
     let targets = plan.targets
     let mapBytes = targets.reduce(0) { $0 + 16 * $1.delta.componentCount * $1.delta.componentCount }
     let keepsMaps = mapBytes <= Self.mapBudget
-    func decomposed(_ index: Int, cuts: Bool, _ workspace: FactorWorkspace) throws -> DecomposedTarget {
+    func decomposed(_ index: Int, byProducts: Bool, _ workspace: FactorWorkspace) throws -> DecomposedTarget {
       let delta = try MergedDelta(of: targets[index], by: plan.recipe.method, rule: plan.recipe.rule, workspace)
       return try DecomposedTarget(
-        delta, measure: weighing?.measures[index], alike: weighing?.alike ?? 0, cuts: cuts, keepingMaps: keepsMaps,
-        workspace)
+        delta, measure: weighing?.measures[index], alike: weighing?.alike ?? 0, byProducts: byProducts,
+        keepingMaps: keepsMaps, workspace)
     }
     var all = try concurrentMap(
       count: targets.count, threads: threads, order: targets.map { $0.delta.terms.map(\.target) }.longestFirst,
       progress: progress, workspace: FactorWorkspace.init
-    ) { try decomposed($0, cuts: plan.cuts, $1) }
+    ) { try decomposed($0, byProducts: plan.decomposesByProducts, $1) }
     let ceilings = plan.recipe.clipping.ceilings(of: all.map(\.spectrum), weights: weights),
       workspace = FactorWorkspace()
     for (index, ceiling) in ceilings where (all[index].spectrum.singularValues.first ?? 0) > ceiling {
       // Where nothing is clipped, nothing is done in another way.
-      if plan.cuts { all[index] = try decomposed(index, cuts: false, workspace) }
+      if plan.decomposesByProducts { all[index] = try decomposed(index, byProducts: false, workspace) }
       all[index] = all[index].clipped(at: ceiling)
     }
     self.init(plan, weighing, all)
@@ -89,6 +89,13 @@ public struct DecomposedPlan: Sendable {
     zip(plan.targets, targets).compactMap { target, decomposed in
       decomposed.ceiling.map { (target.name, decomposed.spectrum.singularValues[0], $0) }
     }
+  }
+
+  /// Whether the factors of a target's terms stand side by side where nothing is cut: no fewer components would hold the sum.
+  ///
+  /// Eight bits are too few for factors that are not made for them.
+  func concatenates(_ index: Int) -> Bool {
+    plan.concatenates && targets[index].isIndependent && plan.targets[index].dtype.bits > 8
   }
 
   /// The ranks that the recipe's rule gives.
@@ -184,6 +191,7 @@ public struct DecomposedPlan: Sendable {
   package func metadata(for rule: RankRule) -> OutputMetadata {
     plan.metadata(
       rule: rule, weighing: weighing, commonRank: Self.commonRank(rule, spectra),
+      isConcatenated: rule == .exact && targets.indices.contains(where: concatenates),
       alpha: plan.targets.contains(where: \.usesAlpha) ? sharedAlpha : nil)
   }
 

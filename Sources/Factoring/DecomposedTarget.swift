@@ -38,23 +38,22 @@ package struct DecomposedTarget: Sendable {
   /// - Parameters:
   ///   - measure: what errors count; `nil` for their size.
   ///   - alike: as `ErrorWeighing.alike`.
-  ///   - cuts: whether some of the components will most likely be cut off, so that those are worth a faster way which sees the
-  ///     smallest of them less exactly.
+  ///   - byProducts: whether a faster way will do, which sees the smallest components less exactly.
   ///   - keepingMaps: whether there is memory for what the factors will be made with.
   package init(
-    _ merged: MergedDelta, measure: ErrorWeighing.Measure? = nil, alike: Double = 0, cuts: Bool, keepingMaps: Bool,
+    _ merged: MergedDelta, measure: ErrorWeighing.Measure? = nil, alike: Double = 0, byProducts: Bool,
+    keepingMaps: Bool,
     _ workspace: FactorWorkspace
   ) throws {
     let delta = merged.sum, grams = try delta.grams(in: workspace)
     let products =
-      try cuts && !merged.isNew
+      try byProducts && !merged.isNew
       ? ProductSpectrum(
         grams, weights: delta.weights, parts: delta.ranges, moments: measure?.moments.map { ($0, alike) }) : nil
     if let products {
       self.init(products, of: merged, measure, keepingMaps: keepingMaps)
     } else {
-      let core = ProductCore(grams, up: workspace.up, down: workspace.down)
-      try self.init(core, of: merged, measure, alike: alike, keepingMaps: keepingMaps)
+      try self.init(delta.core(in: workspace), of: merged, measure, alike: alike, keepingMaps: keepingMaps)
     }
   }
 
@@ -116,6 +115,12 @@ package struct DecomposedTarget: Sendable {
 
   /// How large each component is, whatever errors count.
   var sizes: Spectrum { Spectrum(energies.map { $0.squareRoot() }) }
+
+  /// Whether its components are known to be independent: the delta has no smaller rank than there are components that are not zero.
+  package var isIndependent: Bool { if case .products = form { true } else { false } }
+
+  /// The inner products that it was decomposed by; `nil` where it was not, or they are forgotten.
+  package var products: ProductSpectrum? { if case .products(let products, _) = form { products } else { nil } }
 
   /// Whether it is to be made anew before components of it can be had.
   package var isForgotten: Bool {

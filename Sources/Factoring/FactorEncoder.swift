@@ -5,8 +5,8 @@ package import Tensors
 /// Makes the stored factors of one target from its delta and measures what was really stored.
 package final class FactorEncoder {
   package let factors = FactorWorkspace()
-  private let upMemory = ReusableMemory<Double>(), downMemory = ReusableMemory<Double>()
-  private let storedUpMemory = ReusableMemory<Double>(), storedDownMemory = ReusableMemory<Double>()
+  let upMemory = ReusableMemory<Double>(), downMemory = ReusableMemory<Double>()
+  let storedUpMemory = ReusableMemory<Double>(), storedDownMemory = ReusableMemory<Double>()
 
   package init() {}
 
@@ -34,10 +34,16 @@ package final class FactorEncoder {
     _ target: OutputTarget, alpha: Double, maps: FactorMaps, spectrum: Spectrum, isTruncation: Bool, path: String
   ) throws -> Encoded {
     let delta = target.delta, rank = maps.rank
-    delta.load(into: factors)
+    let parts = FactorParts(of: delta, in: factors)
     let up = upMemory.room(for: delta.rows * rank), down = downMemory.room(for: rank * delta.columns)
-    maps.mapUp(UnsafeBufferPointer(factors.up), rows: delta.rows, into: up)
-    maps.mapDown(UnsafeBufferPointer(factors.down), columns: delta.columns, into: down)
+    parts.forEachUp { rows, values in
+      maps.mapUp(
+        UnsafeBufferPointer(values), rows: rows.count,
+        into: UnsafeMutableBufferPointer(rebasing: up[rows.lowerBound * rank..<rows.upperBound * rank]))
+    }
+    parts.forEachDown { columns, values in
+      maps.mapDown(UnsafeBufferPointer(values), columns: columns, into: down)
+    }
     target.magnitude?.scale(up: up, down: down, rank: rank, dividing: true)
     let stored = try store(
       up: up, down: down, rank: rank, as: target.dtype, scaling: target.scaling, alpha: alpha, name: target.name,
@@ -51,7 +57,8 @@ package final class FactorEncoder {
       return magnitude.lengths(adding: product)
     }
     let (error, kept, lost) = measure(
-      delta, spectrum: spectrum, exact: (up, down), stored: (stored.up, stored.down), rank: rank, scale: stored.scale,
+      parts, of: delta, spectrum: spectrum, exact: (up, down), stored: (stored.up, stored.down), rank: rank,
+      scale: stored.scale,
       isTruncation: isTruncation)
     return Encoded(
       up: stored.upBytes, down: stored.downBytes, scale: stored.scale, magnitude: magnitude, error: error,
@@ -112,8 +119,8 @@ package final class FactorEncoder {
   }
 
   /// What the product of the stored factors is multiplied by, as a reader will compute it from what is stored.
-  private func storableScale(
-    _ scaling: OutputTarget.Scaling, alpha: Double, rank: Int, gauge: EightBitGauge
+  func storableScale(
+    _ scaling: OutputTarget.Scaling, alpha: Double, rank: Int, gauge: EightBitGauge = .none
   ) -> Double {
     let gain = gauge.up * gauge.down
     switch scaling {
@@ -128,7 +135,7 @@ package final class FactorEncoder {
     for i in values.indices { values[i] *= factor }
   }
 
-  private func round(
+  func round(
     _ values: UnsafeMutableBufferPointer<Double>, to dtype: DType,
     readingInto stored: UnsafeMutableBufferPointer<Double>, name: String, path: String
   ) throws -> [UInt8] {
@@ -151,19 +158,18 @@ package final class FactorEncoder {
   /// drowns in rounding; there it is the tail that was cut off and the change that rounding the factors made, which are
   /// orthogonal to first order.
   private func measure(
-    _ delta: DeltaSum, spectrum: Spectrum,
+    _ parts: FactorParts, of delta: DeltaSum, spectrum: Spectrum,
     exact: (up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>),
     stored: (up: UnsafeMutableBufferPointer<Double>, down: UnsafeMutableBufferPointer<Double>), rank: Int,
     scale: Double,
     isTruncation: Bool
   ) -> (error: Double, kept: Double, lost: Double) {
-    let source = FactoredProduct(
-      up: factors.up, down: factors.down, rows: delta.rows, columns: delta.columns, weights: delta.weights)
     let weights = [Double](repeating: scale, count: rank)
     let written = FactoredProduct(
       up: stored.up, down: stored.down, rows: delta.rows, columns: delta.columns, weights: weights)
     let energy = spectrum.energy
-    let square = energy - 2 * source.inner(written) + written.inner(written)
+    let square =
+      energy - 2 * parts.inner(up: stored.up, down: stored.down, rank: rank, scale: scale) + written.inner(written)
     let tail = spectrum.tailNorm(afterRank: rank)
     guard square <= 1e-10 * energy || !isTruncation else {
       return (square.squareRoot(), energy - tail * tail, max(0, square - tail * tail))
@@ -187,7 +193,7 @@ package final class FactorEncoder {
 
 /// Powers of two that enlarge the factors of a target for an eight-bit format, until the largest entry of each is just
 /// below 240 (E4M3 reaches 448, and its precision ends at 2⁻⁶); the scale takes them back.
-private struct EightBitGauge {
+struct EightBitGauge {
   let up: Double
   let down: Double
 

@@ -8,9 +8,10 @@ extension RefactorPlan {
   ///   - rule: what the ranks were chosen by.
   ///   - weighing: what errors counted.
   ///   - commonRank: the rank of all targets, where the rule says so beforehand.
+  ///   - isConcatenated: whether components are in the order of the inputs' own, and not of their size.
   ///   - alpha: of all targets, where the format has one.
   package func metadata(
-    rule: RankRule, weighing: ErrorWeighing?, commonRank: Int?, alpha: Double?
+    rule: RankRule, weighing: ErrorWeighing?, commonRank: Int?, isConcatenated: Bool, alpha: Double?
   ) -> OutputMetadata {
     let recipe = recipe, names = adapters.map { fileName($0.path) }, origin = origin
     var metadata = OutputMetadata(format.dialect) { hashes in
@@ -19,6 +20,7 @@ extension RefactorPlan {
         fields["inputs"] = nil
         fields.merge(origin.fields(hashes)) { _, told in told }
       }
+      if isConcatenated { fields["order"] = .string("concatenated") }
       return fields.merging(weighing?.fields ?? [:]) { own, _ in own }
     }
     let numbersTargets = format.dialect.numbersTargets

@@ -38,9 +38,12 @@ public struct RefactorPlan: Sendable {
   package let alphas: SharedAlpha.Choice
   /// Whether targets that nothing is cut from are copied as they are.
   package let copiesWhatIsWhole: Bool
+  /// Whether the terms of a sum that nothing is cut from may stand side by side as they are.
+  package let concatenates: Bool
 
-  /// Whether most targets will lose components.
-  var cuts: Bool { recipe.rule.cuts }
+  /// Whether a decomposition by inner products will do, which sees the smallest components less exactly: where such are most
+  /// likely cut off, or stay as they are.
+  var decomposesByProducts: Bool { recipe.rule.cuts || concatenates }
 
   /// Whether targets of other algorithms become LoRA.
   package var leavesFamily: Bool { adapters.contains { adapter in adapter.targets.contains(where: \.becomesLoRA) } }
@@ -60,6 +63,7 @@ public struct RefactorPlan: Sendable {
     package var isAnotherWork: Bool
     package var alphas: SharedAlpha.Choice
     package var copiesWhatIsWhole: Bool
+    package var concatenates = false
 
     package init(
       _ adapters: [Adapter], format: AdapterFormat, targets: [OutputTarget], writesFolder: Bool, isBaseUnused: Bool,
@@ -85,6 +89,7 @@ public struct RefactorPlan: Sendable {
     notes = parts.notes
     (writesFolder, isBaseUnused, replaceableInputs) = (parts.writesFolder, parts.isBaseUnused, parts.replaceableInputs)
     (isAnotherWork, alphas, copiesWhatIsWhole) = (parts.isAnotherWork, parts.alphas, parts.copiesWhatIsWhole)
+    concatenates = parts.concatenates
   }
 
   /// The same with all factors in another number format.

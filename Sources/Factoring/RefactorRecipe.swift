@@ -40,6 +40,8 @@ public struct RefactorRecipe: Sendable {
   public var allowsUnmatched = false
   /// What becomes of singular values that stand out.
   public var clipping = SpikeClipping.none
+  /// Whether the components of an exact sum are made anew, in order of size, also where the adapters' own could stand side by side.
+  public var isCanonical = false
   /// The relative width of the average over a training's snapshots that the strengths are of; `nil` for none.
   public var averageWidth: Double?
 

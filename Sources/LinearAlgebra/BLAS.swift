@@ -99,15 +99,16 @@ enum BLAS {
       blasint(stride), 0, c, blasint(order))
   }
 
-  /// C = `factor`·A·op(B) + `old`·C with a stride of its own for C, so that it can be a part of a larger matrix.
+  /// C = `factor`·op(A)·op(B) + `old`·C with a stride of its own for C, so that it can be a part of a larger matrix.
   static func multiply(
     _ a: UnsafePointer<Double>, _ strideA: Int, _ b: UnsafePointer<Double>, _ strideB: Int, transposed transB: Bool,
-    rows: Int, inner: Int, columns: Int, factor: Double = 1, addingTo old: Double = 0,
+    rows: Int, inner: Int, columns: Int, factor: Double = 1, addingTo old: Double = 0, transposingA: Bool = false,
     into c: UnsafeMutablePointer<Double>, _ strideC: Int
   ) {
     prepare()
     cblas_dgemm(
-      CblasRowMajor, CblasNoTrans, transB ? CblasTrans : CblasNoTrans, blasint(rows), blasint(columns), blasint(inner),
+      CblasRowMajor, transposingA ? CblasTrans : CblasNoTrans, transB ? CblasTrans : CblasNoTrans, blasint(rows),
+      blasint(columns), blasint(inner),
       factor, a, blasint(strideA), b, blasint(strideB), old, c, blasint(strideC))
   }
 

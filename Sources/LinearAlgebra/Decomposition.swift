@@ -88,14 +88,22 @@ public struct FactorMaps: Sendable {
   public func mapDown(
     _ factor: UnsafeBufferPointer<Double>, columns: Int, into target: UnsafeMutableBufferPointer<Double>
   ) {
+    mapDown(factor, columns: 0..<columns, into: target)
+  }
+
+  /// The map times some columns of `down` (components × part, row-major), as the same columns of a larger matrix.
+  public func mapDown(
+    _ factor: UnsafeBufferPointer<Double>, columns part: Range<Int>, into target: UnsafeMutableBufferPointer<Double>
+  ) {
+    let columns = rank > 0 ? target.count / rank : 0
     precondition(
-      factor.count == down.columns * columns && target.count == rank * columns,
-      "a factor of \(down.columns) × \(columns)")
-    guard !target.isEmpty else { return }
+      factor.count == down.columns * part.count && target.count == rank * columns
+        && (rank == 0 || part.upperBound <= columns), "a factor of \(down.columns) × \(part.count)")
+    guard !target.isEmpty, !part.isEmpty else { return }
     down.elements.withUnsafeBufferPointer {
       BLAS.multiply(
-        $0.baseAddress!, down.columns, transposed: false, factor.baseAddress!, columns, transposed: false, rows: rank,
-        inner: down.columns, columns: columns, into: target.baseAddress!)
+        $0.baseAddress!, down.columns, factor.baseAddress!, part.count, transposed: false, rows: rank,
+        inner: down.columns, columns: part.count, into: target.baseAddress! + part.lowerBound, columns)
     }
   }
 }

@@ -25,9 +25,9 @@ public struct FactorGrams: Sendable {
     up: UnsafeBufferPointer<Double>, down: UnsafeBufferPointer<Double>, rows m: Int, columns n: Int, rank r: Int
   ) throws(LinearAlgebraError) {
     precondition(up.count == m * r && down.count == r * n, "factors of \(m) × \(r) and \(r) × \(n) are needed")
-    (rows, columns, componentCount) = (m, n, r)
     guard m > 0, n > 0, r > 0 else {
-      (order, gauges, self.up, self.down) = ([], [], nil, nil)
+      let none = [Double](repeating: 0, count: r)
+      try self.init((nil, none), (nil, none), rows: m, columns: n)
       return
     }
     let upBase = up.baseAddress!, downBase = down.baseAddress!
@@ -35,6 +35,26 @@ public struct FactorGrams: Sendable {
     let downGram = Self.gram(downBase, .rows, length: n, count: r)
     let upLengths = upGram?.diagonal.map { $0.squareRoot() } ?? Matrix.columnNorms(upBase, m, r)
     let downLengths = downGram?.diagonal.map { $0.squareRoot() } ?? Matrix.rowNorms(downBase, r, n)
+    try self.init((upGram, upLengths), (downGram, downLengths), rows: m, columns: n)
+  }
+
+  /// - Parameters:
+  ///   - up: inner products of the columns of `up`, of m numbers each.
+  ///   - down: inner products of the rows of `down`, of n numbers each, as many.
+  /// - Throws: `LinearAlgebraError` (`notFinite`) when a factor holds NaN or infinity.
+  public init(up: GramSums, down: GramSums) throws(LinearAlgebraError) {
+    precondition(up.count == down.count, "\(up.count) columns for \(down.count) rows")
+    let ups = up.matrix, downs = down.matrix
+    try self.init(
+      (ups, ups.diagonal.map { $0.squareRoot() }), (downs, downs.diagonal.map { $0.squareRoot() }), rows: up.length,
+      columns: down.length)
+  }
+
+  private init(
+    _ ups: (gram: Matrix?, lengths: [Double]), _ downs: (gram: Matrix?, lengths: [Double]), rows m: Int, columns n: Int
+  ) throws(LinearAlgebraError) {
+    let upLengths = ups.lengths, downLengths = downs.lengths, r = upLengths.count
+    (rows, columns, componentCount) = (m, n, r)
     guard zip(upLengths, downLengths).allSatisfy({ $0.isFinite && $1.isFinite }) else {
       throw LinearAlgebraError(.notFinite)
     }
@@ -46,13 +66,13 @@ public struct FactorGrams: Sendable {
       return Double(sign: .plus, exponent: Int(half), significand: 1)
     }
     (self.order, self.gauges) = (order, gauges)
-    self.up = upGram?.principal(order, scales: gauges)
-    self.down = downGram?.principal(order, scales: gauges.map { 1 / $0 })
+    self.up = ups.gram?.principal(order, scales: gauges)
+    self.down = downs.gram?.principal(order, scales: gauges.map { 1 / $0 })
   }
 
   /// From so many components on, inner products that nothing has a use for are not computed: they would take far more memory
   /// than the factors themselves.
-  private static let manyComponents = 1024
+  package static let manyComponents = 1024
 
   private static func gram(
     _ x: UnsafePointer<Double>, _ layout: Triangle.Layout, length: Int, count: Int
@@ -62,6 +82,16 @@ public struct FactorGrams: Sendable {
 }
 
 extension Matrix {
+  /// ⟨xᵢ, xⱼ⟩ for the columns of a row-major matrix of `count` columns.
+  public init(innerProductsOfColumns x: UnsafeBufferPointer<Double>, count: Int) {
+    self = Triangle.gram(x.baseAddress!, .columns, length: x.count / count, count: count)
+  }
+
+  /// ⟨xᵢ, xⱼ⟩ for the rows of a row-major matrix of `count` rows.
+  public init(innerProductsOfRows x: UnsafeBufferPointer<Double>, count: Int) {
+    self = Triangle.gram(x.baseAddress!, .rows, length: x.count / count, count: count)
+  }
+
   /// The elements on the diagonal.
   var diagonal: [Double] { (0..<min(rows, columns)).map { self[$0, $0] } }
 

@@ -111,6 +111,26 @@ public struct ProductSpectrum: Sendable {
   /// Numbers that are kept: 8 bytes each.
   public var byteCount: Int { 16 * places.count * places.count }
 
+  /// ‖D‖².
+  public var energy: Double { values.reduce(0) { $0 + $1 * $1 } }
+
+  /// The components that are not zero, by their place in `up` and `down`, ascending.
+  public var components: [Int] { places.sorted() }
+
+  /// The inner products of the columns of `up` that `components` names, in its order.
+  public var upProducts: Matrix {
+    let triangle = triangles.upper
+    return inOrder(triangle.transposedTimes(triangle), gauges: gauges.map { 1 / $0 })
+  }
+
+  /// The inner products of the rows of `down` that `components` names, in its order.
+  public var downProducts: Matrix { inOrder(triangles.symmetric, gauges: gauges) }
+
+  private func inOrder(_ products: Matrix, gauges: [Double]) -> Matrix {
+    let order = places.indices.sorted { places[$0] < places[$1] }
+    return products.principal(order, scales: order.map { gauges[$0] })
+  }
+
   /// The inner product of each part with the leading `rank` components.
   ///
   /// - Precondition: there are as many.

@@ -21,8 +21,7 @@ enum Triangle {
         x, stride: layout == .columns ? count : length, transposed: layout == .columns, order: count, inner: length,
         into: $0.baseAddress!)
     }
-    for i in 0..<count { for j in 0..<i { gram[i, j] = gram[j, i] } }
-    return gram
+    return gram.mirrored
   }
 
   /// The triangle of `x`, whose inner products are `gram`, by the fastest way that loses no accuracy.

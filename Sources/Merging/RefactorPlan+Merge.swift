@@ -30,6 +30,7 @@ extension RefactorPlan {
       adapters.flatMap { $0.warnings + Self.conversions(of: $0) }.map { PlanNote($0) } + whole.notes
       + OutputVector.warnings(about: vectors).map { PlanNote($0) }
     result.skipped = whole.skipped
+    result.concatenates = recipe.rule == .exact && !recipe.isCanonical
     try self.init(recipe, result)
   }
 

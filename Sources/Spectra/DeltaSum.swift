@@ -85,16 +85,27 @@ public struct DeltaSum: Sendable {
   public func load(into workspace: FactorWorkspace) {
     workspace.prepare(up: rows * componentCount, down: componentCount * columns)
     for (term, range) in zip(terms, ranges) {
-      term.target.loadUp(into: workspace, columns: range, of: componentCount)
-      term.target.loadDown(into: workspace, rows: range, columns: columns)
+      term.target.loadUp(rows: 0..<rows, into: workspace.up, columns: range, of: componentCount)
+      term.target.copyDown(
+        to: UnsafeMutableBufferPointer(
+          rebasing: workspace.down[range.lowerBound * columns..<range.upperBound * columns]))
     }
+    forget()
   }
 
-  /// Reads all factors into `workspace` and computes their inner products.
+  /// The inner products of all factors' components. What is in `workspace` afterwards is of no use.
   ///
   /// - Throws: `AdapterError` naming the target when a factor holds NaN or infinity.
   public func grams(in workspace: FactorWorkspace) throws -> FactorGrams {
-    load(into: workspace)
+    let parts = FactorParts(of: self, in: workspace)
+    guard !parts.isWhole else { return try grams(loadedIn: workspace) }
+    var ups = GramSums(count: componentCount), downs = ups
+    parts.forEachUp { ups.add(columns: UnsafeBufferPointer($1)) }
+    parts.forEachDown { downs.add(rows: UnsafeBufferPointer($1)) }
+    do { return try FactorGrams(up: ups, down: downs) } catch { throw explained(error) }
+  }
+
+  private func grams(loadedIn workspace: FactorWorkspace) throws -> FactorGrams {
     do {
       return try FactorGrams(
         up: UnsafeBufferPointer(workspace.up), down: UnsafeBufferPointer(workspace.down), rows: rows, columns: columns,
@@ -104,11 +115,17 @@ public struct DeltaSum: Sendable {
     }
   }
 
+  /// The files' pages are not needed for a while.
+  func forget() {
+    for term in terms { for (_, tensor) in term.target.stored { tensor.bytes.forget() } }
+  }
+
   /// Reduces the product to its core. The factors in `workspace` may be overwritten.
   ///
   /// - Throws: `AdapterError` naming the target when a factor holds NaN or infinity.
   public func core(in workspace: FactorWorkspace) throws -> ProductCore {
-    ProductCore(try grams(in: workspace), up: workspace.up, down: workspace.down)
+    load(into: workspace)
+    return ProductCore(try grams(loadedIn: workspace), up: workspace.up, down: workspace.down)
   }
 
   /// The terms as Kronecker products, where all are whole ones of equal shapes; `nil` otherwise.

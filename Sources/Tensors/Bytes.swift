@@ -43,6 +43,9 @@ public struct Bytes: @unchecked Sendable {
     self.init(UnsafeRawBufferPointer(block.buffer), keeping: block)
   }
 
+  /// Whether they are made anew whenever they are asked for.
+  public var isComputed: Bool { computed != nil }
+
   /// How many bytes there are, known before any is read or computed.
   public var count: Int { computed?.count ?? base.count }
 
