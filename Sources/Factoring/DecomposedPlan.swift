@@ -38,7 +38,7 @@ public struct DecomposedPlan: Sendable {
     let targets = plan.targets
     let mapBytes = targets.reduce(0) { $0 + 16 * $1.delta.componentCount * $1.delta.componentCount }
     let keepsMaps = mapBytes <= Self.mapBudget
-    func decomposed(_ index: Int, byProducts: Bool, _ workspace: FactorWorkspace) throws -> DecomposedTarget {
+    @Sendable func decomposed(_ index: Int, byProducts: Bool, _ workspace: FactorWorkspace) throws -> DecomposedTarget {
       let delta = try MergedDelta(of: targets[index], by: plan.recipe.method, rule: plan.recipe.rule, workspace)
       return try DecomposedTarget(
         delta, measure: weighing?.measures[index], alike: weighing?.alike ?? 0, byProducts: byProducts,
