@@ -1,5 +1,4 @@
 public import Images
-public import Rendering
 
 /// Pictures of an original, and how near several candidates come to them: the original's are drawn once.
 public struct PictureTrial: Sendable {
@@ -23,32 +22,28 @@ public struct PictureTrial: Sendable {
   public let shots: [AuditShot]
   /// The original's, in the order of the shots.
   public let images: [RGBImage]
-  private let latents: [[Float]]
-  private let baseLatents: [[Float]]
-  private let rendering: AuditRendering
+  /// What each shot ends with, by the original and by the base alone.
+  private let ends: [(original: [Float], base: [Float])]
+  private let engine: AuditEngine
 
-  /// - Parameters:
-  ///   - scenes: at least one.
-  ///   - progress: told what is being drawn.
+  /// - Parameter scenes: at least one.
   /// - Throws: what the engine throws.
-  public init(
-    of original: AuditSide, scenes: [AuditScene], rendering: AuditRendering,
-    progress: (Renderer.Progress) throws -> Void = { _ in }
-  ) throws {
+  public init(of original: AuditSide, scenes: [AuditScene], rendering: AuditRendering) throws {
     precondition(!scenes.isEmpty, "pictures need scenes")
-    (shots, self.rendering) = (AuditShot.all(of: scenes), rendering)
-    baseLatents = try rendering.baseLatents(of: shots, original.base, progress: progress)
-    let drawn = try rendering.pictures(of: shots, with: original.scaled) { try progress($1) }
-    (images, latents) = (drawn.images, drawn.latents)
+    let shots = AuditShot.all(of: scenes), engine = AuditEngine(rendering, scenes: scenes)
+    let base = try AuditRun(base: original.base, shots, engine: engine)
+    let drawn = try AuditRun(shots, engine: engine, with: original.scaled)
+    (self.shots, self.engine) = (shots, engine)
+    images = try engine.pictures(of: [(drawn, shots)])[0]
+    ends = shots.map { (drawn.latents(of: $0), base.latents(of: $0)) }
   }
 
   /// - Throws: what the engine throws, and `ImageError.tooSmall` for pictures that cannot be compared.
-  public func outcome(
-    of candidate: AuditSide, progress: (Renderer.Progress) throws -> Void = { _ in }
-  ) throws -> Outcome {
-    let drawn = try rendering.pictures(of: shots, with: candidate.scaled) { try progress($1) }
-    let errors = shots.indices.map { LatentError(latents[$0], drawn.latents[$0], base: baseLatents[$0]) }
-    let likenesses = try zip(images, drawn.images).map { Likeness(try ImageComparison($0, $1)) }
-    return Outcome(drawn.images, LatentError.mean(errors), likenesses)
+  public func outcome(of candidate: AuditSide) throws -> Outcome {
+    let drawn = try AuditRun(shots, engine: engine, with: candidate.scaled)
+    let images = try engine.pictures(of: [(drawn, shots)])[0]
+    let errors = zip(shots, ends).map { LatentError($1.original, drawn.latents(of: $0), base: $1.base) }
+    let likenesses = try zip(self.images, images).map { Likeness(try ImageComparison($0, $1)) }
+    return Outcome(images, LatentError.mean(errors), likenesses)
   }
 }
