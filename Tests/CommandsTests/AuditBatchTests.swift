@@ -268,7 +268,7 @@ import Testing
       "prompts", "prompt", "negative", "strengths", "seed", "size", "steps", "cfg", "sampler", "precision", "rng",
       "vae", "weightsOnly", "limit", "against", "hashes",
     ]
-    let harmless: Set = ["base", "before", "after", "batch", "scenes", "scene", "output", "force", "common"]
+    let harmless: Set = ["base", "before", "after", "batch", "scenes", "scene", "output", "force", "common", "cache"]
     let command = try AuditCommand.parse(["base", "--before", "a", "--after", "b"])
     let groups: [Any] = [command, command.scenes, command.scenes.scene]
     let children = groups.map { Mirror(reflecting: $0) }.flatMap(\.children)

@@ -24,14 +24,16 @@ import Testing
     let (json, adapter) = try extract("weighed", ["--size", "6kB", "--weigh", weighing, "--max-rank", "4"])
     let (old, new) = (try Checkpoint(path: base), try Checkpoint(path: tuned))
     var lost = 0.0, total = 0.0
-    for (index, weight) in old.weights.enumerated() where weight.entry.shape.extents.count > 1 {
+    for (index, weight) in old.weights.enumerated() {
       let change = zip(new.tensor(new.weights[index]).doubles(), old.tensor(weight).doubles()).map { $0 - $1 }
       let target = adapter.targets.first {
         old.weight(for: $0.key)?.weight.pieces.first?.stored == index
       }
+      total += inner(change, change)
+      // Biases are kept whole.
+      guard weight.entry.shape.extents.count > 1 else { continue }
       let difference = target.map { zip($0.dense, change).map { $0 - $1 } } ?? change
       lost += inner(difference, difference)
-      total += inner(change, change)
     }
     let error = try #require(json["relative_error"] as? Double)
     #expect(abs(error - (lost / total).squareRoot()) <= 2e-3, "\(error) against \((lost / total).squareRoot())")

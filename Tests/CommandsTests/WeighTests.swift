@@ -213,7 +213,7 @@ import Testing
     try Data(text.utf8).write(to: URL(filePath: recipe))
     let both = [Toybox.adapter("sketch"), Toybox.adapter("popart")]
     for (arguments, line) in [
-      (["--recipe", recipe] + pictures, "--weigh pictures: expected no other way to cut beside it, found fair"),
+      (["--recipe", recipe] + pictures, "--weigh pictures: expected no other method beside it, found fair"),
       (both + pictures, "--weigh pictures: expected a rank, energy, error or size to cut to, found none"),
       (["--recipe", recipe, "--weigh", "pictures"], "--weigh pictures: expected --base <checkpoint>"),
       (both + ["--dtype", "auto"], "--dtype auto: expected --size, --max-error or --until to choose by"),
