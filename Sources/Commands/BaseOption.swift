@@ -20,6 +20,8 @@ struct BaseBinding {
   let path: String?
 
   static let unused = "--base: no target depends on it; it was not read"
+  /// Where spikes are told by the base's weights.
+  static let spikesOnly = "--base: no target depends on it; only spikes are told by it"
 
   /// Adapters whose deltas are all known, and what has none.
   struct Binding {
@@ -50,10 +52,12 @@ struct BaseBinding {
   /// The adapters with all deltas that the base gives them.
   ///
   /// Whole modules and biases for which there is no weight are left out of adapters that hold more than these.
-  func bind(_ adapters: [Adapter]) throws -> Binding {
+  ///
+  /// - Parameter opened: the base, where it is open already.
+  func bind(_ adapters: [Adapter], opened: Checkpoint? = nil) throws -> Binding {
     let needsBase = adapters.contains { !$0.dependents.isEmpty || !$0.frozen.isEmpty }
     if !needsBase, let path { InputFiles.protect(path) }
-    let checkpoint = needsBase ? try path.map { try Checkpoint(path: $0) } : nil
+    let checkpoint = needsBase ? try opened ?? path.map { try Checkpoint(path: $0) } : nil
     var binding = Binding()
     for adapter in adapters {
       var homeless = adapter.replacements.filter { checkpoint?.weight(for: $0.key) == nil }
@@ -66,7 +70,9 @@ struct BaseBinding {
   }
 
   /// What to say of a base that is not needed.
-  func warnings(_ adapters: [Adapter]) -> [String] {
-    path != nil && adapters.allSatisfy { $0.dependents.isEmpty && $0.frozen.isEmpty } ? [Self.unused] : []
+  ///
+  /// - Parameter note: what is said.
+  func warnings(_ adapters: [Adapter], note: String = Self.unused) -> [String] {
+    path != nil && adapters.allSatisfy { $0.dependents.isEmpty && $0.frozen.isEmpty } ? [note] : []
   }
 }

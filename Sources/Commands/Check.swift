@@ -10,8 +10,9 @@ struct Check: LatheCommand {
   static let configuration = CommandConfiguration(
     abstract: "Says whether an adapter fits a base checkpoint: every target resolved or explained.",
     discussion: """
-      Reads only headers, so it is instant; --norms reads the weights of both too. The base may be a single file, an index of shards, or a folder of diffusers
-      or Hugging Face; names are translated. An adapter that does not fit gives exit code 65.
+      Reads only headers, so it is instant; --norms reads the weights of both too. The base may
+      be a single file, an index of shards, or a folder of diffusers or Hugging Face; names are
+      translated. An adapter that does not fit gives exit code 65.
 
       Examples:
         lathe check style.safetensors sd_xl_base_1.0.safetensors
@@ -33,7 +34,7 @@ struct Check: LatheCommand {
   @OptionGroup var common: CommonOptions
 
   func execute() throws -> Outcome {
-    let opened = try Checkpoint(path: base), fit = try AdapterFit(try Adapter(path: adapter), on: opened)
+    let own = try Adapter(path: adapter), opened = try Checkpoint(path: base), fit = try AdapterFit(own, on: opened)
     let report = CheckReport(fit, spikes: norms ? try spikes(of: fit.adapter, on: opened) : [], hint: \.hint)
     common.warn(report.warnings)
     try common.show(report, text: report.text(width: Console.width, showsTargets: targets))

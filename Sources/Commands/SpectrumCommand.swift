@@ -44,16 +44,16 @@ struct SpectrumCommand: LatheCommand {
   var multiplies: Bool { true }
 
   func execute() throws -> Outcome {
-    let opened = try Adapter(path: file), bound = try base.binding.bind([opened]), adapter = bound.adapters[0]
+    let opened = try Adapter(path: file), checkpoint = try base.base.map { try Checkpoint(path: $0) }
+    let bound = try base.binding.bind([opened], opened: checkpoint), adapter = bound.adapters[0]
     try adapter.requireWorkable(allowingUnknown: allowUnknown)
     try Destination.requireApart([csv, svg].compactMap(\.self))
     for path in [csv, svg] { if let path { try TemporaryFile.checkDestination(path, overwriting: force) } }
     let spectrum = try withProgress("spectra", total: adapter.targets.count, isQuiet: common.quiet) {
       try AdapterSpectrum(of: adapter, threads: common.threads, progress: $0)
     }
-    let weights = try base.base.map { path in
-      let base = try Checkpoint(path: path)
-      return try withProgress("reading the base", total: adapter.targets.count, isQuiet: common.quiet) {
+    let weights = try checkpoint.map { base in
+      try withProgress("reading the base", total: adapter.targets.count, isQuiet: common.quiet) {
         try WeightStrengths.of(adapter, in: base, threads: common.threads, progress: $0)
       }
     }
@@ -62,7 +62,7 @@ struct SpectrumCommand: LatheCommand {
     if let csv { try writeSideFile(report.csv, to: csv, overwriting: force) }
     if let svg { try writeSideFile(report.svg, to: svg, overwriting: force) }
     common.warn(
-      base.binding.warnings([opened]) + bound.notes
+      base.binding.warnings([opened], note: BaseBinding.spikesOnly) + bound.notes
         + AdapterProblem.grouped(adapter.problems + spikes, hint: \.hint).map { "\(adapter.path): \($0)" })
     try common.show(report, text: report.text(width: Console.width, showsTargets: targets, hints: .commandLine))
     return adapter.unknown.isEmpty && bound.notes.isEmpty ? .done : .skipped

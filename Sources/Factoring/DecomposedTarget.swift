@@ -113,8 +113,9 @@ package struct DecomposedTarget: Sendable {
     (energies.dropFirst(rank).reversed().reduce(0, +) + outside).squareRoot()
   }
 
-  /// How large each component is, whatever errors count.
-  var sizes: Spectrum { Spectrum(energies.map { $0.squareRoot() }) }
+  /// What no other choice of as many components could take more of, whatever errors count: the singular values, as far as
+  /// they are written.
+  var sizes: Spectrum { ceiling == nil ? spectrum : Spectrum(energies.map { $0.squareRoot() }) }
 
   /// Whether its components are known to be independent: the delta has no smaller rank than there are components that are not zero.
   package var isIndependent: Bool { if case .products = form { true } else { false } }

@@ -67,7 +67,7 @@ public struct RefactorReport: JSONReport {
 
   private enum CodingKeys: String, CodingKey {
     case output, bytes, relativeError, energy, lowerBound, method, weigh, weightedRelativeError, weightedLowerBound,
-      format
+      format, clipped
     case dryRun, skipped, targets, adapters, warnings, until
   }
 

@@ -56,7 +56,7 @@ import Testing
       to: plain,
       tensors: [filler("lora_unet_y.lora_up.weight", [5, 2]), filler("lora_unet_y.lora_down.weight", [2, 4])])
     let note = try Tool.run(["spectrum", plain, "--base", base])
-    #expect(note.status == 0 && note.errors.contains("--base: no target depends on it"))
+    #expect(note.status == 0 && note.errors.contains("--base: no target depends on it; only spikes are told by it"))
   }
 
   @Test("The strength enters DoRA as the named program has it")

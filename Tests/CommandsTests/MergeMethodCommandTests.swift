@@ -42,6 +42,21 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: folder.file("m.safetensors")))
   }
 
+  @Test("What was clipped is in JSON too, and no field where nothing was asked for")
+  func clipped() throws {
+    let run = try merge(["--clip-spikes", "--clip-to", "0.001", "--json"])
+    let plain = try merge(["--json"])
+    #expect(run.status == 0 && plain.json["clipped"] == nil, "\(run.errors)")
+    #expect(run.json["clipped"] is [[String: Any]])
+    let sigma = try merge(["--clip-sigma", "0.001", "--json"])
+    let rows = try #require(sigma.json["clipped"] as? [[String: Any]])
+    #expect(!rows.isEmpty)
+    for row in rows {
+      #expect(row["name"] is String && row["largest_after"] as? Double ?? .nan == 0.001)
+      #expect(row["largest_before"] as? Double ?? .nan > 0.001)
+    }
+  }
+
   @Test("A recipe may name a method with its settings")
   func recipe() throws {
     let path = folder.file("merge.yaml")
