@@ -45,11 +45,12 @@ package struct DecomposedTarget: Sendable {
     keepingMaps: Bool,
     _ workspace: FactorWorkspace
   ) throws {
-    let delta = merged.sum, grams = try delta.grams(in: workspace)
+    let delta = merged.sum
     let products =
       try byProducts && !merged.isNew
       ? ProductSpectrum(
-        grams, weights: delta.weights, parts: delta.ranges, moments: measure?.moments.map { ($0, alike) }) : nil
+        delta.grams(in: workspace), weights: delta.weights, parts: delta.ranges,
+        moments: measure?.moments.map { ($0, alike) }) : nil
     if let products {
       self.init(products, of: merged, measure, keepingMaps: keepingMaps)
     } else {
