@@ -9,6 +9,7 @@ cd "$(dirname "$0")/.."
 source Tests/prepare.sh
 work=$(mktemp -d "${TMPDIR:-/tmp}/lathe-batch.XXXXXX")
 trap 'rm -rf "$work"' EXIT
+export XDG_CACHE_HOME="$work/caches"
 bash Examples/Batch/toybox.sh "$work"
 
 fail() { echo "$1" >&2 && cat "$work/log" >&2 && exit 1; }

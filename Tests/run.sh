@@ -37,6 +37,7 @@ export LATHE
 
 reports=$(mktemp -d "${TMPDIR:-/tmp}/lathe-reports.XXXXXX")
 trap 'rm -rf "$reports"' EXIT
+export XDG_CACHE_HOME="$reports/caches"
 
 swift_stage() { swift test "${flags[@]}" --skip-build; }
 

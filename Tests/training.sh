@@ -11,6 +11,7 @@ training=$PWD/Examples/Toybox/training
 environment=$PWD/.build-training
 work=$(mktemp -d "${TMPDIR:-/tmp}/lathe-training.XXXXXX")
 trap 'rm -rf "$work"' EXIT
+export XDG_CACHE_HOME="$work/caches"
 
 if [ ! -x "$environment/bin/python" ] || ! cmp -s "$training/requirements.txt" "$environment/requirements.txt"; then
   python3 -c 'import ensurepip' 2>/dev/null || install_packages python3-venv

@@ -14,5 +14,6 @@ command -v strace >/dev/null 2>&1 || install_packages strace
 prepare_interop_python
 work=$(mktemp -d "${TMPDIR:-/tmp}/lathe-cases.XXXXXX")
 trap 'rm -rf "$work"' EXIT
+export XDG_CACHE_HOME="$work/caches"
 export PYTHONDONTWRITEBYTECODE=1 PYTHONWARNINGS=ignore HF_HUB_OFFLINE=1 SWIFT_BACKTRACE=enable=no
 "$python" Tests/Cases/cases.py "$lathe" "$work" "$@"

@@ -12,5 +12,6 @@ source Tests/prepare.sh
 prepare_interop_python
 work=$(mktemp -d "${TMPDIR:-/tmp}/lathe-interop.XXXXXX")
 trap 'rm -rf "$work"' EXIT
+export XDG_CACHE_HOME="$work/caches"
 
 PYTHONWARNINGS=ignore HF_HUB_OFFLINE=1 "$python" Tests/Interop/interop.py "$lathe" "$work"

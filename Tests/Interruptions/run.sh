@@ -11,6 +11,7 @@ command -v python3 >/dev/null 2>&1 || install_packages python3
 command -v strace >/dev/null 2>&1 || install_packages strace
 work=$(mktemp -d "${TMPDIR:-/tmp}/lathe-interruptions.XXXXXX")
 trap 'rm -rf "$work"' EXIT
+export XDG_CACHE_HOME="$work/caches"
 if [ "${1:-}" = --short ]; then
   shift
   set -- --kills 42 --faults 42 --changes 16 "$@"
