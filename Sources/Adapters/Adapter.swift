@@ -72,6 +72,9 @@ public struct Adapter: Sendable {
       data: data)
   }
 
+  /// The adapter with some of its targets only.
+  package func keeping(_ isKept: (Target) -> Bool) -> Adapter { replacing(targets: targets.filter(isKept)) }
+
   /// The value of a metadata key; `nil` when it is absent, and the last one when the header has it twice.
   public subscript(metadata key: String) -> String? { metadata.last { $0.key == key }?.value }
 

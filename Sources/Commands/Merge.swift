@@ -70,7 +70,7 @@ struct Merge: LatheCommand {
   @Flag(help: "Show each target.")
   var targets = false
 
-  @Flag(help: "Leave out tensors that no known trainer writes; exit code 2.")
+  @Flag(help: "Leave out tensors that no known trainer writes, and modules that the model has not; exit code 2.")
   var allowUnknown = false
 
   @Flag(help: "Leave out whole modules and biases that cannot be merged without their base; exit code 2.")

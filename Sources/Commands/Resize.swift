@@ -42,7 +42,7 @@ struct Resize: LatheCommand {
   @Flag(help: "Show each target.")
   var targets = false
 
-  @Flag(help: "Leave out tensors that no known trainer writes; exit code 2.")
+  @Flag(help: "Leave out tensors that no known trainer writes, and modules that the model has not; exit code 2.")
   var allowUnknown = false
 
   @OptionGroup var common: CommonOptions
@@ -103,7 +103,8 @@ struct Resize: LatheCommand {
     if let svg { try TemporaryFile.checkDestination(svg, overwriting: writer.force) }
     common.warn(
       ReportHints.commandLine.lines(of: plan.notes)
-        + (plan.isBaseUnused && until.until == nil && base == nil ? [BaseBinding.unused] : []))
+        + (plan.isBaseUnused && until.until == nil && base == nil ? [BaseBinding.unused] : [])
+        + plan.skipped.map { "skipped: \($0)" })
     let weigher = Weigher(
       sensitivity: rules.sensitivity, scenes: until.scenes.scene, size: until.pictureSize, common: common)
     let decomposed = try weigher.decomposition(of: plan, [adapter], base: base)

@@ -55,7 +55,7 @@ struct ConvertNaming {
     guard let module = module(target, TargetKey(key.component, whole.path)),
       case let counterpart = names[key.component]!.counterpart(of: module, isLast: target.rows == 2 * target.inputs),
       counterpart.isKnown
-    else { return isSame ? own(target, key) : .none(reason: reason(of: key)) }
+    else { return isSame && !hasList(of: key) ? own(target, key) : .none(reason: reason(of: key)) }
     if counterpart.isParameter {
       return isSame ? own(target, key) : .none(reason: "it is a table, which has no factors there")
     }
@@ -81,6 +81,11 @@ struct ConvertNaming {
         share: nil, swaps: isOriginal && counterpart.swapsHalves)
     }
     return split(target, counterpart, key, isPart: isPart)
+  }
+
+  /// Whether all modules of the key's network are known: its family's denoiser, and text encoders of Stable Diffusion.
+  private func hasList(of key: TargetKey) -> Bool {
+    family != .unknown && family.hasNames && (!key.component.isTextEncoder || family.hasUNet)
   }
 
   /// Why a module has no counterpart.

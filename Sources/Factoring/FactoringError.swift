@@ -10,6 +10,8 @@ public struct FactoringError: Error, CustomStringConvertible {
     case noName(target: String, format: AdapterFormat)
     /// The same in an operation that keeps the format.
     case noNameToKeep(target: String, format: AdapterFormat)
+    /// A module that the family's lists do not have, in the first of `count` targets.
+    case noModule(target: String, family: Family, count: Int)
     case noNameInFamily(target: String, format: AdapterFormat, reason: String)
     case fusedAndSplit(fused: String, split: String)
     /// A method of merging with more or fewer adapters than it works with.
@@ -56,6 +58,9 @@ public struct FactoringError: Error, CustomStringConvertible {
       "family: expected \(first.name) as in \(file), found \(other.name)"
     case .noName(let target, let format), .noNameToKeep(let target, let format):
       "\(target): name: has no spelling in the \(format.rawValue) format"
+    case .noModule(let target, let family, let count):
+      "\(target): name: expected a module of \(family.name), found none of this name"
+        + (count > 1 ? " (and for \(count - 1) more targets)" : "")
     case .noNameInFamily(let target, let format, let reason):
       "\(target): name: expected one that the \(format.rawValue) dialect has, found none: \(reason)"
     case .fusedAndSplit(let fused, let split):

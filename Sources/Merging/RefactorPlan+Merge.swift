@@ -13,6 +13,8 @@ extension RefactorPlan {
     var adapters = whole.take(from: sources, format: format)
     if let checkpoint = base.checkpoint { adapters = try adapters.map { try $0.bound(to: checkpoint).adapter } }
     try Self.require(adapters, for: recipe)
+    let leftOut: [String]
+    (adapters, leftOut) = try Self.withKnownModules(adapters, for: recipe)
     let naming = MergeNames(recipe, adapters, format: format, family: Self.family(of: adapters))
     var groups = try naming.groups()
     if format.dialect.isFolder { try whole.merge(sources, groups: &groups) }
@@ -29,7 +31,7 @@ extension RefactorPlan {
     result.notes =
       adapters.flatMap { $0.warnings + Self.conversions(of: $0) }.map { PlanNote($0) } + whole.notes
       + OutputVector.warnings(about: vectors).map { PlanNote($0) }
-    result.skipped = whole.skipped
+    result.skipped = whole.skipped + leftOut
     result.concatenates = recipe.rule == .exact && !recipe.isCanonical
     try self.init(recipe, result)
   }

@@ -12,8 +12,8 @@ extension RefactorPlan {
     let base = try Self.base(recipe, opened: opened, for: [source])
     // A DoRA stays one: its low-rank part is cut, and its lengths follow.
     let parts = try base.checkpoint.map { try source.bound(to: $0).takingMagnitudesApart() }
-    let adapter = parts?.adapter ?? source, adapters = [adapter]
-    try Self.require(adapters, for: recipe)
+    try Self.require([parts?.adapter ?? source], for: recipe)
+    let (adapters, leftOut) = try Self.withKnownModules([parts?.adapter ?? source], for: recipe), adapter = adapters[0]
     let naming = MergeNames(recipe, adapters, format: format, family: Self.family(of: adapters))
     let groups = TargetPairing(adapters).groups
     let isOutdated = format.dialect.isOutdated(adapter.targets.map(\.name))
@@ -32,6 +32,7 @@ extension RefactorPlan {
       writesFolder: format.dialect.isFolder && adapter.configuration != nil, isBaseUnused: base.isUnused,
       isAnotherWork: false, alphas: .likeBefore, copiesWhatIsWhole: true)
     result.passedThrough = vectors.map { ($0.name, $0.tensor) }
+    result.skipped = leftOut
     result.replaceableInputs = adapter.ownFiles
     var notes = adapter.warnings
     if isOutdated {

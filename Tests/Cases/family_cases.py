@@ -275,3 +275,23 @@ def no_contradiction(place):
     run = place.run("check", path, base("b.safetensors", shapes | {"single_stream_modulation.lin": (48, 16)}))
     run.expect(0, "all 2 targets", "Flux.2")
     assert "this is a" not in run.output, run.output
+
+
+@case("a module that a known model has not is an error in resize, merge and convert, and left out by name where that is allowed")
+def modules_that_are_not(place):
+    known = {f"double_blocks.{b}.{n}": s for b in range(2) for n, s in {
+        "img_attn.qkv": (9216, 3072), "img_mlp.0": (12288, 3072), "img_mlp.2": (3072, 12288)}.items()}  # fmt: skip
+    unet = {f"input_blocks_4_1_transformer_blocks_0_{a}_to_{x}": (640, 640 if a == "attn1" or x == "q" else 2048)
+            for a in ("attn1", "attn2") for x in "qkv"}  # fmt: skip
+    for name, shapes, other in [("Flux.1", known, "double_blocks.0.img_attn.invented"),
+                                ("SDXL", unet, "input_blocks_4_1_transformer_blocks_0_attn1_invented")]:  # fmt: skip
+        good = adapter("good.safetensors", shapes, kohya=True)
+        path = adapter("odd.safetensors", shapes | {other: (640, 640)}, kohya=True)
+        assert family(place, path) == name, (family(place, path), name)
+        commands = [("resize", path, "--rank", "1"), ("merge", path, good), ("convert", path, "--to", "kohya")]
+        for number, command in enumerate(commands):
+            place.run(*command, "-o", "no.safetensors").expect(65, other.replace(".", "_"), name)
+            allowing = "--allow-unmatched" if command[0] == "convert" else "--allow-unknown"
+            output = f"{name}{number}.safetensors"
+            place.run(*command, "-o", output, allowing).expect(2, other.replace(".", "_"))
+            assert names(output) == {n for n in names(good)}, names(output) ^ names(good)
