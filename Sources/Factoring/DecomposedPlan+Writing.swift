@@ -16,11 +16,19 @@ extension DecomposedPlan {
       ? concurrentMap(
         count: targets.count, threads: threads, workspace: FactorWorkspace.init
       ) { index, workspace in
-        try complete(index, workspace).inners(rank: allocation.ranks[index])
+        try self.inners(index, rank: allocation.ranks[index], workspace)
       } : []
     return result(
       allocation, output: output, errors: zip(targets, allocation.ranks).map { $0.tailNorm(afterRank: $1) },
       inners: inners)
+  }
+
+  /// ⟨D_t, S_k⟩ for each term of a target, S_k being the sum cut to `rank` components.
+  private func inners(_ index: Int, rank: Int, _ workspace: FactorWorkspace) throws -> [Double] {
+    let decomposed = try complete(index, workspace), delta = plan.targets[index].delta
+    guard let dense = decomposed.dense else { return try decomposed.inners(rank: rank) }
+    guard rank > 0 else { return delta.terms.map { _ in 0 } }
+    return try DenseCut(of: delta, dense, rank: rank, factors: decomposed.mapFactors(rank: rank), workspace).inners
   }
 
   /// The decomposition of a target with all that its factors are made with.
@@ -29,7 +37,7 @@ extension DecomposedPlan {
     return try DecomposedTarget(
       merged(index, workspace), measure: weighing?.measures[index], alike: weighing?.alike ?? 0,
       byProducts: plan.decomposesByProducts,
-      keepingMaps: true, workspace)
+      vectors: 0, keepingMaps: true, workspace)
   }
 
   /// Writes the adapter with the given ranks to `output`, reads it again, and only then gives it its name.
@@ -166,13 +174,16 @@ extension DecomposedPlan {
     _ index: Int, _ merged: MergedDelta, _ decomposed: DecomposedTarget, rank: Int, available: Int,
     with encoder: FactorEncoder, path: String
   ) throws -> (FactorEncoder.Encoded, [Double]) {
-    let chosen = rank < available ? try choice(for: index, decomposed, rank: rank, encoder.factors) : nil
+    let chosen =
+      rank < available || decomposed.dense != nil
+      ? try choice(for: index, decomposed, rank: rank, isCut: rank < available, encoder.factors) : nil
     var maps = try (chosen?.maps ?? decomposed.maps ?? recomputedMaps(merged.sum, rank: rank, encoder.factors))
       .prefix(rank)
     let factors = decomposed.mapFactors(rank: rank)
     if let factors { maps = maps.scaled(by: factors) }
     let encoded = try encoder.encode(
-      plan.targets[index].making(merged.sum), alpha: sharedAlpha, maps: maps, spectrum: decomposed.spectrum,
+      plan.targets[index].making(chosen?.sum ?? merged.sum), alpha: sharedAlpha, maps: maps,
+      spectrum: decomposed.spectrum,
       isTruncation: factors == nil && chosen?.isTruncation ?? true, path: path)
     return (encoded, try chosen?.inners ?? decomposed.inners(rank: rank))
   }
@@ -212,15 +223,22 @@ extension DecomposedPlan {
     var inners: [Double]
     /// Whether it is the sum's leading triples.
     var isTruncation: Bool
+    /// What the maps are for, where that is not the plan's delta.
+    var sum: DeltaSum?
   }
 
   /// What is kept where that is found anew: what the recipe's method keeps of several adapters' sum, or what carries most for the
   /// inputs of the layer, or the leading triples where those are not all known.
   private func choice(
-    for index: Int, _ decomposed: DecomposedTarget, rank: Int, _ workspace: FactorWorkspace
+    for index: Int, _ decomposed: DecomposedTarget, rank: Int, isCut: Bool, _ workspace: FactorWorkspace
   ) throws -> Choice? {
     let target = plan.targets[index], delta = target.delta, moments = weighing?.measures[index].moments
-    if moments == nil, let own = try methodsChoice(for: target, rank: rank, workspace) { return own }
+    if isCut, moments == nil, let own = try methodsChoice(for: target, rank: rank, workspace) { return own }
+    if let dense = decomposed.dense {
+      let cut = try DenseCut(
+        of: delta, dense, rank: rank, factors: decomposed.mapFactors(rank: rank), workspace)
+      return Choice(maps: cut.maps, inners: cut.inners, isTruncation: true, sum: cut.sum)
+    }
     if let cut = try decomposed.cut(to: rank) {
       return Choice(maps: cut.maps, inners: cut.inners, isTruncation: moments == nil)
     }

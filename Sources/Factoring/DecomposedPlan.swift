@@ -36,13 +36,15 @@ public struct DecomposedPlan: Sendable {
     precondition(plan.recipe.weighing.needsMeasures == (weighing != nil), "a weighing that was not asked for, or none")
     precondition(weighing.map { $0.measures.count == plan.targets.count } ?? true, "a measure for each target")
     let targets = plan.targets
-    let mapBytes = targets.reduce(0) { $0 + 16 * $1.delta.componentCount * $1.delta.componentCount }
-    let keepsMaps = mapBytes <= Self.mapBudget
+    let mapBytes = targets.lazy.filter { !$0.delta.isDense }.reduce(0) {
+      $0 + 16 * $1.delta.componentCount * $1.delta.componentCount
+    }
+    let keepsMaps = mapBytes <= Self.mapBudget, vectors = Self.keptVectors(plan)
     @Sendable func decomposed(_ index: Int, byProducts: Bool, _ workspace: FactorWorkspace) throws -> DecomposedTarget {
       let delta = try MergedDelta(of: targets[index], by: plan.recipe.method, rule: plan.recipe.rule, workspace)
       return try DecomposedTarget(
         delta, measure: weighing?.measures[index], alike: weighing?.alike ?? 0, byProducts: byProducts,
-        keepingMaps: keepsMaps, workspace)
+        vectors: vectors, keepingMaps: keepsMaps, workspace)
     }
     var all = try concurrentMap(
       count: targets.count, threads: threads, order: targets.map { $0.delta.terms.map(\.target) }.longestFirst,
@@ -52,10 +54,22 @@ public struct DecomposedPlan: Sendable {
       workspace = FactorWorkspace()
     for (index, ceiling) in ceilings where (all[index].spectrum.singularValues.first ?? 0) > ceiling {
       // Where nothing is clipped, nothing is done in another way.
-      if plan.decomposesByProducts { all[index] = try decomposed(index, byProducts: false, workspace) }
+      if plan.decomposesByProducts, all[index].dense == nil {
+        all[index] = try decomposed(index, byProducts: false, workspace)
+      }
       all[index] = all[index].clipped(at: ceiling)
     }
     self.init(plan, weighing, all)
+  }
+
+  /// How many singular vectors are kept of each delta that has no factors: as many as may be asked for, and as there is memory for.
+  private static func keptVectors(_ plan: RefactorPlan) -> Int {
+    let dense = plan.targets.map(\.delta).filter(\.isDense)
+    let room = mapBudget / max(1, dense.reduce(0) { $0 + 8 * min($1.rows, $1.columns) })
+    guard case .rank(let rank, let conv) = plan.recipe.rule else { return room }
+    let wanted = max(rank, conv ?? 0)
+    // A part of them would have to be found again with the rest.
+    return wanted <= room ? wanted : 0
   }
 
   /// - Parameter targets: the decompositions of the plan's targets, which do not depend on number formats.

@@ -33,19 +33,27 @@ package struct DecomposedTarget: Sendable {
     case triples(maps: FactorMaps?, inners: [[Double]])
     /// Inner products, which any number of leading components can be made from; `nil` when they would take too much memory.
     case products(ProductSpectrum?, strengths: [Double])
+    /// The matrix itself, with as many leading vectors of its shorter side as there is memory for.
+    case dense(DenseSpectrum)
   }
 
   /// - Parameters:
   ///   - measure: what errors count; `nil` for their size.
   ///   - alike: as `ErrorWeighing.alike`.
   ///   - byProducts: whether a faster way will do, which sees the smallest components less exactly.
+  ///   - vectors: how many singular vectors are kept of a delta that has no factors.
   ///   - keepingMaps: whether there is memory for what the factors will be made with.
   package init(
     _ merged: MergedDelta, measure: ErrorWeighing.Measure? = nil, alike: Double = 0, byProducts: Bool,
-    keepingMaps: Bool,
+    vectors: Int, keepingMaps: Bool,
     _ workspace: FactorWorkspace
   ) throws {
     let delta = merged.sum
+    if delta.isDense, !merged.isNew, measure?.moments == nil {
+      let (spectrum, energies) = try delta.denseSpectrum(vectors: vectors, in: workspace)
+      self.init(spectrum, energies, of: merged, measure)
+      return
+    }
     let products =
       try byProducts && !merged.isNew
       ? ProductSpectrum(
@@ -101,6 +109,19 @@ package struct DecomposedTarget: Sendable {
     form = .products(keepingMaps ? products : nil, strengths: strengths)
   }
 
+  private init(
+    _ dense: DenseSpectrum, _ termEnergies: [Double], of merged: MergedDelta, _ measure: ErrorWeighing.Measure?
+  ) {
+    let scale = measure?.factor.squareRoot() ?? 1
+    spectrum = Spectrum(dense.values)
+    cost = Spectrum(dense.values.map { scale * $0 })
+    energies = dense.values.map { $0 * $0 }
+    (outside, factor, norm) = (merged.outside, measure?.factor ?? 1, (spectrum.energy + merged.outside).squareRoot())
+    self.merged = nil
+    self.termEnergies = termEnergies
+    form = .dense(dense)
+  }
+
   /// - Parameter carried: by each direction, descending.
   private static func cost(_ carried: [Double], rank: Int, count: Int, scale: Double) -> Spectrum {
     // What no input reaches is kept last, and has a cost all the same: a rank of 0 means that there is nothing.
@@ -124,6 +145,9 @@ package struct DecomposedTarget: Sendable {
   /// The inner products that it was decomposed by; `nil` where it was not, or they are forgotten.
   package var products: ProductSpectrum? { if case .products(let products, _) = form { products } else { nil } }
 
+  /// Of a delta without factors what is known of its components; `nil` for others.
+  var dense: DenseSpectrum? { if case .dense(let spectrum) = form { spectrum } else { nil } }
+
   /// Whether it is to be made anew before components of it can be had.
   package var isForgotten: Bool {
     if case .products(nil, _) = form { true } else { false }
@@ -144,7 +168,7 @@ package struct DecomposedTarget: Sendable {
 
   /// ⟨D_t, S_k⟩ for each term, S_k being the sum cut to `rank` components.
   ///
-  /// - Precondition: it is not forgotten.
+  /// - Precondition: it is not forgotten, and has factors.
   package func inners(rank: Int) throws -> [Double] {
     switch form {
     case .triples(_, let inners): return inners.map { $0.prefix(rank).reduce(0, +) }
@@ -152,6 +176,7 @@ package struct DecomposedTarget: Sendable {
       guard let products else { preconditionFailure("what was forgotten is asked for") }
       let inners = try products.inners(rank: rank)
       return zip(inners, strengths).map { $1 == 0 ? 0 : $0 / $1 }
+    case .dense: preconditionFailure("what is not known without the delta is asked for")
     }
   }
 
@@ -160,18 +185,22 @@ package struct DecomposedTarget: Sendable {
   /// The same with singular values no larger than `ceiling`: σ is written as min(σ, c), which leaves an error of (σ − c)² in a
   /// component that is kept.
   ///
-  /// - Precondition: its components are its singular triples, by a decomposition of the core.
+  /// - Precondition: its components are its singular triples, not by products of factors.
   func clipped(at ceiling: Double) -> DecomposedTarget {
     let values = spectrum.singularValues
     guard let largest = values.first, largest > ceiling else { return self }
-    guard case .triples(let maps, let inners) = form else { preconditionFailure("components that cannot be clipped") }
     var clipped = self
     clipped.ceiling = ceiling
     clipped.energies = values.map { $0 > ceiling ? ceiling * (2 * $0 - ceiling) : $0 * $0 }
     clipped.cost = Spectrum(clipped.energies.map { (factor * $0).squareRoot() })
     clipped.outside += values.reduce(0) { $0 + max(0, $1 - ceiling) * max(0, $1 - ceiling) }
-    clipped.form = .triples(
-      maps: maps, inners: inners.map { zip($0, values).map { $0 * min(1, ceiling / $1) } })
+    switch form {
+    case .triples(let maps, let inners):
+      clipped.form = .triples(
+        maps: maps, inners: inners.map { zip($0, values).map { $0 * min(1, ceiling / $1) } })
+    case .dense: break
+    case .products: preconditionFailure("components that cannot be clipped")
+    }
     return clipped
   }
 

@@ -60,7 +60,7 @@ package struct MergedDelta: Sendable {
 
 extension Target {
   /// Factors that were computed, in double precision.
-  fileprivate init(_ up: Matrix, _ down: Matrix, inPlaceOf term: DeltaSum.Term) {
+  init(_ up: Matrix, _ down: Matrix, inPlaceOf term: DeltaSum.Term) {
     let target = term.target, rank = up.columns
     self.init(
       name: target.name, key: target.key, kind: target.kernel.isEmpty ? .linear : .conv,

@@ -123,6 +123,19 @@ public struct Matrix: Equatable, Sendable {
     Matrix(rows: a.rows, columns: a.columns, elements: a.elements.map { scalar * $0 })
   }
 
+  /// Multiplies every element, in place.
+  public mutating func multiply(by factor: Double) {
+    elements.withUnsafeMutableBufferPointer { for i in $0.indices { $0[i] *= factor } }
+  }
+
+  /// Adds another matrix of the same shape times a number, in place.
+  public mutating func add(_ other: Matrix, times factor: Double) {
+    precondition(rows == other.rows && columns == other.columns, "a sum needs equal shapes")
+    other.elements.withUnsafeBufferPointer { other in
+      elements.withUnsafeMutableBufferPointer { for i in $0.indices { $0[i] += factor * other[i] } }
+    }
+  }
+
   private func combined(with other: Matrix, _ operation: (Double, Double) -> Double) -> Matrix {
     precondition(rows == other.rows && columns == other.columns, "a sum needs equal shapes")
     return Matrix(rows: rows, columns: columns, elements: zip(elements, other.elements).map(operation))

@@ -1,6 +1,6 @@
 import COpenBLAS
 
-/// The eigenvalues of a symmetric matrix, and on demand the eigenvectors of the largest.
+/// The eigenvalues of a symmetric matrix, and on demand the eigenvectors of the largest or smallest.
 ///
 /// The matrix is brought to tridiagonal form once; all values then cost n² operations, and k vectors k·n² (MRRR;
 /// Dhillon and Parlett 2004). That is several times less than all vectors where few are wanted.
@@ -41,17 +41,23 @@ struct SymmetricEigenvalues {
   private static let lower = CChar(UInt8(ascii: "L"))
 
   /// Orthonormal eigenvectors of the `count` largest values, as rows: `count` × order.
-  func leadingVectors(_ count: Int) throws(LinearAlgebraError) -> Matrix {
-    precondition(count <= order, "\(count) of \(order) vectors")
+  func leadingVectors(_ count: Int) throws(LinearAlgebraError) -> Matrix { try vectors(count, after: 0) }
+
+  /// Orthonormal eigenvectors of the `count` smallest values, as rows, those of larger values first.
+  func trailingVectors(_ count: Int) throws(LinearAlgebraError) -> Matrix { try vectors(count, after: order - count) }
+
+  private func vectors(_ count: Int, after start: Int) throws(LinearAlgebraError) -> Matrix {
+    precondition(start >= 0 && start + count <= order, "\(count) of \(order) vectors")
     guard count > 0 else { return Matrix(zeros: 0, order) }
-    let n = Int32(order), k = Int32(count)
+    let n = Int32(order), k = Int32(count), last = Int32(order - start)
     var d = diagonal, e = offDiagonal
     var found: Int32 = 0, isAccurate: Int32 = 1
     var w = [Double](repeating: 0, count: order), vectors = [Double](repeating: 0, count: order * count)
     var support = [Int32](repeating: 0, count: 2 * count)
     var work = [Double](repeating: 0, count: 18 * order), iwork = [Int32](repeating: 0, count: 10 * order)
     var info = LAPACKE_dstemr_work(
-      LAPACK_COL_MAJOR, CChar(UInt8(ascii: "V")), CChar(UInt8(ascii: "I")), n, &d, &e, 0, 0, n - k + 1, n, &found, &w,
+      LAPACK_COL_MAJOR, CChar(UInt8(ascii: "V")), CChar(UInt8(ascii: "I")), n, &d, &e, 0, 0, last - k + 1, last, &found,
+      &w,
       &vectors, n, k, &support, &isAccurate, &work, Int32(work.count), &iwork, Int32(iwork.count))
     precondition(info >= 0, "dstemr rejected argument \(-info)")
     guard info == 0, found == k else { throw LinearAlgebraError(.noConvergence) }

@@ -39,8 +39,8 @@ public struct AdapterSpectrum: Sendable {
       count: targets.count, threads: threads, order: targets.map { [$0] }.longestFirst, progress: progress,
       workspace: FactorWorkspace.init
     ) { index, workspace in
-      if let spectrum = targets[index].kroneckerSpectrum { return spectrum }
       let delta = try DeltaSum([.init(targets[index], of: adapter.path)])
+      if delta.isDense { return Spectrum(try delta.denseSpectrum(vectors: 0, in: workspace).spectrum.values) }
       let core = try delta.core(in: workspace)
       let values = try SingularValues.values(of: core.core(weights: delta.weights))
       // Values that only rounding made are exact zeros of the delta.

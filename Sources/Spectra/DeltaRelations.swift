@@ -32,7 +32,9 @@ extension DeltaSum {
     if places.values.allSatisfy({ $0.count == 1 }), let products = try kroneckerProducts() {
       return KroneckerRelations(delta: self, products: products, terms: places.mapValues(\.lowerBound))
     }
-    return CoreRelations(self, try core(in: workspace), places)
+    guard isDense else { return CoreRelations(self, try core(in: workspace), places) }
+    return try DenseRelations(
+      places.mapValues { try DenseSum(of: DeltaSum(Array(terms[$0])), in: workspace).matrix })
   }
 }
 

@@ -151,7 +151,7 @@ public struct DeltaSum: Sendable {
   }
 
   /// The target and factor behind NaN or infinity.
-  private func explained(_ error: LinearAlgebraError) -> any Error {
+  func explained(_ error: LinearAlgebraError) -> any Error {
     guard error.kind == .notFinite, let fault else { return error }
     return fault
   }

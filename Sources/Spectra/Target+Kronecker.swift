@@ -7,18 +7,12 @@ extension Target {
   /// no singular values.
   ///
   /// Columns of the product are those of both together, so that a kernel of the second changes nothing.
-  var kroneckerSpectrum: Spectrum? {
+  ///
+  /// - Parameter count: how many vectors of the shorter side are wanted.
+  func kroneckerSpectrum(vectors count: Int) -> DenseSpectrum? {
     guard let (first, second) = kronecker else { return nil }
-    guard let a = try? Self.values(of: first), let b = try? Self.values(of: second) else { return nil }
-    let size = scale.magnitude
-    let products = a.flatMap { x in b.map { y in x * y * size } }.sorted(by: >)
-    let count = min(rows, columns)
-    return Spectrum(Array(products.prefix(count)) + Array(repeating: 0, count: max(0, count - products.count)))
-  }
-
-  /// Without values that only rounding made.
-  private static func values(of tensor: Tensor) throws -> [Double] {
-    let matrix = tensor.matrix, values = try SingularValues.values(of: matrix)
-    return Array(values.prefix(values.numericalRank(rows: matrix.rows, columns: matrix.columns)))
+    let spectrum = try? DenseSpectrum(
+      kronecker: first.matrix, second.matrix, vectors: count, isWide: rows <= columns)
+    return spectrum?.scaled(by: scale)
   }
 }

@@ -18,8 +18,12 @@ public struct WeightSurvey: Sendable {
       workspace: FactorWorkspace.init
     ) { index, workspace -> (norm: Double?, values: Spectrum?, problem: AdapterProblem?) in
       let delta = try DeltaSum([.init(targets[index], of: adapter.path)])
-      if let spectrum = targets[index].kroneckerSpectrum, spectrum.norm > 0 { return (spectrum.norm, spectrum, nil) }
       do {
+        if delta.isDense {
+          let spectrum = Spectrum(try delta.denseSpectrum(vectors: 0, in: workspace).spectrum.values)
+          guard spectrum.norm > 0 else { return (0, nil, AdapterProblem(.dead, target: targets[index].name)) }
+          return (spectrum.norm, spectrum, nil)
+        }
         let core = try delta.core(in: workspace).core(weights: delta.weights), norm = core.frobeniusNorm
         guard norm > 0 else { return (norm, nil, AdapterProblem(.dead, target: targets[index].name)) }
         return (norm, Spectrum(try SingularValues.values(of: core)), nil)

@@ -14,7 +14,8 @@ let package = Package(
       name: "lathe-benchmark",
       dependencies: [
         .product(name: "Tensors", package: "Lathe"), .product(name: "LinearAlgebra", package: "Lathe"),
-        .product(name: "Safetensors", package: "Lathe"),
+        .product(name: "Safetensors", package: "Lathe"), .product(name: "Adapters", package: "Lathe"),
+        .product(name: "Checkpoints", package: "Lathe"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(

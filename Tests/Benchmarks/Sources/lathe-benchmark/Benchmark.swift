@@ -18,6 +18,12 @@ struct Benchmark: ParsableCommand {
   var makeBase: String?
 
   @Option(help: .hidden)
+  var makeFull: String?
+
+  @Option(help: .hidden)
+  var kind = SDXLFullAdapter.Kind.differences.rawValue
+
+  @Option(help: .hidden)
   var seed: UInt64 = 0
 
   @Option(help: "Where inputs and outputs go; made if missing.")
@@ -42,6 +48,7 @@ struct Benchmark: ParsableCommand {
 
   func run() throws {
     if let makeBase { return try SDXLCheckpoint.write(to: makeBase) }
+    if let makeFull { return try SDXLFullAdapter(kind: .init(rawValue: kind)!).write(to: makeFull) }
     if let make { return try SDXLAdapter(rank: 64, seed: seed).write(to: make) }
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let inputs = try (0..<3).map { try adapter($0) }
@@ -97,10 +104,52 @@ struct Benchmark: ParsableCommand {
           "-o", output,
         ],
         reads: [], writes: 0, copied: base, check: { Self.checkBake($0, changed: 794) }),
-    ].filter { only.isEmpty || $0.name.contains(only) }
-    if cases.contains(where: { $0.copied != nil }) { try makeCheckpoint(base) }
+    ]
+    let full = only.contains("full") ? try fullCases(base: base, output: output) : []
+    let chosen = (cases + full).filter { only.isEmpty || $0.name.contains(only) }
+    if chosen.contains(where: { $0.copied != nil || $0.arguments.contains(base) }) { try makeCheckpoint(base) }
     print("case                          median s   best s   copy s   ratio   peak MB")
-    for item in cases { try measure(item, output: output) }
+    for item in chosen { try measure(item, output: output) }
+  }
+
+  /// Jobs on adapters whose deltas are full matrices, which take minutes: only with `--only full`, and best with `--runs 1`.
+  private func fullCases(base: String, output: String) throws -> [Case] {
+    var paths: [SDXLFullAdapter.Kind: String] = [:]
+    for kind in SDXLFullAdapter.Kind.allCases {
+      let path = "\(folder)/sdxl-\(kind.rawValue).safetensors"
+      if !FileManager.default.fileExists(atPath: path) {
+        var making = Measurement()
+        try making.run([CommandLine.arguments[0], tool, "--make-full", path, "--kind", kind.rawValue])
+      }
+      paths[kind] = path
+    }
+    let (differences, kronecker, dora) = (paths[.differences]!, paths[.kronecker]!, paths[.dora]!)
+    func job(
+      _ name: String, _ arguments: [String], _ inputs: [(path: String, strength: Double)],
+      _ result: DenseReference.Result
+    ) -> Case {
+      Case(
+        name: "full: " + name, arguments: arguments + ["--json", "--quiet"], reads: [], writes: 0,
+        check: { report in
+          do {
+            return try DenseReference(inputs: inputs, base: base).fault(of: report, result)
+          } catch {
+            return "\(error)"
+          }
+        })
+    }
+    let written = ["--force", "-o", output, "--rank", "64"]
+    return [
+      job("spectrum of differences", ["spectrum", differences], [(differences, 1)], .spectrum),
+      job("spectrum of dora", ["spectrum", dora, "--base", base], [(dora, 1)], .spectrum),
+      job("spectrum of lokr", ["spectrum", kronecker], [(kronecker, 1)], .spectrum),
+      job("differences at rank 64", ["resize", differences] + written, [(differences, 1)], .rank(64)),
+      job("lokr at rank 64", ["resize", kronecker] + written, [(kronecker, 1)], .rank(64)),
+      job(
+        "merge of all, rank 64",
+        ["merge", differences + "@0.7", dora + "@0.5", kronecker + "@0.3", "--base", base] + written,
+        [(differences, 0.7), (dora, 0.5), (kronecker, 0.3)], .rank(64)),
+    ]
   }
 
   private func measure(_ item: Case, output: String) throws {
