@@ -36,8 +36,10 @@ public struct DecomposedPlan: Sendable {
     precondition(plan.recipe.weighing.needsMeasures == (weighing != nil), "a weighing that was not asked for, or none")
     precondition(weighing.map { $0.measures.count == plan.targets.count } ?? true, "a measure for each target")
     let targets = plan.targets
-    let mapBytes = targets.lazy.filter { !$0.delta.isDense }.reduce(0) {
-      $0 + 16 * $1.delta.componentCount * $1.delta.componentCount
+    let mapBytes = targets.indices.reduce(0) { sum, index in
+      let delta = targets[index].delta,
+        isFactored = weighing?.measures[index].moments != nil || plan.recipe.method.combines
+      return delta.isDense && !isFactored ? sum : sum + 16 * delta.componentCount * delta.componentCount
     }
     let keepsMaps = mapBytes <= Self.mapBudget, vectors = Self.keptVectors(plan)
     @Sendable func decomposed(_ index: Int, byProducts: Bool, _ workspace: FactorWorkspace) throws -> DecomposedTarget {
@@ -66,7 +68,8 @@ public struct DecomposedPlan: Sendable {
   private static func keptVectors(_ plan: RefactorPlan) -> Int {
     let dense = plan.targets.map(\.delta).filter(\.isDense)
     let room = mapBudget / max(1, dense.reduce(0) { $0 + 8 * min($1.rows, $1.columns) })
-    guard case .rank(let rank, let conv) = plan.recipe.rule else { return room }
+    // More take longer than finding again what few targets need.
+    guard case .rank(let rank, let conv) = plan.recipe.rule else { return min(room, 128) }
     let wanted = max(rank, conv ?? 0)
     // A part of them would have to be found again with the rest.
     return wanted <= room ? wanted : 0

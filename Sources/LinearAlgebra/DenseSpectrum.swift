@@ -42,7 +42,7 @@ public struct DenseSpectrum: Sendable {
     if let rounds = try DirectionRounds(
       scaled, vectors: count, noise: noise, size: size / unit, tolerance: tolerance)
     {
-      found = (rounds.values, Matrix(stacking: [Matrix(zeros: 0, order)] + rounds.vectors))
+      found = (rounds.values, try Self.joined(rounds.vectors, order: order))
     } else {
       found = try Self.decomposed(scaled, vectors: count, size: size / unit)
     }
@@ -60,6 +60,16 @@ public struct DenseSpectrum: Sendable {
     return FactorMaps(
       up: leading.scalingRows(by: isWide ? roots : inverses).transposed,
       down: leading.scalingRows(by: isWide ? inverses : roots))
+  }
+
+  /// Vectors of all rounds. What rounding has left of large values' directions in small ones' is taken out: beside such values it is not small.
+  private static func joined(_ rounds: [Matrix], order: Int) throws(LinearAlgebraError) -> Matrix {
+    var all = rounds.first ?? Matrix(zeros: 0, order)
+    for var next in rounds.dropFirst() {
+      for _ in 0..<2 { next.add(next.timesTransposed(all) * all, times: -1) }
+      all = Matrix(stacking: [all, try next.orthonormalRows()])
+    }
+    return all
   }
 
   /// By LAPACK's decomposition of the matrix itself.

@@ -79,7 +79,7 @@ import Testing
     let (name, values) = Self.spectra[spectrum], (rows, columns) = Self.shapes[shape], isWide = rows <= columns
     let matrix = Sample(rows, columns, values: values, seed: 170 + UInt64(spectrum)).matrix
     let reference = Dense.singularValues(matrix.elements, rows: rows, columns: columns)
-    for rank in [1, 3, 11, 20, 39, 40] where rank <= values.count && values[rank - 1] > 1e-8 * values[0] {
+    for rank in [1, 3, 11, 20, 39, 40] where rank <= values.count {
       let found = try DenseSpectrum(of: matrix, vectors: rank)
       try #require(found.vectors.rows == rank, "\(name), \(rows) × \(columns)")
       #expect(deviation(found.vectors) <= 1e-12, "\(name), \(rows) × \(columns), rank \(rank)")
