@@ -156,6 +156,8 @@ struct DependentPlace {
   let weight: NamedWeight
   /// Whether the base stores (inputs, outputs).
   let isTransposed: Bool
+  /// The weight that the change reads besides, and whether the base stores that as (inputs, outputs).
+  var other: (weight: NamedWeight, isTransposed: Bool)?
 }
 
 /// Why a base has no weight for a target.
@@ -185,13 +187,18 @@ extension DependentTarget {
       experts.hasInputsFirst = base.storesTransposed(module: key.path)
       change = experts
     }
+    if var rotary = change as? RotaryOrderChange {
+      rotary.heads = base.attentionHeads.map { rotary.isOfQueries ? $0.queries : $0.keys }
+      change = rotary
+    }
     // A whole weight and stacked experts are stored as the model has them.
     let isAsStored = change is ExpertChange || change is Replacement
     // Tables of words are stored one way round whatever the model does with its matrices.
     let orientations =
       isAsStored
       ? [false]
-      : algorithm == .embedding ? [true] : [base.storesTransposed(module: key.path), isTransposed].compactMap { $0 }
+      : algorithm == .embedding || (change as? HadamardChange)?.isOfTable == true
+        ? [true] : [base.storesTransposed(module: key.path), isTransposed].compactMap { $0 }
     var fault: AdapterProblem.Kind?
     for isTransposed in orientations {
       if var rebased = change as? RebasedChange {
@@ -201,7 +208,19 @@ extension DependentTarget {
       let size = Size(weight.shape, isTransposed: isTransposed)
       fault = change.fault(rows: size.rows, inputs: size.inputs, kernel: size.kernel)
       if fault == nil {
-        return .success(DependentPlace(key: key, change: change, weight: weight, isTransposed: isTransposed))
+        var place = DependentPlace(key: key, change: change, weight: weight, isTransposed: isTransposed)
+        guard let reads else { return .success(place) }
+        guard let (other, _) = base.weight(for: reads) else {
+          return .failure(
+            DependentFault(misfit: .missing, reason: "expected the weight beside it in the base, found none"))
+        }
+        try base.requireReadable(other)
+        let isTransposed = base.storesTransposed(module: reads.path) ?? false
+        let size = Size(other.shape, isTransposed: isTransposed)
+        fault = change.fault(given: size.rows, inputs: size.inputs * size.kernel.reduce(1, *))
+        guard fault == nil else { break }
+        place.other = (other, isTransposed)
+        return .success(place)
       }
     }
     guard case .factorShape(let expected, let found)? = fault else { preconditionFailure("a fault of another kind") }
@@ -223,14 +242,23 @@ package struct BoundTarget: Sendable {
   ///   - numbers: of the weights that it changes.
   ///   - strength: what the delta will be multiplied by.
   package func target(numbers: @escaping StoredNumbers, strength: Double, rule: StrengthRule) -> Target {
-    target.target(
-      place.key, place.change, of: block(numbers), shape: place.weight.shape, isTransposed: place.isTransposed,
+    let change = place.other.map { place.change.given(block($0.weight, $0.isTransposed, numbers)) } ?? place.change
+    return target.target(
+      place.key, change, of: block(numbers), shape: place.weight.shape, isTransposed: place.isTransposed,
       strength: strength, rule: rule)
   }
 
-  /// The weight as rows × inputs × kernel.
+  /// Stored weights that the delta depends on beside those that it is added to, by their index.
+  package var alsoRead: [Int] { place.other?.weight.pieces.map(\.stored) ?? [] }
+
   private func block(_ numbers: @escaping StoredNumbers) -> ComposedFactors.Block {
-    let weight = place.weight, isTransposed = place.isTransposed
+    block(place.weight, place.isTransposed, numbers)
+  }
+
+  /// A weight as rows × inputs × kernel.
+  private func block(
+    _ weight: NamedWeight, _ isTransposed: Bool, _ numbers: @escaping StoredNumbers
+  ) -> ComposedFactors.Block {
     let size = Size(weight.shape, isTransposed: isTransposed)
     return ComposedFactors.Block(rows: size.rows, inputs: size.inputs, kernel: size.kernel) {
       let values = weight.assembled(shape: weight.shape, stored: numbers).doubles()

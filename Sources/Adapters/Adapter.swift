@@ -35,6 +35,8 @@ public struct Adapter: Sendable {
   public let unknown: [String]
   /// The file's metadata, in its order.
   public let metadata: [(key: String, value: String)]
+  /// The program that trained it, or whose form it has, where metadata, names or the container tell: `ai-toolkit`, `llama.cpp`.
+  public let program: String?
   /// The fields of `adapter_config.json`, when there is one.
   public let configuration: [String: JSONValue]?
   /// What reading found; see also `AdapterProblem.isFatal`.
@@ -67,7 +69,7 @@ public struct Adapter: Sendable {
       path: path, format: format, family: family, candidates: candidates, targets: targets ?? self.targets,
       dependents: dependents ?? self.dependents, unsupported: unsupported,
       passedThrough: passedThrough ?? self.passedThrough, frozen: frozen ?? self.frozen, unknown: unknown,
-      metadata: metadata,
+      metadata: metadata, program: program,
       configuration: configuration, problems: problems ?? self.problems, byteCount: byteCount, tensorFile: tensorFile,
       data: data)
   }

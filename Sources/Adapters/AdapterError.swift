@@ -140,6 +140,7 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     switch kind {
     case .unsupported(let algorithm):
       "algorithm: expected one that this version works on, found \(algorithm.rawValue)"
+        + (algorithm.refusal.map { ": \($0)" } ?? "")
     case .needsBase(let algorithm):
       "\(algorithm.rawValue) depends on the base weight: expected a base, found none"
     case .notInBase(let algorithm, let reason):

@@ -118,6 +118,9 @@ struct AdapterReader {
       dependents: dependents,
       unsupported: unsupported,
       passedThrough: passedThrough, frozen: frozen, unknown: unknown, metadata: source.state.metadata,
+      program: source.state.foreign?.program
+        ?? Trainer.name(
+          metadata: metadata, tensors: source.state.tensors.map(\.name), hasConfiguration: source.config != nil),
       configuration: source.config?.fields,
       problems: problems, byteCount: source.state.byteCount, tensorFile: source.tensorFile, data: source.state.data)
   }
@@ -153,19 +156,27 @@ struct AdapterReader {
         add(name, TargetPart(role: .other(.controlLora), label: name, name: name, tensor: tensor))
       } else if Self.isBookkeeping(name) || isTokenEmbedding(name) {
         passedThrough.append((name, tensor))
-      } else if name.hasSuffix(".vera_A") || name.hasSuffix(".vera_B") {
-        shared[String(name.suffix(6))] = tensor
+      } else if let ending = Self.sharedEndings.first(where: { name.hasSuffix("." + $0) }) {
+        // Some types write them again for each module.
+        if let other = shared.updateValue(tensor, forKey: ending), !other.hasSameBytes(as: tensor) {
+          unknown.append(name)
+        }
       } else if let parsed = KeyGrammar.parse(name), parsed.role != .scale || tensor.elementCount == 1 {
         add(parsed.module, TargetPart(role: parsed.role, label: parsed.label, name: name, tensor: tensor))
       } else {
         unknown.append(name)
       }
     }
+    claimRefused()
     // A LyCORIS IA3 vector is called plain `weight`, and a PEFT file may carry replaced modules: both are told by
     // their neighbours.
     let unnamed = Set(unknown)
     unknown = []
     for (name, tensor) in source.state.tensors where unnamed.contains(name) {
+      if isParameterOfSavedModule(name) {
+        add(name, TargetPart(role: .other(.full), label: "parameter", name: name, tensor: tensor))
+        continue
+      }
       guard let label = ["weight", "bias"].first(where: { name.hasSuffix("." + $0) }),
         case var module = name.dropping(suffix: "." + label),
         case let isIA3 = modules[module]?.contains(where: { $0.role == .other(.ia3) }) == true,
@@ -180,6 +191,26 @@ struct AdapterReader {
         if other != "ln_tuning_layers" { level = other + "." }
       }
       add(module, TargetPart(role: .other(isIA3 ? .ia3 : .full), label: level + label, name: name, tensor: tensor))
+    }
+  }
+
+  /// Whether it is a bare parameter, in a module that PEFT saved as a whole.
+  private func isParameterOfSavedModule(_ name: String) -> Bool {
+    guard name.hasPrefix(PEFTDialect.prefix), !name.hasSuffix(".weight"), !name.hasSuffix(".bias") else { return false }
+    return source.config?.savesModule(of: PEFTDialect.unwrapped(name)) ?? false
+  }
+
+  private static let sharedEndings = ["vera_A", "vera_B"] + StoredAlgorithm.all.flatMap(\.shared)
+
+  /// What a type holds that is no change of weights goes by the type's name, whatever it is called.
+  private mutating func claimRefused() {
+    guard let type = source.config?.type, let algorithm = RefusedAlgorithm.byType[type] else { return }
+    let names = Set(unknown)
+    unknown = []
+    for (name, tensor) in source.state.tensors where names.contains(name) {
+      let module = name.lastIndex(of: ".").map { String(name[..<$0]) } ?? name
+      let label = name.lastIndex(of: ".").map { String(name[name.index(after: $0)...]) } ?? name
+      add(module, TargetPart(role: .other(algorithm), label: label, name: name, tensor: tensor))
     }
   }
 
@@ -202,9 +233,6 @@ struct AdapterReader {
     }
     if names.contains(where: { $0.contains("emb_params") || $0.contains("string_to_param") }) {
       return "found a textual inversion"
-    }
-    if names.contains(where: { $0.hasSuffix(".lora_a") }), names.contains(where: { $0.hasSuffix(".lora_b") }) {
-      return "found one of MLX (lora_a of inputs × rank), which is not read; hint: save it as PEFT's"
     }
     return names.isEmpty ? "found no tensors" : "found \(names.count) tensors of other names (\(names[0]) …)"
   }

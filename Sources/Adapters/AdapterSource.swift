@@ -18,13 +18,24 @@ struct AdapterSource {
     var isFolder = false
     tensorFile = try Self.tensorFile(at: path, isFolder: &isFolder)
     if isFolder { InputFiles.protect(folder: path, isDeep: false) }
-    state = try StateDict(path: tensorFile)
+    var state = try StateDict(path: tensorFile)
     let parts = tensorFile.split(separator: "/", omittingEmptySubsequences: false)
     // A PEFT model file means nothing without the configuration beside it, whichever of the two ways it is named.
-    config =
-      try isFolder || parts.last!.hasPrefix("adapter_model.")
-      ? Self.config(inFolder: parts.count > 1 ? parts.dropLast().joined(separator: "/") : ".") : nil
+    let hasFields = isFolder || parts.last!.hasPrefix("adapter_model.") || parts.last! == Self.mlxName
+    let found =
+      try hasFields ? Self.fields(inFolder: parts.count > 1 ? parts.dropLast().joined(separator: "/") : ".") : nil
+    if state.foreign == nil, let other = try ForeignAdapter(mlx: state.tensors, fields: found?.fields, path: path) {
+      state.take(other)
+    }
+    self.state = state
+    if let other = state.foreign {
+      config = try Self.config(.object(other.configuration), path: path)
+    } else {
+      config = try found.map { try Self.config($0.fields, text: $0.text, path: $0.folder) }
+    }
   }
+
+  private static let mlxName = "adapters.safetensors"
 
   private static func tensorFile(at path: String, isFolder: inout Bool) throws(AdapterError) -> String {
     let manager = FileManager.default
@@ -33,7 +44,7 @@ struct AdapterSource {
     isFolder = true
     let folder = path.hasSuffix("/") ? String(path.dropLast()) : path
     for name in [
-      "adapter_model.safetensors", "adapter_model.bin", "pytorch_lora_weights.safetensors", "adapters.safetensors",
+      "adapter_model.safetensors", "adapter_model.bin", "pytorch_lora_weights.safetensors", mlxName,
     ] {
       let file = "\(folder)/\(name)"
       if manager.fileExists(atPath: file) { return file }
@@ -41,10 +52,12 @@ struct AdapterSource {
     throw AdapterError(.notAnAdapter(reason: "found a folder without adapter_model.safetensors"), path: path)
   }
 
-  private static func config(inFolder folder: String) throws -> PEFTConfig? {
+  private static func fields(
+    inFolder folder: String
+  ) throws -> (fields: [String: JSONValue], text: String, folder: String)? {
     let file = "\(folder)/adapter_config.json"
     let found = try JSONValue.object(inFile: file) { AdapterError(.configuration(reason: $0), path: folder) }
-    return try found.map { try config($0.fields, text: $0.text, path: folder) }
+    return found.map { ($0.fields, $0.text, folder) }
   }
 
   /// A configuration that is at hand.

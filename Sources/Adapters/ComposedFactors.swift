@@ -134,6 +134,12 @@ struct ComposedFactors {
   /// A product whose factors are known.
   init(up: Block, down: Block) { self.init(Pair(up: up, down: down)) }
 
+  /// A product of two factors that may have more components than it has rows or columns.
+  init(product up: Block, _ down: Block) {
+    self.init(
+      up.inputs < min(up.rows, down.columns) ? Pair(up: up, down: down) : Pair(whole: up.times(down)))
+  }
+
   /// A matrix of no known factors: a stored difference of a whole weight, say.
   init(whole: Block) { self.init(Pair(whole: whole)) }
 

@@ -24,15 +24,17 @@ public struct DependentTarget: Sendable {
   let inputs: Int
   /// What the weight may be called instead of the key, where the file does not say which of them it is.
   let alternatives: [TargetKey]
+  /// The weight that the change reads beside the one that it changes: a bias' may depend on that of its layer.
+  let reads: TargetKey?
 
   init(
     name: String, key: TargetKey, algorithm: Algorithm, stored: [(label: String, tensor: Tensor)], alpha: Double?,
     rank: Int?, change: any WeightChange, isTransposed: Bool, isOptional: Bool, inputs: Int,
-    alternatives: [TargetKey] = []
+    alternatives: [TargetKey] = [], reads: TargetKey? = nil
   ) {
     (self.name, self.key, self.algorithm, self.stored) = (name, key, algorithm, stored)
     (self.alpha, self.rank, self.change, self.isTransposed) = (alpha, rank, change, isTransposed)
-    (self.isOptional, self.inputs, self.alternatives) = (isOptional, inputs, alternatives)
+    (self.isOptional, self.inputs, self.alternatives, self.reads) = (isOptional, inputs, alternatives, reads)
   }
 
   /// A target with a delta of its own, as one that changes `weight` instead of what the base has in its place.
@@ -49,7 +51,7 @@ public struct DependentTarget: Sendable {
     DependentTarget(
       name: name, key: key, algorithm: algorithm, stored: stored, alpha: alpha, rank: rank,
       change: RebasedChange(replacement: weight, change: .dependent(change)), isTransposed: isTransposed,
-      isOptional: isOptional, inputs: inputs, alternatives: alternatives)
+      isOptional: isOptional, inputs: inputs, alternatives: alternatives, reads: reads)
   }
 
   /// The widest number format among the stored tensors.

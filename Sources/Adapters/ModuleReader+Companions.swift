@@ -11,7 +11,7 @@ extension ModuleReader {
       return
     }
     switch part.label {
-    case "set_weight", "weight", "bias", "base_layer.weight", "base_layer.bias", "modules_to_save.weight",
+    case "parameter", "set_weight", "weight", "bias", "base_layer.weight", "base_layer.bias", "modules_to_save.weight",
       "modules_to_save.bias":
       dependents.append(
         DependentTarget(
@@ -35,7 +35,7 @@ extension ModuleReader {
     }
   }
 
-  private mutating func addVector(_ part: TargetPart, _ key: TargetKey, scale: Double) throws(TargetFault) {
+  mutating func addVector(_ part: TargetPart, _ key: TargetKey, scale: Double) throws(TargetFault) {
     let tensor = part.tensor
     guard tensor.shape.rank == 1, tensor.elementCount > 0 else {
       throw TargetFault.shape("\(part.label) as a vector", "\(tensor.shape)")

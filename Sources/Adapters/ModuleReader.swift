@@ -89,6 +89,14 @@ struct ModuleReader {
       refuse(configured == .lora ? algorithm : configured)
       return nil
     }
+    if let stored = StoredAlgorithm.byAlgorithm[algorithm] {
+      guard !main.contains(where: { $0.role == .other(.dora) }) else {
+        refuse(.dora)
+        return nil
+      }
+      try readStored(stored, main)
+      return nil
+    }
     if Algorithm.dependent.contains(algorithm) {
       guard !main.contains(where: { $0.role == .other(.dora) }) else {
         refuse(.dora)
@@ -124,7 +132,12 @@ struct ModuleReader {
     case .embedding: try embeddingTarget(main)
     case .adalora: try adaptiveTarget(main)
     case .kasa: try singularTarget(main)
-    default: try loraTarget(main)
+    default:
+      if let config, let blocks = config.settings.blocks(of: config.path) {
+        try blockDiagonalTarget(main, blocks: blocks)
+      } else {
+        try loraTarget(main)
+      }
     }
   }
 
@@ -216,7 +229,7 @@ struct ModuleReader {
     return (ComposedFactors(up: .init(up), down: weighted), up.shape[1])
   }
 
-  private func target(
+  func target(
     _ algorithm: Algorithm, _ factors: ComposedFactors, _ main: [TargetPart], alpha: Double?, scale: Double, rank: Int,
     isTransposed: Bool
   ) -> Target {

@@ -37,6 +37,11 @@ struct PEFTConfig {
       { $0.double.flatMap { Int(exactly: $0) }.map((1...64).contains) ?? false }
     ),
     ("apply_GS", "expected true or false", { $0.bool != nil }),
+    ("group_size", "expected a whole number", { $0.double.flatMap { Int(exactly: $0) } != nil }),
+    ("topk", "expected a whole number", { $0.double.flatMap { Int(exactly: $0) } != nil }),
+    ("variant", "expected a text", { $0.string != nil }), ("randlora_alpha", "expected a number", { $0.double != nil }),
+    ("init_weights", "expected true, false or a text", { $0.bool != nil || $0.string != nil }),
+    ("use_bdlora", "expected an object", { $0.object != nil || $0 == .bool(false) }),
     ("alpha_pattern", "expected numbers", { $0.object?.values.allSatisfy { $0.double != nil } ?? false }),
   ]
 
@@ -64,10 +69,13 @@ struct PEFTConfig {
   var algorithm: Algorithm? {
     let types: [String: Algorithm] = [
       "LORA": .lora, "LOHA": .loha, "LOKR": .lokr, "ADALORA": .adalora, "IA3": .ia3, "OFT": .oft, "BOFT": .boft,
-      "VERA": .vera, "HRA": .hra, "LN_TUNING": .full, "FOURIERFT": .fourierft,
+      "VERA": .vera, "HRA": .hra, "LN_TUNING": .full,
     ]
-    return types[type]
+    return types[type] ?? Self.storedTypes[type] ?? RefusedAlgorithm.byType[type]
   }
+
+  private static let storedTypes = Dictionary(
+    StoredAlgorithm.all.map { ($0.type, $0.algorithm) }, uniquingKeysWith: { first, _ in first })
 
   /// A setting that makes the file more than what its tensors say, where it is one that Lathe cannot honour.
   var unsupported: Algorithm? { isSet("trainable_token_indices") ? .tokenAdapter : nil }
@@ -90,6 +98,19 @@ struct PEFTConfig {
   /// HRA: whether directions are made orthogonal.
   var orthogonalises: Bool { fields["apply_GS"]?.bool ?? false }
 
+  /// BD-LoRA: into how many blocks a factor of the module is cut, and whether it is the one with the inputs; `nil` for other modules.
+  func blocks(of module: String) -> (count: Int, isOfInputs: Bool)? {
+    guard let settings = fields["use_bdlora"]?.object,
+      let count = settings["nblocks"]?.double.flatMap({ Int(exactly: $0) }),
+      count > 1
+    else { return nil }
+    let name = module.split(separator: ".").last.map(String.init) ?? module
+    func names(_ field: String) -> Bool {
+      settings[field]?.array?.contains { $0.string.map(name.contains) ?? false } ?? false
+    }
+    return names("target_modules_bd_a") ? (count, true) : names("target_modules_bd_b") ? (count, false) : nil
+  }
+
   /// (IA)³: whether a module's inputs are multiplied, rather than its outputs.
   func isFeedForward(_ module: String) -> Bool {
     switch fields["feedforward_modules"] {
@@ -97,6 +118,13 @@ struct PEFTConfig {
     case .string(let pattern): ModuleExpression("^(?:\(pattern))$")?.matchesEnd(of: module) ?? false
     default: false
     }
+  }
+
+  /// Whether a parameter is in one of the modules that were saved as a whole (`modules_to_save`).
+  func savesModule(of parameter: String) -> Bool {
+    fields["modules_to_save"]?.array?.contains { module in
+      module.string.map { ".\(parameter)".includes(".\($0).") } ?? false
+    } ?? false
   }
 
   /// The parameters inside a module that its targets are for (`target_parameters`), rather than for its weight: one, none,
@@ -122,7 +150,7 @@ struct PEFTConfig {
   var refusal: String? {
     guard algorithm != nil else { return "peft_type \(type)" }
     return [
-      "layer_replication", "use_qalora", "use_bdlora", "alora_invocation_tokens", "arrow_config", "megatron_config",
+      "layer_replication", "use_qalora", "alora_invocation_tokens", "arrow_config", "megatron_config",
     ].first(where: isSet)
   }
 

@@ -14,6 +14,8 @@ struct StateDict {
   /// The bytes that content hashes cover, for safetensors.
   var data: Bytes?
   var byteCount: Int
+  /// The form that the file had, where that was another program's.
+  private(set) var foreign: ForeignAdapter?
 
   /// Tensors in memory, as a safetensors file would have them.
   init(_ tensors: [(name: String, tensor: Tensor)], metadata: [(key: String, value: String)]) {
@@ -33,12 +35,15 @@ struct StateDict {
   private init(_ file: MappedFile) throws {
     let path = file.path, beginning = file.bytes.withUnsafeBytes { Array($0.prefix(16)) }
     if GGUFFile.recognises(beginning) {
-      let kind = try GGUFFile(file)["general.type"]
-      throw AdapterError(
-        .notAnAdapter(
-          reason: kind == .string("adapter")
-            ? "found one of llama.cpp in GGUF, whose names only llama.cpp knows; hint: use the PEFT folder that it was made from"
-            : "found the weights of a model in GGUF"), path: path)
+      let gguf = try GGUFFile(file)
+      guard gguf["general.type"] == .string("adapter") else {
+        throw AdapterError(.notAnAdapter(reason: "found the weights of a model in GGUF"), path: path)
+      }
+      tensors = []
+      byteCount = file.count
+      metadata = gguf.texts
+      take(try Self.foreign(gguf, path: path))
+      return
     }
     guard TorchPickle.recognises(beginning) else {
       let safetensors = try SafetensorsFile(path: path)
@@ -64,6 +69,25 @@ struct StateDict {
       let network = CloneofsimoOrder.network(ofList: list.map(\.shape), path: path)
       tensors = list.enumerated().map { ("\(network):\($0 / 2):\($0 % 2 == 0 ? "up" : "down")", $1.lazyTensor) }
     }
+  }
+
+  /// An adapter of llama.cpp's.
+  private static func foreign(_ file: GGUFFile, path: String) throws(AdapterError) -> ForeignAdapter {
+    func text(_ key: String) -> String? { if case .string(let text)? = file[key] { text } else { nil } }
+    var alpha: Double?
+    if case .number(let number)? = file["adapter.lora.alpha"] { alpha = number }
+    if let alpha, !alpha.isFinite {
+      throw AdapterError(.problem(AdapterProblem(.alphaNotFinite(found: alpha))), path: path)
+    }
+    return try ForeignAdapter(
+      llama: file.entries.map { ($0.name, file.tensor($0)) }, architecture: text("general.architecture"),
+      type: text("adapter.type"), alpha: alpha, path: path)
+  }
+
+  /// Puts another program's adapter, in PEFT's form, in place of what the file holds.
+  mutating func take(_ other: ForeignAdapter) {
+    (tensors, foreign) = (other.tensors, other)
+    data = nil
   }
 
   /// Takes what wrapped models have in their names out of them.

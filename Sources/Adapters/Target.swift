@@ -144,7 +144,8 @@ public struct Target: Sendable {
   /// Whether the delta comes of a whole weight in the base's place.
   package var isReplacement: Bool {
     let labels =
-      ["set_weight", "weight", "bias"] + ["base_layer", "modules_to_save"].flatMap { ["\($0).weight", "\($0).bias"] }
+      ["parameter", "set_weight", "weight", "bias"]
+      + ["base_layer", "modules_to_save"].flatMap { ["\($0).weight", "\($0).bias"] }
     return algorithm == .full && labels.contains(stored[0].label)
   }
 

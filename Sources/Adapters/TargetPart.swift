@@ -29,12 +29,15 @@ extension Algorithm {
 
   /// Whether a configuration of this algorithm may stand beside tensors of another.
   func hasTensors(of other: Algorithm) -> Bool {
-    self == other || ([.lora, .expertLora].contains(self) && [.lora, .embedding, .expertLora, .kasa].contains(other))
+    self == other
+      || ([.lora, .expertLora].contains(self)
+        && [.lora, .embedding, .expertLora, .kasa, .bdlora, .rotaryLoRA].contains(other))
   }
 
   /// Whether no delta can be computed.
   var isOnlyRecognised: Bool {
-    [.sparseBias, .controlLora, .tokenAdapter, .reshape, .fourierft, .attentionOutput].contains(self)
+    [.sparseBias, .controlLora, .tokenAdapter, .reshape, .attentionOutput].contains(self)
+      || RefusedAlgorithm.all.contains { $0.algorithm == self }
   }
 }
 

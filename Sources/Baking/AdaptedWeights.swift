@@ -56,7 +56,7 @@ public struct AdaptedWeights: Sendable {
   private func target(
     _ origin: BoundTarget, changing placements: [AdapterFit.Placement], strength: Double, rule: StrengthRule
   ) -> Target {
-    let isPristine = placements.allSatisfy { additions[$0.stored] == nil }
+    let isPristine = (placements.map(\.stored) + origin.alsoRead).allSatisfy { additions[$0] == nil }
     let numbers = isPristine ? base.storedNumbers : storedNumbers
     return origin.target(numbers: numbers, strength: strength, rule: rule)
   }

@@ -284,6 +284,12 @@ public struct Checkpoint: Sendable {
   /// - Parameter module: the module's name with underscores for dots: `transformer_h_0_attn_c_attn`.
   public func storesTransposed(module: String) -> Bool? { model?.storesTransposed("_" + module) }
 
+  /// How many heads the attention of a language model has, for queries and for keys; `nil` where no configuration tells.
+  public var attentionHeads: (queries: Int, keys: Int)? { model?.heads }
+
+  /// What transformers' configuration calls the kind of a language model; `nil` where there is none.
+  public var modelType: String? { model?.modelType }
+
   /// A note about a weight that stands for another one too, because the model ties them.
   public func tieNote(flatName: String, in component: Component) -> String? {
     guard let model, let names = cores[component], names.weights(flatName).isEmpty,

@@ -6,11 +6,17 @@ struct LanguageModelConfiguration: Sendable {
   let modelType: String
   /// Whether the output layer shares the embedding's weight.
   let tiesEmbeddings: Bool
+  /// How many heads make queries, and how many keys, where it tells.
+  let heads: (queries: Int, keys: Int)?
 
   /// - Parameter fields: of `config.json`; `nil` when they describe no model of this kind.
   init?(_ fields: [String: JSONValue]) {
     guard let modelType = fields["model_type"]?.string else { return nil }
     self.modelType = modelType
+    let text = fields["text_config"]?.object ?? fields
+    func count(_ field: String) -> Int? { text[field]?.double.flatMap { Int(exactly: $0) } }
+    let queries = count("num_attention_heads")
+    heads = queries.map { ($0, count("num_key_value_heads") ?? $0) }
     // The library's default is to tie, for those that have an output layer.
     // A model that sees has a configuration of its language model inside.
     tiesEmbeddings =

@@ -36,6 +36,8 @@ public struct InspectReport: JSONReport {
   /// Path of the adapter: a file, or a folder as PEFT writes it.
   public let file: String
   let format: String
+  /// The program that trained it, or whose form it has; `null` where nothing tells.
+  @Explicit var program: String?
   let family: String
   let parameters: Int
   let bytes: Int
@@ -55,7 +57,8 @@ public struct InspectReport: JSONReport {
   private let needsBase: Bool
 
   private enum CodingKeys: String, CodingKey {
-    case file, format, family, parameters, bytes, hashes, metadata, tags, problems, targets, passedThrough, loaders
+    case file, format, program, family, parameters, bytes, hashes, metadata, tags, problems, targets, passedThrough,
+      loaders
   }
 
   /// - Parameters:
@@ -69,6 +72,7 @@ public struct InspectReport: JSONReport {
   ) {
     file = adapter.path
     format = adapter.format.rawValue
+    program = adapter.program
     family = adapter.family.name
     parameters = adapter.parameterCount
     bytes = adapter.byteCount
@@ -120,6 +124,7 @@ public struct InspectReport: JSONReport {
     func row(_ label: String, _ value: String) { lines.append("  " + label.padded(to: 12) + value) }
     row("family", family)
     row("format", format)
+    if let program { row("written by", program) }
     row("targets", targetSummary)
     if needsBase {
       row("needs", "the base\(hints.aside(.needsBase)): what its targets add depends on the weights that they change")

@@ -58,7 +58,7 @@ import Testing
   @Test(
     "settings that no delta can honour are refused by name",
     arguments: [
-      ("layer_replication", "[[0,2],[1,3]]"), ("use_qalora", "true"), ("use_bdlora", "{\"nblocks\":2}"),
+      ("layer_replication", "[[0,2],[1,3]]"), ("use_qalora", "true"),
       ("alora_invocation_tokens", "[1,2]"),
       ("arrow_config", "{\"k\":1}"),
       ("megatron_config", "{\"k\":1}"),
@@ -94,9 +94,9 @@ import Testing
 
   @Test("a method that is not known is refused by name")
   func unknownMethod() throws {
-    let adapter = try read("{\"r\":2,\"peft_type\":\"VBLORA\"}")
+    let adapter = try read("{\"r\":2,\"peft_type\":\"ODDLORA\"}")
     #expect(throws: AdapterError.self) { try adapter.requireWorkable(allowingUnknown: true) }
-    #expect(adapter.problems.contains { $0.kind == .refusedConfiguration(field: "peft_type VBLORA") })
+    #expect(adapter.problems.contains { $0.kind == .refusedConfiguration(field: "peft_type ODDLORA") })
   }
 
   @Test("target_parameters make LoRA's factors those of experts, or of the one matrix that they name")

@@ -4,7 +4,7 @@ import json
 import os
 import struct
 
-from containers import SIZES, Tensor, archive, count, numbers, safetensors, safetensors_header, safetensors_raw, view
+from containers import SIZES, Tensor, archive, count, field, gguf, listing, long_text, numbers, safetensors, safetensors_header, safetensors_raw, view
 
 MODULE = "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q"
 
@@ -20,6 +20,8 @@ def make(files):
     something_else(files)
     folders(files)
     algorithms(files)
+    tuners(files)
+    forms(files)
     names(files)
 
 
@@ -371,6 +373,77 @@ def algorithms(files):
     add("elementwise-other-shapes", hada_w1_a=[8, 2], hada_w1_b=[2, 8], hada_w2_a=[8, 2], hada_w2_b=[2, 9])
     add("elementwise-half", hada_w1_a=[8, 2], hada_w1_b=[2, 8])
     add("difference-empty", diff=[8, 0])
+
+
+def tuners(files):
+    """PEFT's smaller types whose tensors do not fit each other, or stand for weights that cannot be."""
+    module = "base_model.model.model.layers.0.self_attn.q_proj"
+
+    def add(kind, name, tensors, shared=(), **fields):
+        made = [files.tensor(f"{module}.{part}", "F32", shape) for part, shape in tensors.items()]
+        made += [files.tensor(f"base_model.{part}", "F32", shape) for part, shape in shared]
+        files.write(f"PEFT type/{kind}-{name}/adapter_model.safetensors", safetensors(made))
+        files.write(f"PEFT type/{kind}-{name}/adapter_config.json", json.dumps({"peft_type": kind.upper(), "r": 2, **fields}))
+        files.add("PEFT type", f"{kind}-{name}")
+
+    add("miss", "not-square", {"miss_block": [2, 3, 4]})
+    add("miss", "vector", {"miss_block": [8]})
+    add("delora", "half", {"delora_A": [2, 8], "delora_lambda": [1], "delora_w_norm": [8]})
+    add("delora", "other-inputs", {"delora_A": [2, 8], "delora_B": [8, 2], "delora_lambda": [1], "delora_w_norm": [7]})
+    add("gralora", "uneven", {"gralora_A": [2, 4, 3], "gralora_B": [2, 3, 4]})
+    add("gralora", "half-common", {"gralora_A": [2, 4, 2], "gralora_B": [2, 2, 4], "gralora_A_general.weight": [1, 8]})
+    add("c3a", "explodes", {"c3a_kernel": [1, 1, 100_000]})
+    add("c3a", "empty", {"c3a_kernel": [1, 0, 4]})
+    add("road", "odd-groups", {"road_theta": [6], "road_alpha": [6]}, group_size=3)
+    add("road", "text", {"road_theta": [6], "road_alpha": [6]}, group_size="4")
+    add("road", "no-variant", {"road_theta": [6], "road_alpha": [6]}, group_size=4, variant="road_9")
+    add("shira", "nowhere", {"shira_weight": [4], "shira_indices": [2, 4]})
+    add("shira", "other-count", {"shira_weight": [4], "shira_indices": [2, 3]})
+    add("randlora", "no-bases", {"randlora_lambda": [2, 4], "randlora_gamma": [4, 8]})
+    add("vblora", "no-bank", {"vblora_logits_A": [2, 2, 6], "vblora_logits_B": [2, 2, 6]})
+    add("vblora", "too-many", {"vblora_logits_A": [2, 2, 6], "vblora_logits_B": [2, 2, 6]}, [("vblora_vector_bank", [6, 4])], topk=7)
+    add("pvera", "odd", {"pvera_lambda_b": [8], "pvera_lambda_d": [3]}, [("pvera_A", [3, 8]), ("pvera_B", [8, 1])])
+    add("tinylora", "several", {"tinylora_A": [2, 8], "tinylora_B": [8, 2], "tinylora_P": [3, 2, 2]}, [("tinylora_v.0", [3]), ("tinylora_v.1", [3])])
+    add("glora", "half", {"glora_A.Xd": [8, 2], "glora_B.X": [1]})
+    add("hira", "half", {"hira_A": [2, 8]})
+
+
+def forms(files):
+    """Adapters of other programs: mlx-lm's folders and llama.cpp's files."""
+    module = "model.layers.0.self_attn.v_proj"
+
+    def mlx(name, tensors, text):
+        made = [files.tensor(f"{module}.{part}", "F32", shape) for part, shape in tensors.items()]
+        files.write(f"MLX folder/{name}/adapters.safetensors", safetensors(made))
+        if text is not None:
+            files.write(f"MLX folder/{name}/adapter_config.json", text)
+        files.add("MLX folder", name)
+
+    good = json.dumps({"fine_tune_type": "lora", "lora_parameters": {"rank": 2, "scale": 2.0}})
+    mlx("no-configuration", {"lora_a": [8, 2], "lora_b": [2, 8]}, None)
+    mlx("no-scale", {"lora_a": [8, 2], "lora_b": [2, 8]}, json.dumps({"lora_parameters": {"rank": 2}}))
+    mlx("scale-text", {"lora_a": [8, 2], "lora_b": [2, 8]}, good.replace("2.0", '"2"'))
+    mlx("experts", {"lora_a": [2, 8, 2], "lora_b": [2, 2, 8]}, good)
+    mlx("other-ranks", {"lora_a": [8, 2], "lora_b": [3, 8]}, good)
+
+    def llama(name, architecture, alpha, tensors):
+        data, listings = b"", []
+        for part, extents in tensors.items():
+            listings.append(listing(part, extents, 0, len(data)))
+            data += numbers(files.random, "F32", extents)
+            data += bytes(-len(data) % 32)
+        texts = [("general.type", "adapter"), ("adapter.type", "lora")] + ([("general.architecture", architecture)] if architecture else [])
+        fields = [field(key, 8, long_text(value)) for key, value in texts] + [field("adapter.lora.alpha", 6, struct.pack("<f", alpha))]
+        files.add("GGUF adapter", name + ".gguf", gguf(fields, listings, data))
+
+    pair = {"blk.0.attn_v.weight.lora_a": [8, 2], "blk.0.attn_v.weight.lora_b": [2, 8]}
+    llama("no-architecture", None, 4, pair)
+    llama("odd-architecture", "flux", 4, pair)
+    llama("alpha-nan", "qwen3", float("nan"), pair)
+    llama("half", "qwen3", 4, {"blk.0.attn_v.weight.lora_a": [8, 2]})
+    llama("odd-name", "qwen3", 4, pair | {"blk.0.odd.weight.lora_a": [8, 2]})
+    llama("minus-layer", "qwen3", 4, {"blk.-1.attn_v.weight.lora_a": [8, 2], "blk.-1.attn_v.weight.lora_b": [2, 8]})
+    llama("other-ranks", "qwen3", 4, {"blk.0.attn_v.weight.lora_a": [8, 2], "blk.0.attn_v.weight.lora_b": [3, 8]})
 
 
 def names(files):

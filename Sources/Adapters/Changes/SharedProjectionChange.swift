@@ -9,10 +9,15 @@ struct SharedProjectionChange: WeightChange {
   /// At least rank × columns, and at least rows × rank.
   let down: Tensor
   let up: Tensor
+  /// One for each component, and more that mean nothing here.
   let rankFactors: Tensor
   let rowFactors: Tensor
 
-  var rank: Int { rankFactors.elementCount }
+  var rank: Int { up.shape[1] }
+
+  init(down: Tensor, up: Tensor, rankFactors: Tensor, rowFactors: Tensor) {
+    (self.down, self.up, self.rankFactors, self.rowFactors) = (down, up, rankFactors, rowFactors)
+  }
 
   /// - Throws: the problem with the tensors.
   init(_ parts: [String: Tensor], shared: [String: Tensor]) throws(TargetFault) {

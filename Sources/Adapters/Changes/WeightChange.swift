@@ -13,6 +13,17 @@ protocol WeightChange: Sendable {
   ///   - weight: of a size that `fault` has nothing to say about.
   ///   - strength: not zero. By `StrengthRule.linear` the delta does not depend on it.
   func delta(of weight: ComposedFactors.Block, strength: Double, rule: StrengthRule) -> ComposedFactors
+
+  /// The same change where the weight that it reads besides is known: a bias' may depend on that of its layer.
+  func given(_ other: ComposedFactors.Block) -> any WeightChange
+
+  /// What is wrong with such another weight of this size, or `nil`.
+  func fault(given rows: Int, inputs: Int) -> AdapterProblem.Kind?
+}
+
+extension WeightChange {
+  func given(_ other: ComposedFactors.Block) -> any WeightChange { self }
+  func fault(given rows: Int, inputs: Int) -> AdapterProblem.Kind? { nil }
 }
 
 /// How the strength of an adapter enters a change that is no mere sum. Programs disagree; at strength 1 only `comfy` and

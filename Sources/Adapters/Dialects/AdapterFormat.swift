@@ -44,12 +44,19 @@ public enum Algorithm: String, Sendable {
   case tlora = "t-lora"
   case adalora, kasa, vera, embedding, bias
   case expertLora = "expert-lora"
-  case hra
+  case bdlora = "bd-lora"
+  case hra, miss, delora, gralora, hira, road, shira, supertuning, c3a, randlora, pvera, tinylora, beft
+  case vblora = "vb-lora"
+  case rotaryLoRA = "lora with rows in llama.cpp's order"
+  /// PEFT's, which is another one than LyCORIS'.
+  case peftGLoRA = "glora of PEFT"
   case sparseBias = "sparse-bias"
   case controlLora = "control-lora"
   case tokenAdapter = "trainable-tokens"
   case reshape = "reshape-weight"
-  case fourierft
+  case fourierft, waveft, unilora, adamss, psoft, osf, frod, deft, peanut, lily, shadow, poly, xlora
+  case promptTuning = "prompt tuning"
+  case adaptionPrompt = "adaption prompt"
   /// PEFT's factors for the output of torch's attention, whose product PEFT adds twice.
   case attentionOutput = "lora of nn.MultiheadAttention.out_proj"
 }

@@ -31,20 +31,29 @@ enum KeyGrammar {
   }
 
   /// Longest suffixes first, so that the most specific spelling wins.
-  private static let suffixes: [(String, Role)] =
-    [
-      ("up", Role.up), ("down", .down), ("mid", .mid),
-    ].flatMap { (side, role) in
-      [
-        (".lora_\(side).weight", role), (".lora.\(side).weight", role), ("_lora.\(side).weight", role),
-        (".lora_linear_layer.\(side).weight", role),
-      ]
-    }.sorted { $0.0.count > $1.0.count } + [
-      (".lora_A.weight", .down), (".lora_B.weight", .up), (".lora_A", .down), (".lora_B", .up),
-      // Flux's Control-LoRA replaces the norms of queries and keys.
-      (".query_norm.scale", .other(.controlLora)), (".key_norm.scale", .other(.controlLora)),
-      (".alpha", .alpha), (".scale", .scale),
-    ] + others.flatMap { (algorithm, names) in names.map { ("." + $0, Role.other(algorithm)) } }
+  private static let suffixes: [(String, Role)] = rotary + sides + plain + named
+
+  private static let rotary: [(String, Role)] = endings(.rotaryLoRA, StoredAlgorithm.rotaryLoRA.tensors)
+
+  private static let sides: [(String, Role)] = [("up", Role.up), ("down", .down), ("mid", .mid)].flatMap {
+    (side, role) in
+    [".lora_\(side).weight", ".lora.\(side).weight", "_lora.\(side).weight", ".lora_linear_layer.\(side).weight"]
+      .map { ($0, role) }
+  }.sorted { $0.0.count > $1.0.count }
+
+  private static let plain: [(String, Role)] = [
+    (".lora_A.weight", .down), (".lora_B.weight", .up), (".lora_A", .down), (".lora_B", .up),
+    // Flux's Control-LoRA replaces the norms of queries and keys.
+    (".query_norm.scale", .other(.controlLora)), (".key_norm.scale", .other(.controlLora)), (".alpha", .alpha),
+    (".scale", .scale),
+  ]
+
+  private static let named: [(String, Role)] =
+    (others + StoredAlgorithm.all.map { ($0.algorithm, $0.tensors) }).flatMap(endings)
+
+  private static func endings(_ algorithm: Algorithm, _ names: [String]) -> [(String, Role)] {
+    names.map { ("." + $0, .other(algorithm)) }
+  }
 
   private static let others: [(Algorithm, [String])] = [
     (.dora, ["dora_scale", "lora_magnitude_vector.weight", "lora_magnitude_vector", "magnitude"]),
