@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Opens what Lathe writes in diffusers, PEFT and LyCORIS, and compares the fused weights with Lathe's own bake. Installs
-# Python packages into a folder of their own, once; afterwards it takes a few minutes.
+# Bakes what PEFT saved for language models, and compares it with PEFT's own merges; then opens what Lathe writes in diffusers, PEFT and
+# LyCORIS, and compares the fused weights with Lathe's own bake. Installs Python packages into a folder of their own, once; afterwards
+# it takes a few minutes.
 #
 #   bash Tests/Interop/run.sh LATHE      the built program
 #
@@ -14,4 +15,6 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/lathe-interop.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 export XDG_CACHE_HOME="$work/caches"
 
-PYTHONWARNINGS=ignore HF_HUB_OFFLINE=1 "$python" Tests/Interop/interop.py "$lathe" "$work"
+export PYTHONDONTWRITEBYTECODE=1 PYTHONWARNINGS=ignore HF_HUB_OFFLINE=1
+"$python" Tests/Interop/language_models.py "$lathe" "$work"
+"$python" Tests/Interop/interop.py "$lathe" "$work"
