@@ -24,10 +24,12 @@ let rooms: [Room] = [
   // Hall
   Room(name: "Safetensors", dependencies: ["Tensors", "Files", "JSON"]),
   Room(name: "TorchPickles", dependencies: ["Tensors", "Files", "CZip"]),
-  Room(name: "GGUF", dependencies: ["Tensors", "Files", "CArithmetic"]),
+  Room(name: "Codecs", dependencies: ["Tensors", "CArithmetic"], testDependencies: ["Files", "Safetensors", "GGUF", "Checkpoints"]),
+  Room(name: "GGUF", dependencies: ["Tensors", "Files", "Codecs", "CArithmetic"]),
   Room(name: "Models", dependencies: ["Tensors"], resources: [.embedInCode("Families"), .embedInCode("Names")]),
   Room(
-    name: "Checkpoints", dependencies: ["Tensors", "Models", "Files", "JSON", "Safetensors", "TorchPickles", "GGUF"]),
+    name: "Checkpoints",
+    dependencies: ["Tensors", "Models", "Files", "JSON", "Codecs", "Safetensors", "TorchPickles", "GGUF"]),
   Room(name: "Images", dependencies: ["Tensors", "JSON", "CPNG"]),
   // Workshop
   Room(

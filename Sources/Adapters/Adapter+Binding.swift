@@ -32,7 +32,7 @@ package typealias StoredNumbers = @Sendable (_ stored: Int) -> Tensor
 extension Adapter {
   /// Computes, when asked for, the deltas of targets that depend on `base`: DoRA, GLoRA, OFT, (IA)³ and others.
   ///
-  /// Nothing is read but the scales of 8-bit weights, and weights that the file holds too.
+  /// Nothing is read but weights that the file holds too.
   ///
   /// - Throws: `CheckpointError` for weights whose numbers cannot be read.
   public func bound(to base: Checkpoint) throws -> BoundAdapter {
@@ -131,21 +131,15 @@ extension Checkpoint {
   fileprivate func requireReadable(_ weight: NamedWeight) throws {
     for piece in weight.pieces {
       let stored = weights[piece.stored]
-      guard tensor(stored).dtype.isReadable else {
+      guard stored.entry.dtype.isReadable else {
         throw CheckpointError(.unreadable(tensor: stored.entry.name, dtype: stored.entry.dtype.rawValue), path: path)
       }
-      _ = try scales(of: stored)
     }
   }
 
   /// The numbers of stored weights, as the base has them.
-  ///
-  /// - Precondition: the scales of the weights that are asked for can be read.
   package var storedNumbers: StoredNumbers {
-    { index in
-      guard let tensor = try? scaledTensor(weights[index]) else { preconditionFailure("scales that were not checked") }
-      return tensor
-    }
+    { index in decodedTensor(weights[index]) }
   }
 }
 

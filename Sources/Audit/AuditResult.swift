@@ -55,7 +55,7 @@ public struct AuditResult: Sendable {
     guard let checkpoint = plan.after.checkpoint else { return nil }
     let coarse = checkpoint.weights.first {
       $0.component == .denoiser && $0.entry.dtype.bits == 8 && $0.entry.dtype.unitRoundoff != nil
-        && checkpoint.scaleWeight(of: $0) == nil
+        && $0.quantisation == nil
     }
     return coarse?.entry.dtype.rawValue.lowercased()
   }

@@ -108,7 +108,7 @@ public struct AdaptedWeights: Sendable {
 
   /// A stored weight with everything added, as single precision in the stored tensor's shape.
   func adapted(_ stored: Int, in workspace: AdditionWorkspace) throws -> Tensor {
-    let weight = base.weights[stored], tensor = base.tensor(weight)
+    let weight = base.weights[stored], tensor = base.decodedTensor(weight)
     guard let rounding = SumRounding(.f32), SumRounding(weight.entry.dtype) != nil else { return tensor }
     return try Tensor(
       dtype: .f32, shape: tensor.shape,

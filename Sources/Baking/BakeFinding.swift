@@ -1,4 +1,5 @@
 import Checkpoints
+import Tensors
 
 /// Something about a bake that its user should know, as a value: whoever shows it adds what to try.
 public struct BakeFinding: Sendable, Equatable, CustomStringConvertible {
@@ -6,8 +7,10 @@ public struct BakeFinding: Sendable, Equatable, CustomStringConvertible {
   public enum Kind: Sendable, Equatable {
     /// Tensors of a training average, which is not what is used: they stay without the change.
     case averages(count: Int)
-    /// Quantised tensors that have no like in the output's container, and take four times the space.
-    case widened(count: Int)
+    /// Quantised tensors that have no like in the output's container, and take several times the space.
+    case widened(count: Int, formats: [String])
+    /// Weights of a format that is only read, which become plain numbers because something is added to them.
+    case leaves(count: Int, format: String, dtype: String)
     /// A file that holds the same weights again, and is left out.
     case duplicate
   }
@@ -21,8 +24,10 @@ public struct BakeFinding: Sendable, Equatable, CustomStringConvertible {
   public var description: String {
     switch kind {
     case .averages(let count): "\(subject): model_ema: \(count) tensors of a training average stay without the change"
-    case .widened(let count):
-      "\(subject): \(count) tensors of Q8_0 become F32, which holds exactly what they stand for"
+    case .widened(let count, let formats):
+      "\(subject): \(count) tensors of \(formats.joined(separator: ", ")) become F32, which holds exactly what they stand for"
+    case .leaves(let count, let format, let dtype):
+      "\(subject): \(count) weights of \(format) become \(dtype), the others stay as they are"
     case .duplicate: "\(subject): left out, it holds the same weights again without the change"
     }
   }
@@ -40,8 +45,26 @@ extension BakePlan {
   private static func widenings(_ base: Checkpoint, _ recipe: BakeRecipe) -> [BakeFinding] {
     guard recipe.container == .safetensors, recipe.dtype == nil else { return [] }
     return base.files.compactMap { file in
-      let count = file.contents.gguf?.entries.count(where: \.format.isQuantised) ?? 0
-      return count > 0 ? BakeFinding(subject: file.contents.path, kind: .widened(count: count)) : nil
+      let formats = (file.contents.gguf?.entries ?? []).map(\.format).filter(\.isQuantised)
+      guard !formats.isEmpty else { return nil }
+      let kind = BakeFinding.Kind.widened(count: formats.count, formats: Set(formats.map(\.name)).sorted())
+      return BakeFinding(subject: file.contents.path, kind: kind)
+    }
+  }
+
+  /// Codes that cannot be written in their place.
+  static func leavings(
+    _ base: Checkpoint, changing changed: some Collection<Int>, _ outputs: [DType?]
+  ) -> [BakeFinding] {
+    let left = changed.filter {
+      base.weights[$0].quantisation != nil && !base.weights[$0].isInPlace
+        && base.files[base.weights[$0].file].contents.gguf == nil
+    }
+    let groups = Dictionary(grouping: left) { base.weights[$0].quantisation!.codec.name }
+    return groups.sorted { $0.key < $1.key }.map { format, indices in
+      BakeFinding(
+        subject: base.path,
+        kind: .leaves(count: indices.count, format: format, dtype: outputs[indices[0]]?.rawValue ?? "plain"))
     }
   }
 

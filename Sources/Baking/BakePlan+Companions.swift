@@ -8,7 +8,7 @@ extension BakePlan {
   /// them in another format.
   func changedCompanions() throws -> [(path: String, old: Bytes, new: String)] {
     guard
-      zip(base.weights, outputs).contains(where: { $0.entry.dtype != $1 })
+      base.weights.indices.contains(where: { outputs[$0] == nil || stored($0).dtype != base.weights[$0].stored.dtype })
         || base.files.contains(where: { $0.contents.safetensors == nil })
     else { return [] }
     return try base.companions.filter { $0.contains(".safetensors.index.") || $0.contains(".bin.index.") }.compactMap {
@@ -38,16 +38,22 @@ extension BakePlan {
     let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
     let shards = Set(map.values.compactMap { $0.string.map { folder + $0 } })
     var dropped: Set<String> = [], bytes = 0
-    for (weight, dtype) in zip(base.weights, outputs) where shards.contains(base.files[weight.file].relativePath) {
-      guard let dtype else {
-        dropped.insert(weight.entry.name)
+    var renamed: [String: String] = [:]
+    for (index, weight) in base.weights.enumerated() where shards.contains(base.files[weight.file].relativePath) {
+      guard outputs[index] != nil else {
+        dropped.insert(weight.stored.name)
         continue
       }
-      bytes += weight.entry.shape.elementCount * dtype.bits / 8
+      let (name, dtype, shape) = stored(index)
+      bytes += shape.elementCount * dtype.bits / 8
+      if name != weight.stored.name { renamed[weight.stored.name] = name }
     }
     var result = fields
     result["weight_map"] = .object(
-      map.filter { !dropped.contains($0.key) }.mapValues { $0.string.map { .string(Self.outputPath(of: $0)) } ?? $0 })
+      Dictionary(
+        uniqueKeysWithValues: map.filter { !dropped.contains($0.key) }.map { name, place in
+          (renamed[name] ?? name, place.string.map { .string(Self.outputPath(of: $0)) } ?? place)
+        }))
     if var metadata = fields["metadata"]?.object, metadata["total_size"] != nil {
       metadata["total_size"] = .int(bytes)
       result["metadata"] = .object(metadata)

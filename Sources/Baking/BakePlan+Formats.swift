@@ -22,6 +22,8 @@ extension BakePlan {
     }
     return zip(base.weights, file.entries).map { weight, entry in
       // Norms, biases and tables are small and need their digits, and programs that read GGUF expect them in F32.
+      // Formats that are read only stay where nothing is added.
+      guard entry.format.isWritable else { return entry.format }
       guard weight.component != .other, entry.shape.rank > 1, entry.format.dtype.unitRoundoff != nil,
         entry.format != .f64, let format = recipe.quantises ? .q8_0 : wanted
       else { return entry.format }
@@ -29,17 +31,25 @@ extension BakePlan {
     }
   }
 
-  /// Whether a weight's stored bytes can be taken over where nothing is added.
-  func keepsFormat(_ index: Int) -> Bool {
-    guard let formats else { return true }
-    return sourceFormat(index) == formats[index]
+  /// The same with weights of formats that cannot be written widened, where something is added to them.
+  ///
+  /// - Throws: `BakingError.codes` for a recipe that does not say to what.
+  static func formats(
+    _ formats: [GGUFFormat]?, changing changed: some Collection<Int>, _ base: Checkpoint, _ recipe: BakeRecipe
+  ) throws -> [GGUFFormat]? {
+    guard var formats else { return nil }
+    for index in changed.sorted() where !formats[index].isWritable {
+      let wanted = recipe.quantises ? .q8_0 : recipe.dtype.flatMap { GGUFFormat($0) }
+      guard let wanted else { throw codes(of: base.weights[index], base) }
+      formats[index] = wanted
+    }
+    return formats
   }
 
-  /// The bytes of a weight as a GGUF base has them, for an output of GGUF that keeps its format.
-  func storedBytes(_ index: Int) -> Bytes? {
-    let weight = base.weights[index]
-    guard formats != nil, keepsFormat(index), let file = base.files[weight.file].contents.gguf else { return nil }
-    return file.storedBytes(file.entries[index])
+  /// Whether a weight's stored bytes can be taken over where nothing is added.
+  func keepsFormat(_ index: Int) -> Bool {
+    guard let formats else { return base.weights[index].quantisation == nil || keepsCodes(index) }
+    return sourceFormat(index) == formats[index]
   }
 
   private func sourceFormat(_ index: Int) -> GGUFFormat? {

@@ -103,7 +103,9 @@ extension BakePlan {
     }
     let baker = WeightBaker(
       plan: self,
-      write: { bytes, weight, offset in try writers[weight.file].write(bytes, of: weight.entry.name, at: offset) },
+      write: { bytes, index, offset in
+        try writers[self.base.weights[index].file].write(bytes, of: self.stored(index).name, at: offset)
+      },
       undo: recorder)
     let survivals = try run(baker, threads: threads, order: order, position: position, progress: progress)
     position.release()
@@ -174,8 +176,8 @@ extension BakePlan {
       base.weights[$0].entry.range.lowerBound < base.weights[$1].entry.range.lowerBound
     }
     let items = own.map { index in
-      SafetensorsLayout.Item(
-        name: base.weights[index].entry.name, dtype: outputs[index]!, shape: base.weights[index].entry.shape)
+      let (name, dtype, shape) = stored(index)
+      return SafetensorsLayout.Item(name: name, dtype: dtype, shape: shape)
     }
     let metadata = metadata(ofFile: file, baseHash: nil, adapterHashes: nil)
     return .safetensors(
@@ -188,6 +190,14 @@ extension BakePlan {
   ) -> [(key: String, value: String)] {
     // A GGUF file keeps its own metadata as it stands.
     var entries = formats == nil ? base.files[file].contents.metadata.filter { !Self.isStale($0.key) } : []
+    let left = Set(
+      base.weights.indices.filter { base.weights[$0].file == file && !keepsCodes($0) }.compactMap {
+        base.weights[$0].quantisation?.declaredName
+      })
+    if !left.isEmpty, let place = entries.firstIndex(where: { $0.key == QuantisationHeader.key }) {
+      let text = QuantisationHeader(entries[place].value)?.text(without: left)
+      if let text { entries[place].value = text } else { entries.remove(at: place) }
+    }
     // transformers opens no file that does not say so.
     if formats == nil, base.files[file].contents.safetensors == nil { entries.insert(("format", "pt"), at: 0) }
     if entries.contains(where: { $0.key == "modelspec.sai_model_spec" }) {

@@ -57,13 +57,16 @@ public struct BakePlan: Sendable {
     let stack = try Stack(
       Array(zip(adapters, recipe.inputs)), on: base, rule: recipe.rule,
       allowing: [recipe.allowsUnknown ? .unknownTensors : [], recipe.allowsUnmatched ? .unmatchedTargets : []])
-    (self.recipe, self.stack, self.formats) = (recipe, stack, formats)
+    (self.recipe, self.stack) = (recipe, stack)
     skipped = try stack.leftOut(allowingMisfits: recipe.allowsUnmatched)
     let weights = stack.weights
-    let outputs: [DType?] = formats?.map(\.dtype) ?? base.weights.indices.map { Self.output($0, base, recipe.dtype) }
+    let formats = try Self.formats(formats, changing: weights.additions.keys, base, recipe)
+    self.formats = formats
+    let outputs =
+      try formats?.map(\.dtype) ?? Self.outputs(base, changing: Set(weights.additions.keys), recipe.dtype)
     self.outputs = outputs
     scaledWeights = Self.scaledWeights(base, changed: weights.additions.keys, outputs)
-    findings = Self.findings(base, recipe)
+    findings = Self.findings(base, recipe) + Self.leavings(base, changing: weights.additions.keys, outputs)
     inputWarnings = base.warnings + stack.layers.flatMap(\.adapter.warnings) + stack.layers.flatMap(\.notes)
     for index in weights.additions.keys {
       let weight = base.weights[index]
@@ -87,8 +90,8 @@ public struct BakePlan: Sendable {
     if let formats {
       return zip(base.weights, formats).reduce(0) { $0 + $1.1.byteCount($1.0.entry.shape.elementCount) }
     }
-    return zip(base.weights, outputs).reduce(0) { sum, pair in
-      sum + (pair.1.map { pair.0.entry.shape.elementCount * $0.bits / 8 } ?? 0)
+    return base.weights.indices.filter { outputs[$0] != nil }.map(stored).reduce(0) {
+      $0 + $1.shape.elementCount * $1.dtype.bits / 8
     }
   }
 
@@ -110,8 +113,8 @@ public struct BakePlan: Sendable {
       $0.entry.shape.elementCount * $0.entry.dtype.bits / 8
     }
     // Sums that become blocks are collected whole.
-    let quantised = zip(base.weights, formats ?? []).lazy.filter(\.1.isQuantised).map {
-      $0.0.entry.shape.elementCount * 6
+    let quantised = weights.additions.keys.filter { formats?[$0].isQuantised == true }.map {
+      base.weights[$0].entry.shape.elementCount * 10
     }
     return 40_000_000 + threads * (max(largest, 16 << 20) + (copied.max() ?? 0) + (quantised.max() ?? 0))
   }
@@ -123,21 +126,9 @@ public struct BakePlan: Sendable {
   ) -> [Int: Int] {
     var result: [Int: Int] = [:]
     for index in changed {
-      guard let scale = base.scaleIndex(of: base.weights[index]), outputs[scale] != nil else { continue }
+      guard let scale = base.weights[index].quantisation?.scale, outputs[scale] != nil else { continue }
       result[scale] = index
     }
     return result
-  }
-
-  private static func output(_ index: Int, _ base: Checkpoint, _ dtype: DType?) -> DType? {
-    let weight = base.weights[index], stored = weight.entry.dtype
-    guard let dtype else { return stored }
-    // The scales of an 8-bit base are multiplied into weights that leave that format.
-    let isScale = weight.entry.name.hasSuffix(".scale_weight") || weight.entry.name.hasSuffix("scaled_fp8")
-    if isScale, dtype.bits > 8, weight.component != .other { return nil }
-    guard weight.component != .other, stored.unitRoundoff != nil, stored != .f64, !isScale else { return stored }
-    if base.scaleWeight(of: weight) != nil, dtype.bits == 8 { return stored }
-    // Norms, biases and tables are small and need their digits.
-    return dtype.bits == 8 && weight.entry.shape.rank < 2 ? stored : dtype
   }
 }

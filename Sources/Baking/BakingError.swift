@@ -15,6 +15,8 @@ public struct BakingError: Error, CustomStringConvertible {
     case needsGGUFOutput
     case formatOfGGUF(DType)
     case quantisedRounding(weight: String, Rounding)
+    case codes(weight: String, format: String)
+    case configuredCodes(weight: String, format: String, method: String)
     case noUndo(base: String, kind: String)
     case undo(reason: String)
     case otherBake(weight: String, expected: String, found: String)
@@ -64,6 +66,11 @@ public struct BakingError: Error, CustomStringConvertible {
       "dtype: expected f32, f16, bf16 or q8_0 for GGUF, found \(dtype.rawValue.lowercased())"
     case .quantisedRounding(let weight, let rounding):
       "\(weight): expected nearest rounding for Q8_0, found \(rounding.rawValue)"
+    case .codes(let weight, let format):
+      "\(weight): expected a number format that a sum can be written in, found \(format), which is only read"
+    case .configuredCodes(let weight, let format, let method):
+      "\(weight): expected a number format that a sum can be written in, found \(format), and a config.json that says "
+        + "\(method) of all weights beside it; hint: use the unquantised checkpoint and quantise the result"
     case .noUndo(let base, let kind):
       "undo: expected a base of safetensors, found \(kind), \(base), which could not be restored bit for bit; hint: keep "
         + "the base, or bake with every adapter at strength 0 first, which makes safetensors of it, and bake into that"

@@ -43,11 +43,11 @@ public struct Unbake: Sendable {
     }
     for weight in undo.record.weights {
       let found = baked.index(of: weight.name, inFile: weight.file).map { baked.weights[$0] }
-      guard found?.entry.dtype.rawValue == weight.dtype else {
+      guard found?.stored.dtype.rawValue == weight.dtype else {
         throw BakingError(
           .otherBake(
             weight: weight.name, expected: weight.dtype ?? "no such tensor",
-            found: found?.entry.dtype.rawValue ?? "no such tensor"), path: path)
+            found: found?.stored.dtype.rawValue ?? "no such tensor"), path: path)
       }
     }
   }

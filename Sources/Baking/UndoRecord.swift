@@ -79,8 +79,12 @@ struct UndoRecord: Codable {
         path: plan.base.files[$0].relativePath, headSHA256: ContentHash.sha256(heads[$0]), contentSHA256: hashes[$0])
     }
     self.companions = companions.map { Companion(path: $0.path, sha256: ContentHash.sha256($0.bytes)) }
-    weights = zip(plan.base.weights, plan.outputs).map {
-      Weight(file: $0.file, name: $0.entry.name, dtype: $1?.rawValue)
+    weights = plan.base.weights.indices.map { index in
+      let weight = plan.base.weights[index], name = weight.stored.name
+      guard plan.outputs[index] != nil, case let output = plan.stored(index), output.name == name else {
+        return Weight(file: weight.file, name: name, dtype: nil)
+      }
+      return Weight(file: weight.file, name: name, dtype: output.dtype.rawValue)
     }
     (storedTargets, additions) = ([], [])
     var numbers: [String: (target: Int, count: Int)] = [:]

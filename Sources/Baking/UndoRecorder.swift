@@ -80,7 +80,7 @@ final class UndoRecorder: Sendable {
     // Tensors that the output has not, or not as they were.
     for (index, weight) in plan.base.weights.enumerated()
     where plan.outputs[index] == nil || plan.scaledWeights[index] != nil || plan.keepsOriginal(index) {
-      add("raw.\(index)", plan.base.tensor(weight).bytes)
+      add("raw.\(index)", plan.base.storedBytes(weight))
     }
     let record = UndoRecord(
       plan, heads: heads, hashes: hashes, companions: companions.map { ($0.path, $0.old) })
@@ -100,8 +100,9 @@ final class UndoRecorder: Sendable {
 }
 
 extension BakePlan {
-  /// Whether an undo file holds a weight as it was: of a delta without factors, the delta would be no smaller.
+  /// Whether an undo file holds a weight as it was: of a delta without factors, the delta would be no smaller; and codes that
+  /// become numbers cannot be told from these.
   func keepsOriginal(_ index: Int) -> Bool {
-    weights.additions[index]?.contains { $0.target.whole != nil } ?? false
+    leavesCodes(index) || weights.additions[index]?.contains { $0.target.whole != nil } ?? false
   }
 }

@@ -18,12 +18,12 @@ extension WeightBaker {
     guard changes.notFiniteCount == 0 else { throw notFinite(index, count: changes.notFiniteCount, .f32) }
     let blocks = Bytes(count: GGUFFormat.q8_0.byteCount(count)) { blocks in
       Q8Blocks.quantise(UnsafeBufferPointer(sums), into: blocks)
-      if let stored = plan.storedBytes(index) {
-        keep(stored, in: blocks, where: sums, equals: plan.base.tensor(weight).bytes)
+      if plan.keepsFormat(index) {
+        keep(plan.base.storedBytes(weight), in: blocks, where: sums, equals: plan.base.decodedTensor(weight).bytes)
       }
       Q8Blocks.widen(UnsafeRawBufferPointer(blocks), into: sums)
     }
-    try write(blocks, of: weight)
+    try write(blocks, of: index)
     return try survival(tiles, stored: sums.baseAddress!)
   }
 

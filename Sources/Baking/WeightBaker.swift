@@ -5,8 +5,8 @@ import Tensors
 /// Works on one stored weight of a bake at a time: adds, rounds, counts, and hands the bytes on.
 struct WeightBaker {
   let plan: BakePlan
-  /// Where bytes of a tensor go; `nil` when nothing is written.
-  let write: (@Sendable (_ bytes: UnsafeRawBufferPointer, _ weight: Checkpoint.Weight, _ offset: Int) throws -> Void)?
+  /// Where bytes of a tensor go, by its place in the base; `nil` when nothing is written.
+  let write: (@Sendable (_ bytes: UnsafeRawBufferPointer, _ index: Int, _ offset: Int) throws -> Void)?
   let undo: UndoRecorder?
 
   private static let copyBytes = 4 << 20
@@ -29,15 +29,14 @@ struct WeightBaker {
   // MARK: Copies
 
   private func copy(_ index: Int) throws {
-    let weight = plan.base.weights[index]
-    try write(plan.storedBytes(index) ?? plan.base.tensor(weight).bytes, of: weight)
+    try write(plan.base.storedBytes(plan.base.weights[index]), of: index)
   }
 
-  func write(_ bytes: Bytes, of weight: Checkpoint.Weight) throws {
+  func write(_ bytes: Bytes, of index: Int) throws {
     guard let write else { return }
     for start in stride(from: 0, to: bytes.count, by: Self.copyBytes) {
       let part = bytes[start..<min(start + Self.copyBytes, bytes.count)]
-      try part.withUnsafeBytes { try write($0, weight, start) }
+      try part.withUnsafeBytes { try write($0, index, start) }
       part.forget()
     }
   }
@@ -55,7 +54,7 @@ struct WeightBaker {
     try tiles.forEach { tile in
       let offset = tile.rows.lowerBound * rowBytes
       if !tile.isChanged, isSameFormat, scales == tiles.scales {
-        try write?(tile.stored, weight, offset)
+        try write?(tile.stored, index, offset)
         return
       }
       let output = UnsafeMutableRawBufferPointer(workspace.output.room(for: tile.rows.count * rowBytes))
@@ -63,7 +62,7 @@ struct WeightBaker {
       if tile.isChanged { changed += survival } else { unchanged += survival }
       let bytes = UnsafeRawBufferPointer(output)
       try undo?.record(index, tile, tiles: tiles, output: bytes, dtype: dtype, scales: scales, in: workspace)
-      try write?(bytes, weight, offset)
+      try write?(bytes, index, offset)
     }
     let badCount = changed.notFiniteCount + unchanged.notFiniteCount
     guard badCount == 0 else { throw notFinite(index, count: badCount, dtype) }
@@ -117,7 +116,7 @@ struct WeightBaker {
   private func fittingScales(
     of weight: Checkpoint.Weight, _ tiles: WeightTiles, _ rounding: SumRounding
   ) throws -> [Float] {
-    guard let stored = plan.base.scaleWeight(of: weight) else { return [1] }
+    guard let stored = weight.quantisation?.scale.map({ plan.base.weights[$0] }) else { return [1] }
     var largest = [Float](repeating: 0, count: tiles.scales.count)
     try tiles.forEach { tile in
       for row in tile.rows {
@@ -135,12 +134,11 @@ struct WeightBaker {
 
   private func writeScale(of index: Int, _ scales: [Float], was old: [Float]) throws {
     let weight = plan.base.weights[index]
-    guard let write, let place = plan.base.scaleIndex(of: weight), plan.scaledWeights[place] != nil else { return }
-    let scale = plan.base.weights[place]
-    let tensor = plan.base.tensor(scale)
+    guard let write, let place = weight.quantisation?.scale, plan.scaledWeights[place] != nil else { return }
+    let tensor = plan.base.tensor(plan.base.weights[place])
     let bytes =
       scales == old ? tensor.bytes : Tensor(scales.map(Double.init), shape: tensor.shape, dtype: tensor.dtype).bytes
-    try bytes.withUnsafeBytes { try write($0, scale, 0) }
+    try bytes.withUnsafeBytes { try write($0, place, 0) }
   }
 
   // MARK: Faults
@@ -157,7 +155,7 @@ struct WeightBaker {
       }
     }
     do { try plan.weights.requireDeltas(of: plan.weights.additions[index] ?? []) } catch { return error }
-    let isBase = plan.base.tensor(weight).doubles().contains { !$0.isFinite }
+    let isBase = plan.base.decodedTensor(weight).doubles().contains { !$0.isFinite }
     return BakingError(
       .notFinite(
         weight: weight.entry.name, count: count, dtype: dtype.rawValue,

@@ -53,12 +53,12 @@ struct WeightRestorer: Sendable {
       throw BakingError(.undo(reason: "found no \(name) in it"), path: undo.path)
     }
     let baked = weights.base.weights[place]
-    guard baked.entry.shape == entry.shape else {
+    guard baked.stored.shape == entry.shape else {
       throw BakingError(
-        .otherBake(weight: name, expected: "\(entry.shape)", found: "\(baked.entry.shape)"), path: weights.base.path)
+        .otherBake(weight: name, expected: "\(entry.shape)", found: "\(baked.stored.shape)"), path: weights.base.path)
     }
-    if weights.additions[place] == nil, baked.entry.dtype == entry.dtype {
-      return try copy(weights.base.tensor(baked).bytes, write)
+    if weights.additions[place] == nil, baked.stored.dtype == entry.dtype {
+      return try copy(weights.base.storedBytes(baked), write)
     }
     try subtract(index, place, entry, in: workspace, write)
   }
@@ -98,12 +98,12 @@ struct WeightRestorer: Sendable {
 
   /// The scales that an 8-bit weight had before the bake.
   private func originalScales(_ entry: SafetensorsFile.Entry, file: Int) throws -> [Float] {
-    guard entry.dtype.bits == 8, entry.name.hasSuffix(".weight") else { return [1] }
-    let name = entry.name.dropping(suffix: "weight") + "scale_weight"
-    guard let stored = heads[file].entries[name],
+    guard entry.dtype.bits == 8 else { return [1] }
+    let stored = StoredWeight.scaleNames(of: entry.name).lazy.compactMap { heads[file].entries[$0] }.first
+    guard let stored, case let name = stored.name,
       let index = undo.record.weights.firstIndex(where: { $0.file == file && $0.name == name })
     else { return [1] }
-    let bytes = undo.raw(index) ?? places[index].map { weights.base.tensor(weights.base.weights[$0]).bytes }
+    let bytes = undo.raw(index) ?? places[index].map { weights.base.storedBytes(weights.base.weights[$0]) }
     let rows = entry.shape.flattened.rows
     guard let bytes, bytes.count == stored.range.count, stored.dtype.isReadable,
       stored.shape.elementCount == 1 || stored.shape.elementCount == rows

@@ -1,11 +1,12 @@
 import Checkpoints
+import Codecs
 import Tensors
 
 /// A stored weight taken apart into tiles of rows that fit into a core's cache, each with the delta that is added to it.
 struct WeightTiles {
   struct Tile {
     let rows: Range<Int>
-    /// The stored bytes.
+    /// The stored bytes; the numbers in single precision where codes of another kind are stored.
     let stored: UnsafeRawBufferPointer
     /// The weights as numbers.
     let base: UnsafePointer<Float>
@@ -20,6 +21,8 @@ struct WeightTiles {
   /// What the stored numbers are multiplied by: one number, or one for each row.
   let scales: [Float]
   private let tensor: Tensor
+  /// Of codes that are no numbers with a scale for rows.
+  private let codec: (any WeightCodec)?
   private let reading: SumRounding
   private let segments: [AdditionSegment]
   private let workspace: AdditionWorkspace
@@ -29,13 +32,14 @@ struct WeightTiles {
   /// - Throws: `BakingError` when the weight is of a format that nothing can be added to.
   init(_ weights: AdaptedWeights, stored index: Int, shaping: Bool = false, in workspace: AdditionWorkspace) throws {
     let weight = weights.base.weights[index]
+    codec = weight.isInPlace ? nil : weight.quantisation?.codec
     tensor = weights.base.tensor(weight)
-    guard let reading = SumRounding(tensor.dtype) else {
-      throw BakingError(.format(weight: weight.entry.name, dtype: tensor.dtype.rawValue), path: weights.base.path)
+    guard let reading = SumRounding(weight.entry.dtype) else {
+      throw BakingError(.format(weight: weight.entry.name, dtype: weight.entry.dtype.rawValue), path: weights.base.path)
     }
     self.reading = reading
-    (rows, columns) = tensor.shape.flattened
-    scales = try weights.base.scales(of: weight) ?? [1]
+    (rows, columns) = weight.entry.shape.flattened
+    scales = weights.base.scales(of: weight) ?? [1]
     segments = try AdditionSegment.segments(
       rows: rows, columns: columns, weights.additions[index] ?? [], shaping: shaping, workspace.factors)
     self.workspace = workspace
@@ -52,15 +56,23 @@ struct WeightTiles {
     for segment in segments {
       for start in stride(from: segment.rows.lowerBound, to: segment.rows.upperBound, by: height) {
         let range = start..<min(start + height, segment.rows.upperBound), count = range.count * columns
-        let bytes = tensor.bytes[range.lowerBound * rowBytes..<range.upperBound * rowBytes]
         let base = workspace.base.room(for: count), delta = workspace.delta.room(for: count)
         add(segment, range, into: delta)
-        try bytes.withUnsafeBytes { stored in
-          widen(stored, range, into: base)
+        func work(_ stored: UnsafeRawBufferPointer) throws {
           try body(
             Tile(
               rows: range, stored: stored, base: base.baseAddress!, delta: delta.baseAddress!,
               isChanged: !segment.products.isEmpty, space: segment.space))
+        }
+        if let codec {
+          codec.decode(rows: range, into: base)
+          try work(UnsafeRawBufferPointer(base))
+          continue
+        }
+        let bytes = tensor.bytes[range.lowerBound * rowBytes..<range.upperBound * rowBytes]
+        try bytes.withUnsafeBytes { stored in
+          widen(stored, range, into: base)
+          try work(stored)
         }
         bytes.forget()
       }

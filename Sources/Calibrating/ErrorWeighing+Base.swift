@@ -12,7 +12,7 @@ extension ErrorWeighing {
   ///   - base: what the plan's adapters are used with; the changed weights are read once.
   ///   - threads: how many weights are read at once.
   /// - Returns: also a note for the user about targets without a weight there, which count like the middle one of the others.
-  /// - Throws: `CalibrationError.noneFits`, `CheckpointError` for a weight that cannot be read.
+  /// - Throws: `CalibrationError.noneFits`.
   public static func relative(
     to base: Checkpoint, for plan: RefactorPlan, threads: Int, progress: WorkProgress? = nil
   ) throws -> (weighing: ErrorWeighing, notes: [String]) {
@@ -20,7 +20,7 @@ extension ErrorWeighing {
     let energies = try concurrentMap(count: targets.count, threads: threads, progress: progress, workspace: {}) {
       index, _ -> Double? in
       guard let weight = LayerPlaces.weight(of: targets[index], in: base) else { return nil }
-      return try base.energy(of: weight)
+      return base.energy(of: weight)
     }
     guard let filled = energies.map({ $0.map { 1 / $0 } }).filled() else {
       throw CalibrationError(.noneFits(where: base.path), path: plan.adapters[0].path)
@@ -42,9 +42,9 @@ extension ErrorWeighing {
 
 extension Checkpoint {
   /// ‖W‖²_F of a weight, a stored tensor at a time.
-  fileprivate func energy(of weight: NamedWeight) throws -> Double {
-    try weight.pieces.reduce(0) { sum, piece in
-      let tensor = try scaledTensor(weights[piece.stored])
+  fileprivate func energy(of weight: NamedWeight) -> Double {
+    weight.pieces.reduce(0) { sum, piece in
+      let tensor = decodedTensor(weights[piece.stored])
       let rows = Tensor(
         dtype: tensor.dtype, shape: Shape([piece.storedRows.count] + tensor.shape.extents.dropFirst()),
         bytes: tensor.bytes(ofRows: piece.storedRows))

@@ -42,7 +42,7 @@ extension Checkpoint {
   fileprivate func strength(of weight: NamedWeight) throws -> Double? {
     var largest: Double?
     for piece in weight.pieces {
-      let tensor = try scaledTensor(weights[piece.stored])
+      let tensor = decodedTensor(weights[piece.stored])
       let rows = piece.storedRows.count
       let numbers = Tensor(
         dtype: tensor.dtype, shape: Shape([rows] + tensor.shape.extents.dropFirst()),

@@ -14,21 +14,39 @@ public struct Checkpoint: Sendable {
     public let contents: WeightFile
     /// Its place in the folder; the file's own name for a checkpoint of one file.
     public let relativePath: String
+    /// The method by which the folder's configuration says that its weights are quantised.
+    public let quantisationMethod: String?
   }
 
   /// A tensor of the checkpoint.
   public struct Weight: Sendable {
     /// Index into `files`.
     public let file: Int
-    /// Full name, number format and shape, as the file has them.
-    public let entry: WeightFile.Entry
+    /// Full name, number format and shape of what it stands for. Codes stand for F32, those of eight-bit numbers that a bake can
+    /// write in place for their own format.
+    public internal(set) var entry: WeightFile.Entry
+    /// The same as the file has it.
+    public let stored: WeightFile.Entry
     /// The network that it belongs to; `other` for what no adapter speaks about.
-    public let component: Component
+    public internal(set) var component: Component
     /// The name inside the component, without the prefix of a single file.
-    public let name: String
+    public internal(set) var name: String
+    /// How it is stored, where that is not as its own numbers.
+    public internal(set) var quantisation: StoredWeight?
+    /// The place of the weight whose codes this tensor says something about; `nil` for a weight.
+    public internal(set) var owner: Int?
+
+    /// Whether it is stored as eight-bit numbers that a bake writes in their place, with a scale or without.
+    public var isInPlace: Bool { quantisation != nil && entry.dtype == stored.dtype && entry.dtype.bits == 8 }
+
+    init(file: Int, entry: WeightFile.Entry, component: Component, name: String) {
+      (self.file, self.entry, stored, self.component, self.name) = (file, entry, entry, component, name)
+    }
 
     fileprivate func named(_ name: String) -> Weight {
-      Weight(file: file, entry: entry, component: component, name: name)
+      var result = self
+      result.name = name
+      return result
     }
   }
 
@@ -57,8 +75,12 @@ public struct Checkpoint: Sendable {
   /// The files of tensors that an index does not speak of, by their names with underscores for dots.
   private let unlisted: [String: String]
 
-  /// The numbers of one of this checkpoint's weights: a view of the mapped file wherever that is possible.
-  public func tensor(_ weight: Weight) -> Tensor { files[weight.file].contents.tensor(weight.entry) }
+  /// A tensor as the file has it: a view of the mapped file wherever that is possible. `decodedTensor` has the numbers that codes
+  /// stand for.
+  public func tensor(_ weight: Weight) -> Tensor { files[weight.file].contents.tensor(weight.stored) }
+
+  /// The bytes of a tensor as the file has them.
+  public func storedBytes(_ weight: Weight) -> Bytes { files[weight.file].contents.storedBytes(weight.stored) }
 
   /// The place in `weights` of a tensor by its file and its full name there; `nil` when there is none.
   public func index(of name: String, inFile file: Int) -> Int? {
@@ -112,18 +134,25 @@ public struct Checkpoint: Sendable {
 
   private init(_ source: CheckpointFolder, path: String) throws {
     var (weights, unlisted) = try Self.weights(of: source, path: path)
+    guard !weights.isEmpty else { throw CheckpointError(.notACheckpoint(reason: "found no tensors"), path: path) }
+    try Self.requireUsableGGUF(source, weights, path: path)
+    weights = try QuantisationReader.resolved(weights, source.files, path: path)
     var detected = Self.family(of: weights, source)
     if detected == .unknown, source.languageModel == nil {
       // All of a model may lie one level deeper.
-      for level in Self.outerLevels where weights.allSatisfy({ $0.name.hasPrefix(level) }) {
-        let inner = weights.map { $0.named($0.name.dropping(prefix: level)) }, family = Self.family(of: inner, source)
+      for level in Self.outerLevels
+      where weights.allSatisfy({ $0.component == .other || $0.name.hasPrefix(level) }) {
+        let inner = weights.map { $0.component == .other ? $0 : $0.named($0.name.dropping(prefix: level)) }
+        let family = Self.family(of: inner, source)
         if family != .unknown { (weights, detected) = (inner, family) }
       }
     }
     self.path = path
     isFolder = source.isFolder
     family = detected == .unknown && source.languageModel != nil ? .languageModel : detected
-    files = source.files.map { File(contents: $0.contents, relativePath: $0.relativePath) }
+    files = source.files.map {
+      File(contents: $0.contents, relativePath: $0.relativePath, quantisationMethod: $0.quantisation?.method)
+    }
     self.weights = weights
     companions = source.companions
     duplicates = source.duplicates
@@ -131,22 +160,25 @@ public struct Checkpoint: Sendable {
       source.warnings + source.files.flatMap { file in file.contents.warnings.map { "\(file.contents.path): \($0)" } }
     self.unlisted = unlisted
     model = source.languageModel
-    guard !weights.isEmpty else { throw CheckpointError(.notACheckpoint(reason: "found no tensors"), path: path) }
-    if files.contains(where: { $0.contents.gguf?["general.type"] == .string("adapter") }) {
+    namespaces = Self.namespaces(weights, family)
+    flat = namespaces.mapValues { Self.flattened($0) }
+    cores = family == .languageModel || family == .unknown ? flat.mapValues { CoreNames($0) } : [:]
+  }
+
+  private static func requireUsableGGUF(
+    _ source: CheckpointFolder, _ weights: [Weight], path: String
+  ) throws(CheckpointError) {
+    let files = source.files.compactMap(\.contents.gguf)
+    if files.contains(where: { $0["general.type"] == .string("adapter") }) {
       throw CheckpointError(.notACheckpoint(reason: "found an adapter of llama.cpp"), path: path)
     }
-    if files.contains(where: { $0.contents.gguf != nil }), weights.contains(where: { Self.isOfLlama($0.entry.name) }) {
+    if !files.isEmpty, weights.contains(where: { isOfLlama($0.entry.name) }) {
       throw CheckpointError(
         .notACheckpoint(
           reason:
             "found a language model under llama.cpp's names, which no adapter uses; hint: use what it was made from"),
         path: path)
     }
-    // What is refused needs no names.
-    try requirePlainWeights()
-    namespaces = Self.namespaces(weights, family)
-    flat = namespaces.mapValues { Self.flattened($0) }
-    cores = family == .languageModel || family == .unknown ? flat.mapValues { CoreNames($0) } : [:]
   }
 
   private static let outerLevels = ["model.", "transformer.", "unet.", "dit."]
@@ -298,10 +330,6 @@ public struct Checkpoint: Sendable {
     let stored = weights[weight.pieces[0].stored].entry.name
     return "\(flatName.dropping(suffix: "_weight")) is tied to \(stored): a change to one is a change to both"
   }
-
-  /// The factor by which a weight's stored numbers are multiplied, where an 8-bit checkpoint has one: a scalar, or one
-  /// for each row.
-  public func scaleWeight(of weight: Weight) -> Weight? { scaleIndex(of: weight).map { weights[$0] } }
 
   /// `blk.0.attn_q.weight`, `enc.blk.0.attn_q.weight`
   private static func isOfLlama(_ name: String) -> Bool {

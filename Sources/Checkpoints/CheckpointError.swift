@@ -1,3 +1,5 @@
+public import Codecs
+
 /// Why a base checkpoint cannot be used.
 public struct CheckpointError: Error, CustomStringConvertible {
   /// What went wrong; files are named by their place in the folder, tensors by their full names.
@@ -14,6 +16,7 @@ public struct CheckpointError: Error, CustomStringConvertible {
     case configuration(file: String, reason: String)
     case quantised(tensor: String, scheme: String)
     case scaled(weight: String, dtype: String, side: String)
+    case codec(weight: String, fault: CodecError)
     case quantisedConfiguration(file: String, method: String)
     case unknownWeight(String)
     case weightShape(name: String, expected: String, found: String)
@@ -57,6 +60,7 @@ public struct CheckpointError: Error, CustomStringConvertible {
     case .scaled(let weight, let dtype, let side):
       "\(weight): expected plain weights, found \(dtype) numbers with \(side) beside them, which may say what they mean and is "
         + "not read; hint: use the unquantised checkpoint and quantise the result"
+    case .codec(let weight, let fault): "\(weight): \(fault)"
     case .quantisedConfiguration(let file, let method):
       "\(file): quantization_config: expected plain weights, found \(method); hint: use the unquantised checkpoint and "
         + "quantise the result"

@@ -15,6 +15,8 @@ struct CheckpointFolder {
     let component: Component?
     /// Names of tensors that no index speaks of.
     var unlisted: Set<String> = []
+    /// What the configuration beside it says about how weights are stored.
+    var quantisation: QuantisationSettings?
   }
 
   /// A file that an index names.
@@ -55,6 +57,7 @@ struct CheckpointFolder {
       warnings = files.compactMap { Self.warning($0, in: folder) }
       companions = [name]
       try readConfiguration(ofFolder: folder)
+      try readQuantisation(ofFolder: folder, from: 0)
       return
     }
     isFolder = false
@@ -64,6 +67,7 @@ struct CheckpointFolder {
     // A lone file may lie in its own folder with its configuration, as `model.safetensors` does.
     if Self.isPlain(name) {
       try readConfiguration(ofFolder: folder)
+      try readQuantisation(ofFolder: folder, from: 0)
     }
   }
 
@@ -126,11 +130,13 @@ struct CheckpointFolder {
     if folders.isEmpty || all.contains(where: Self.isPlain) {
       try readConfiguration(ofFolder: root)
       try addWeights(in: "", component: nil, all: all, claimed: &claimed)
+      try readQuantisation(ofFolder: root, from: 0)
     } else {
       for (folder, component) in folders {
-        let fields = try Self.configuration("\(root)/\(folder)")
+        let fields = try Self.object("\(root)/\(folder)/config.json"), first = files.count
         if component == .denoiser { denoiserClass = fields?["_class_name"]?.string }
         try addWeights(in: folder + "/", component: component, all: all, claimed: &claimed)
+        try readQuantisation(ofFolder: "\(root)/\(folder)", from: first)
       }
     }
     guard !files.isEmpty else {
@@ -307,7 +313,7 @@ struct CheckpointFolder {
   // MARK: Configurations
 
   private mutating func readConfiguration(ofFolder folder: String) throws {
-    guard let fields = try Self.configuration(folder) else { return }
+    guard let fields = try Self.object("\(folder)/config.json") else { return }
     denoiserClass = fields["_class_name"]?.string
     guard denoiserClass == nil else {
       if denoiserClass == "AutoencoderKL" { soleNetwork = .vae }
@@ -317,17 +323,24 @@ struct CheckpointFolder {
     if languageModel?.isTextEncoder == true { soleNetwork = .textEncoder1 }
   }
 
-  /// The fields of `config.json`; `nil` where there is none.
+  /// Takes note of how the weights of a folder's files are stored, as its `config.json` says.
   ///
-  /// - Throws: `CheckpointError.quantisedConfiguration` for a model whose weights are not what they stand for.
-  private static func configuration(_ folder: String) throws -> [String: JSONValue]? {
-    let fields = try object("\(folder)/config.json")
-    if let settings = fields?["quantization_config"], settings != .null, settings != .object([:]) {
-      let method =
-        settings.object?["quant_method"]?.string.map { "quant_method \($0)" } ?? "settings without a quant_method"
+  /// - Parameter first: of the files, by its place.
+  /// - Throws: `CheckpointError.quantisedConfiguration` for a method that is not read.
+  private mutating func readQuantisation(ofFolder folder: String, from first: Int) throws {
+    let exported = try Self.object("\(folder)/hf_quant_config.json")?["quantization"]
+    let settings = try Self.object("\(folder)/config.json")?["quantization_config"]
+    guard let found = [settings, exported].compactMap(\.self).first(where: { $0 != .null && $0 != .object([:]) }) else {
+      return
+    }
+    let fields = found.object ?? [:]
+    let method = fields["quant_method"]?.string ?? (settings == nil ? "modelopt" : nil)
+    let quantisation = method.map { QuantisationSettings(method: $0, fields: fields) }
+    guard let quantisation, quantisation.isReadable else {
+      let method = method.map { "quant_method \($0)" } ?? "settings without a quant_method"
       throw CheckpointError(.quantisedConfiguration(file: "config.json", method: method), path: folder)
     }
-    return fields
+    for index in first..<files.count { files[index].quantisation = quantisation }
   }
 
   /// The JSON object in a file; `nil` when there is no file.

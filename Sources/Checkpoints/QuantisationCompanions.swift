@@ -46,14 +46,16 @@ struct QuantisationCompanions {
   ///
   /// - Parameters:
   ///   - kind: what the weight is like.
-  ///   - known: a tensor whose meaning is known.
-  func first(beside weight: String, kind: Kind, in folder: Substring, except known: String?) -> String? {
+  ///   - known: tensors whose meaning is known, by their full names.
+  func first(beside weight: String, kind: Kind, in folder: Substring, except known: Set<String>) -> String? {
     guard let dot = weight.lastIndex(of: ".") else { return nil }
     let name = weight[..<dot], own = weight[weight.index(after: dot)...]
-    if let label = modules[folder]?[weight[...]]?.labels.first { return "\(weight).\(label)" }
+    if let label = modules[folder]?[weight[...]]?.labels.first(where: { !known.contains("\(weight).\($0)") }) {
+      return "\(weight).\(label)"
+    }
     guard let module = modules[folder]?[name] else { return nil }
     func isPart(_ label: Substring) -> Bool {
-      label != own && !Self.isOrdinary(label) && "\(name).\(label)" != known
+      label != own && !Self.isOrdinary(label) && !known.contains("\(name).\(label)")
     }
     let found: Substring?
     if own == "weight" {

@@ -1,3 +1,4 @@
+import Codecs
 import Files
 public import GGUF
 public import Safetensors
@@ -110,13 +111,26 @@ public struct WeightFile: Sendable {
     }
   }
 
-  /// Whether `tensor` takes memory of its own: for elements in another order, and for quantised ones.
+  /// Whether `tensor` takes memory of its own: for elements in another order.
   public func isCopied(_ entry: Entry) -> Bool {
     switch container {
     case .safetensors: false
     case .torchPickle: !views[indexOfName[entry.name]!].isContiguous
-    case .gguf(let file): file.entries[indexOfName[entry.name]!].format.isQuantised
+    case .gguf: false
     }
+  }
+
+  /// What reads a tensor that the container itself stores as codes; `nil` for any other.
+  func codec(_ entry: Entry) -> (any WeightCodec)? {
+    if case .gguf(let file) = container { file.codec(file.entries[indexOfName[entry.name]!]) } else { nil }
+  }
+
+  /// A tensor's bytes as the file has them, in C order.
+  ///
+  /// - Precondition: the entry is one of this file's.
+  public func storedBytes(_ entry: Entry) -> Bytes {
+    if case .gguf(let file) = container { return file.storedBytes(file.entries[indexOfName[entry.name]!]) }
+    return tensor(entry).bytes
   }
 
   /// The container's name in a sentence.

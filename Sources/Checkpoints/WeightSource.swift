@@ -1,3 +1,4 @@
+import Codecs
 public import Models
 public import Tensors
 
@@ -26,41 +27,24 @@ public protocol WeightSource {
 }
 
 extension Checkpoint: WeightSource {
-  /// Reads a weight whatever the checkpoint's own dialect, in the stored number format; 8-bit weights that have a scale as
-  /// single precision, times the scale.
+  /// Reads a weight whatever the checkpoint's own dialect, in the stored number format; codes as the numbers in single precision
+  /// that they stand for.
   ///
-  /// - Throws: `CheckpointError`: `unknownWeight` or `weightShape`, `unreadable` for a scale.
+  /// - Throws: `CheckpointError`: `unknownWeight` or `weightShape`.
   public func weight(named name: WeightName, shape: Shape) throws -> Tensor {
-    try read(named: name, shape: shape) { try scaledTensor(weights[$0]) }
+    try read(named: name, shape: shape) { decodedTensor(weights[$0]) }
   }
 
-  /// A stored tensor as the numbers it stands for: an 8-bit weight that has a scale in single precision, times the scale;
-  /// any other as it is stored.
-  ///
-  /// - Throws: `CheckpointError` for scales that cannot be used.
-  public func scaledTensor(_ weight: Weight) throws -> Tensor {
-    let tensor = tensor(weight)
-    guard let scales = try scales(of: weight) else { return tensor }
-    let columns = tensor.shape.flattened.columns
-    let values = tensor.doubles().enumerated().map { $1 * Double(scales.count == 1 ? scales[0] : scales[$0 / columns]) }
-    return Tensor(values, shape: tensor.shape, dtype: .f32)
+  /// A stored tensor as the numbers it stands for: a view of the file, or, of codes, numbers in single precision, which take no
+  /// memory: they are computed whenever they are asked for.
+  public func decodedTensor(_ weight: Weight) -> Tensor {
+    weight.quantisation?.codec.tensor(shape: weight.entry.shape) ?? tensor(weight)
   }
 
-  /// What a weight's stored numbers are multiplied by: one number, or one for each row; `nil` where it has no scale.
-  ///
-  /// - Throws: `CheckpointError`: `unreadable`, or `weightShape` for scales of another count.
-  public func scales(of weight: Weight) throws -> [Float]? {
-    guard let scale = scaleWeight(of: weight) else { return nil }
-    guard scale.entry.dtype.isReadable else {
-      throw CheckpointError(.unreadable(tensor: scale.entry.name, dtype: scale.entry.dtype.rawValue), path: path)
-    }
-    let values = tensor(scale).floats(), rows = weight.entry.shape.flattened.rows
-    guard values.count == 1 || values.count == rows else {
-      throw CheckpointError(
-        .weightShape(name: scale.entry.name, expected: "1 or \(rows) numbers", found: "\(scale.entry.shape)"),
-        path: path)
-    }
-    return values
+  /// What a weight's stored numbers are multiplied by where a bake may change that: one number, or one for each row; `nil` where
+  /// it has no such scale.
+  public func scales(of weight: Weight) -> [Float]? {
+    weight.quantisation?.scale.map { tensor(weights[$0]).floats() }
   }
 
   /// Reads a weight from stored tensors that `stored` supplies by their index.

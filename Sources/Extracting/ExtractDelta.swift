@@ -109,9 +109,9 @@ final class ExtractReader {
             .unreadable(tensor: stored.entry.name, dtype: stored.entry.dtype.rawValue), path: checkpoint.path)
         }
         if (stored.entry.dtype.unitRoundoff ?? 0) > (dtype.unitRoundoff ?? 0) { dtype = stored.entry.dtype }
-        if checkpoint.scaleWeight(of: stored) != nil { isScaled = true }
+        if stored.quantisation != nil { isScaled = true }
       }
-      tensor = try weight.assembled(shape: shape) { try checkpoint.scaledTensor(checkpoint.weights[$0]) }
+      tensor = weight.assembled(shape: shape) { checkpoint.decodedTensor(checkpoint.weights[$0]) }
       self.dtype = dtype
       unit = UnitInTheLastPlace(dtype, isScaled: isScaled)
     }

@@ -83,7 +83,7 @@ struct ExtractPairing {
     default: break
     }
     if path.hasSuffix(".attn.bias"), entry.shape.rank == 4 { return true }
-    return ["position_ids", "logit_scale", "masked_bias", "inv_freq", "scale_weight", "scaled_fp8"].contains {
+    return ["position_ids", "logit_scale", "masked_bias", "inv_freq"].contains {
       path.hasSuffix($0)
     }
   }

@@ -38,8 +38,8 @@ public struct GGUFError: Error, CustomStringConvertible {
     case .field(let key, let reason): "\(key): \(reason)"
     case .tensor(let name, let reason): "\(name): \(reason)"
     case .format(let tensor, let found):
-      "\(tensor): format: expected F32, F16, BF16 or Q8_0, found \(found); hint: use the F16 or Q8_0 file of the model, or "
-        + "its safetensors"
+      "\(tensor): format: expected one that is read, such as F16, Q8_0 or Q4_K, found \(found); hint: use the F16, Q8_0 or "
+        + "Q4_K file of the model, or its safetensors"
     case .cutOff(let tensor, let expected, let found):
       "\(tensor): data: expected its end at byte \(expected), found a file of \(found) bytes; hint: the download stopped "
         + "early, fetch it again"

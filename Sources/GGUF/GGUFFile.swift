@@ -1,3 +1,4 @@
+public import Codecs
 public import Files
 public import Tensors
 
@@ -66,19 +67,17 @@ public struct GGUFFile: Sendable {
   /// The bytes of a tensor as they are stored.
   public func storedBytes(_ entry: Entry) -> Bytes { bytes[entry.place] }
 
-  /// What a tensor stands for: a view of the file, or, where it is quantised, the numbers in single precision.
-  ///
-  /// Q8_0's numbers are products of a half and a byte, which single precision holds exactly.
+  /// What reads a tensor that is quantised; `nil` for one whose stored bytes are its numbers.
+  public func codec(_ entry: Entry) -> BlockCodec? {
+    guard let blocks = entry.format.blocks else { return nil }
+    let (rows, columns) = entry.shape.flattened
+    return BlockCodec(blocks, rows: rows, columns: columns, bytes: storedBytes(entry))
+  }
+
+  /// What a tensor stands for: a view of the file, or, where it is quantised, numbers in single precision, which are computed
+  /// whenever they are asked for.
   public func tensor(_ entry: Entry) -> Tensor {
-    let stored = storedBytes(entry)
-    guard entry.format == .q8_0 else { return Tensor(dtype: entry.format.dtype, shape: entry.shape, bytes: stored) }
-    let count = entry.shape.elementCount
-    // The numbers are what is used from now on.
-    defer { stored.forget() }
-    return Tensor(
-      dtype: .f32, shape: entry.shape,
-      bytes: Bytes(count: 4 * count) { target in
-        stored.withUnsafeBytes { Q8Blocks.widen($0, into: target.bindMemory(to: Float.self)) }
-      })
+    codec(entry)?.tensor(shape: entry.shape)
+      ?? Tensor(dtype: entry.format.dtype, shape: entry.shape, bytes: storedBytes(entry))
   }
 }

@@ -60,10 +60,24 @@ public struct GGUFLayout: Sendable {
   /// llama.cpp's number of a file most of whose weights are of one format.
   private static func fileType(_ items: [Item]) -> UInt32 {
     let counts = Dictionary(items.map { ($0.format, $0.shape.elementCount) }, uniquingKeysWith: +)
-    switch counts.max(by: { $0.value < $1.value })?.key {
+    // Of two that are equally common always the same.
+    switch counts.max(by: { ($0.value, $0.key.rawValue) < ($1.value, $1.key.rawValue) })?.key {
     case .f16: return 1
+    case .q4_0: return 2
+    case .q4_1: return 3
     case .q8_0: return 7
+    case .q5_0: return 8
+    case .q5_1: return 9
+    case .q2_k: return 10
+    case .q3_k: return 12
+    case .q4_k: return 15
+    case .q5_k: return 17
+    case .q6_k: return 18
+    case .iq4_nl: return 25
+    case .iq4_xs: return 30
     case .bf16: return 32
+    case .mxfp4: return 38
+    case .nvfp4: return 39
     default: return 0
     }
   }

@@ -89,6 +89,8 @@ public enum JSONValue: Codable, Equatable, Sendable {
     }
   }
 
+  /// A whole number that is written as one; `nil` for other values.
+  public var int: Int? { if case .int(let value) = self { value } else { nil } }
   /// `nil` for other values than `true` and `false`.
   public var bool: Bool? { if case .bool(let value) = self { value } else { nil } }
   /// `nil` for other values than text; numbers are not made text.

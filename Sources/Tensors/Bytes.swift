@@ -9,8 +9,9 @@ public struct Bytes: @unchecked Sendable {
 
   /// A recipe for memory.
   private struct Computed {
-    let count: Int
-    let make: @Sendable () -> Bytes
+    /// Of what the recipe makes.
+    let range: Range<Int>
+    let make: @Sendable (Range<Int>) -> Bytes
   }
 
   /// A view of `buffer`, which must stay valid and unchanged as long as `owner` lives.
@@ -25,8 +26,17 @@ public struct Bytes: @unchecked Sendable {
 
   /// What `make` returns, asked anew each time: always the same `count` bytes.
   public init(count: Int, computedBy make: @escaping @Sendable () -> Bytes) {
+    self.init(computed: Computed(range: 0..<count) { make()[$0] })
+  }
+
+  /// What `make` returns for a range of `count` bytes, asked anew each time: always the same bytes, as many as the range has.
+  public init(count: Int, rangesComputedBy make: @escaping @Sendable (Range<Int>) -> Bytes) {
+    self.init(computed: Computed(range: 0..<count, make: make))
+  }
+
+  private init(computed: Computed) {
     (owner, reader, base) = (Nothing.one, nil, UnsafeRawBufferPointer(start: nil, count: 0))
-    computed = Computed(count: count, make: make)
+    self.computed = computed
   }
 
   /// A copy of `elements`' memory.
@@ -47,20 +57,24 @@ public struct Bytes: @unchecked Sendable {
   public var isComputed: Bool { computed != nil }
 
   /// How many bytes there are, known before any is read or computed.
-  public var count: Int { computed?.count ?? base.count }
+  public var count: Int { computed?.range.count ?? base.count }
 
   /// The part from `range.lowerBound` up to `range.upperBound`, sharing the same owner.
   public subscript(range: Range<Int>) -> Bytes {
     precondition(range.lowerBound >= 0 && range.upperBound <= count, "byte range outside the memory")
-    if let computed { return Bytes(count: range.count) { computed.make()[range] } }
+    if let computed {
+      let start = computed.range.lowerBound
+      return Bytes(
+        computed: Computed(range: start + range.lowerBound..<start + range.upperBound, make: computed.make))
+    }
     return Bytes(UnsafeRawBufferPointer(rebasing: base[range]), keeping: owner, reader: reader)
   }
 
   /// The bytes while `body` runs; computed bytes are made anew at every call.
   public func withUnsafeBytes<R>(_ body: (UnsafeRawBufferPointer) throws -> R) rethrows -> R {
     if let computed {
-      let bytes = computed.make()
-      precondition(bytes.count == computed.count, "\(bytes.count) bytes computed of \(computed.count)")
+      let bytes = computed.make(computed.range)
+      precondition(bytes.count == computed.range.count, "\(bytes.count) bytes computed of \(computed.range.count)")
       return try bytes.withUnsafeBytes(body)
     }
     return try withExtendedLifetime(owner) { try body(base) }

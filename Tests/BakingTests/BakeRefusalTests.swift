@@ -152,11 +152,11 @@ import Testing
       + #""a.scale_weight":{"dtype":"F8_E8M0","shape":[1],"data_offsets":[4,5]}}"#
     try bench.folder.write(RawSafetensors(header: header, data: [1, 2, 3, 4, 127]).bytes, to: "base.safetensors")
     try expectRefusal(
-      "base.safetensors: a.scale_weight: dtype: expected a number format that can be read, found F8_E8M0",
+      "base.safetensors: a.weight: scale_weight: expected a number format that can be read, found F8_E8M0",
       [.init(path: adapter)])
     try bench.base([("a.weight", [2, 2], .f8e4m3, [1, 2, 3, 4]), ("a.scale_weight", [3], .f32, [1, 2, 3])])
     try expectRefusal(
-      "base.safetensors: a.scale_weight: shape: expected 1 or 2 numbers, found [3]", [.init(path: adapter)])
+      "base.safetensors: a.weight: scale_weight: expected 1 or 2 numbers, found [3]", [.init(path: adapter)])
   }
 
   @Test("outputs that would destroy the base or each other")

@@ -38,7 +38,7 @@ import TorchPickles
   @Test("GGUF, quantised tensors as what they stand for") func gguf() throws {
     let checkpoint = try open("mixed.gguf"), file = checkpoint.files[0].contents
     #expect(checkpoint.family == .sd1 && file.kind == "a GGUF file")
-    #expect(file.entries.filter(file.isCopied).count == 3)
+    #expect(file.entries.filter(file.isCopied).isEmpty)
     #expect(file.metadata.map(\.key) == ["general.architecture", "general.name"])
     try expectSame(checkpoint, open("mixed.safetensors"))
   }

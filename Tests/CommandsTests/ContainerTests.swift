@@ -108,17 +108,17 @@ import Testing
 
   @Test(
     "a base that is not what it seems ends in one line and code 65",
-    arguments: ["cut.ckpt", "cut.gguf", "q4.gguf", "counts.gguf", "magic.gguf", "magic.ckpt", "evil.ckpt", "text.bin"])
+    arguments: ["cut.ckpt", "cut.gguf", "iq3.gguf", "counts.gguf", "magic.gguf", "magic.ckpt", "evil.ckpt", "text.bin"])
   func hostile(name: String) throws {
     func golden(_ name: String) throws -> [UInt8] { try Array(Goldens.data("checkpoints/\(name)")) }
     var quantised = RawGGUF(), counts = RawGGUF()
-    quantised.listings = [.init("a", [256], format: 12, bytes: .init(repeating: 0, count: 144))]
+    quantised.listings = [.init("a", [256], format: 18, bytes: .init(repeating: 0, count: 98))]
     counts.tensorCount = 1 << 60
     let evil = Pickle.start + Pickle.global("os", "system") + Pickle.tuple(Pickle.string("echo")) + Pickle.reduce
     let bytes: [String: [UInt8]] = [
       "cut.ckpt": Array(try golden("zip.ckpt").prefix(20_000)),
       "cut.gguf": Array(try golden("mixed.gguf").prefix(9000)),
-      "q4.gguf": quantised.bytes, "counts.gguf": counts.bytes, "magic.gguf": Array("GGUF".utf8),
+      "iq3.gguf": quantised.bytes, "counts.gguf": counts.bytes, "magic.gguf": Array("GGUF".utf8),
       "magic.ckpt": [0x50, 0x4b, 3, 4] + .init(repeating: 0, count: 60),
       "evil.ckpt": StoredZip.torch(evil + Pickle.stop).bytes, "text.bin": Array("a text of no use to anybody".utf8),
     ]

@@ -67,9 +67,9 @@ import Testing
     #expect(
       try refusal { $0.fields = [("x", RawGGUF.little(UInt32(13)))] }.hasPrefix("header: expected a type of 0 to 12"))
     #expect(
-      try refusal { $0.listings[0].format = 12 }
-        == "a: format: expected F32, F16, BF16 or Q8_0, found Q4_K; hint: use the F16 or Q8_0 file of the model, or its "
-        + "safetensors")
+      try refusal { $0.listings[0].format = 18 }
+        == "a: format: expected one that is read, such as F16, Q8_0 or Q4_K, found IQ3_XXS; hint: use the F16, Q8_0 or "
+        + "Q4_K file of the model, or its safetensors")
     #expect(try refusal { $0.listings[0].format = 4_000_000_000 }.contains("found the unknown number 4000000000"))
     #expect(
       try refusal { $0.listings[0].format = 8 } == "a: shape: expected rows of whole blocks of 32, found 8")

@@ -42,8 +42,68 @@ def single(files):
     files.add("broken base", "coarse-by-the-thousand.safetensors", safetensors(coarse), "base")
     twice = [*tensors, Tensor(tensors[0].name.removeprefix("model."), "F32", tensors[0].shape, tensors[0].data)]
     files.add("broken base", "one-weight-by-two-names.safetensors", safetensors(twice), "base")
+    quantised_files(files)
     packed = [files.tensor("model.diffusion_model.input_blocks.0.0.qweight", "F32", [2, 2])]
     files.add("broken base", "quantised.safetensors", safetensors(packed), "base")
+
+
+def quantised_files(files):
+    """Codes whose side tensors lie: of wrong shapes, not finite, missing, or declared as something else."""
+    name = "model.diffusion_model.input_blocks.4.1.proj_in"
+
+    def tensor(label, kind, shape, data):
+        return Tensor(f"{name}.{label}", kind, shape, data)
+
+    def text(label, words):
+        return tensor(label, "U8", [len(words)], words)
+
+    def f32(label, shape, *values):
+        return tensor(label, "F32", shape, struct.pack(f"<{len(values)}f", *values))
+
+    def add(title, *parts):
+        files.add("quantised base", title + ".safetensors", safetensors([*files.base_tensors(), *parts]), "base")
+
+    fp8, int8 = tensor("weight", "F8_E4M3", [8, 8], bytes(range(64))), tensor("weight", "I8", [8, 8], bytes(range(64)))
+    nibbles, nan = tensor("weight", "U8", [16, 32], bytes(512)), float("nan")
+    marker = {kind: text("comfy_quant", b'{"format": "%s"}' % kind.encode()) for kind in ("float8_e4m3fn", "int8_tensorwise", "nvfp4", "mxfp8")}
+    add("scale-of-five", fp8, f32("weight_scale", [5], 1, 2, 3, 4, 5), marker["float8_e4m3fn"])
+    add("scale-nan", fp8, f32("weight_scale", [], nan), marker["float8_e4m3fn"])
+    add("scale-infinite", fp8, f32("scale_weight", [], float("inf")))
+    add("scale-of-columns", fp8, f32("weight_scale", [1, 8], *range(8)))
+    add("two-scales", fp8, f32("weight_scale", [], 1), f32("scale_weight", [], 1))
+    add("declared-as-e5m2", fp8, f32("weight_scale", [], 1), text("comfy_quant", b'{"format": "float8_e5m2"}'))
+    add("declared-as-nothing", fp8, f32("weight_scale", [], 1), text("comfy_quant", b"{}"))
+    add("declared-in-no-json", fp8, f32("weight_scale", [], 1), text("comfy_quant", b"{" * 100))
+    add("int8-without-scale", int8, marker["int8_tensorwise"])
+    add("int8-undeclared", int8, f32("weight_scale", [], 1))
+    add("int8-with-zero-point", int8, f32("weight_scale", [], 1), marker["int8_tensorwise"], f32("weight_zero_point", [], 1))
+    rotated = b'{"format": "int8_tensorwise", "convrot": true, "convrot_groupsize": %d}'
+    for group in (0, 3, -4, 8, 1 << 62):
+        add(f"rotated-by-{group}", int8, f32("weight_scale", [8, 1], *range(8)), text("comfy_quant", rotated % group))
+    add("nvfp4-without-scales", nibbles, f32("weight_scale_2", [], 1), marker["nvfp4"])
+    add("nvfp4-few-scales", nibbles, f32("weight_scale_2", [], 1), tensor("weight_scale", "F8_E4M3", [16, 4], bytes(64)), marker["nvfp4"])
+    tiles = tensor("weight_scale", "F8_E4M3", [128, 4], bytes(512))
+    add("nvfp4-global-nan", nibbles, f32("weight_scale_2", [], nan), tiles, marker["nvfp4"])
+    add("nvfp4-undeclared", nibbles, f32("weight_scale_2", [], 1), tiles)
+    add("mxfp8-not-padded", fp8, tensor("weight_scale", "U8", [128, 4], bytes(512)), marker["mxfp8"])
+    four = tensor("weight", "U8", [32, 1], bytes(32))
+    table, maxima = f32("weight.quant_map", [16], *range(16)), f32("weight.absmax", [1], 1)
+
+    def state(**fields):
+        usual = {"quant_type": "nf4", "blocksize": 64, "dtype": "float32", "shape": [8, 8]} | fields
+        return text("weight.quant_state.bitsandbytes__nf4", json.dumps(usual).encode())
+
+    for title, fields in {
+        "huge": {"shape": [1 << 40, 1 << 40]}, "larger": {"shape": [8, 9]}, "negative": {"shape": [-8, -8]}, "texts": {"shape": ["8", "8"]},
+        "block-0": {"blocksize": 0}, "block-huge": {"blocksize": 1 << 60}, "other-kind": {"quant_type": "fp4"},
+    }.items():  # fmt: skip
+        add(f"nf4-{title}", four, table, maxima, state(**fields))
+    add("nf4-few-maxima", four, table, f32("weight.absmax", [2], 1, 1), state())
+    add("nf4-short-table", four, f32("weight.quant_map", [4], 0, 1, 2, 3), maxima, state())
+    add("nf4-no-table", four, maxima, state())
+    nested = tensor("weight.absmax", "U8", [1], b"\1")
+    add("nf4-nested-without", four, table, nested, state(nested_blocksize=256, nested_offset=0.5))
+    add("scb-of-five", int8, f32("SCB", [5], 1, 2, 3, 4, 5))
 
 
 def gguf_files(files):
@@ -96,7 +156,11 @@ def gguf_files(files):
     changed("five-axes", [2, 2, 2, 2, 2])
     changed("axes-without-end", [1] * 1000)
     changed("unknown-format", [768, 8], form=200)
-    changed("quantised-in-four-bits", [768, 8], form=2)
+    changed("format-that-is-not-read", [768, 8], form=16)
+    changed("blocks-beyond-the-end", [768, 1 << 20], form=12)
+    changed("rows-of-half-super-blocks", [384, 16], form=12)
+    changed("other-shape-of-blocks", [768, 8], form=2, more=[
+        field("comfy.gguf.orig_shape." + names[1], ARRAY, struct.pack("<IQII", 5, 2, 8, 800))])
     changed("rows-of-half-blocks", [24, 8], form=8)
     changed("name-twice", [8, 8], key=names[0])
     changed("name-not-utf8", [768, 8], key=b"\xff\xff")

@@ -10,6 +10,7 @@ extension BakingError: HintedError {
     case .notFinite(_, _, _, cause: .sum): .new("--dtype bf16 or f32")
     case .needsGGUFOutput, .formatOfGGUF, .noUndo: .about("--")
     case .quantisedRounding: .new("--dtype f16")
+    case .codes: .new("--dtype bf16 widens the weights that change, and leaves the others as they are")
     default: nil
     }
   }
@@ -20,7 +21,7 @@ extension BakeFinding.Kind {
   var hint: String? {
     switch self {
     case .widened: "--dtype f16 takes half the space, an output that ends in .gguf keeps the format"
-    case .averages, .duplicate: nil
+    case .averages, .duplicate, .leaves: nil
     }
   }
 }

@@ -1,0 +1,83 @@
+import Checkpoints
+import Tensors
+
+extension BakePlan {
+  /// What each of the base's tensors becomes in safetensors; `nil` for one that the output does without.
+  ///
+  /// - Parameters:
+  ///   - changed: weights that something is added to.
+  ///   - dtype: what the recipe asks for.
+  /// - Throws: `BakingError.codes` for a change to codes that cannot be written in their place, without a format to widen them to.
+  static func outputs(_ base: Checkpoint, changing changed: Set<Int>, _ dtype: DType?) throws -> [DType?] {
+    var outputs: [DType?] = base.weights.map { output($0, dtype) }
+    for (index, weight) in base.weights.enumerated() where weight.quantisation != nil && !weight.isInPlace {
+      // The numbers of blocks have a container of their own.
+      let isBlocks = base.files[weight.file].contents.gguf != nil
+      if !isBlocks, !changed.contains(index) {
+        outputs[index] = weight.entry.dtype
+      } else if !isBlocks {
+        guard let dtype, dtype.bits > 8 else { throw codes(of: weight, base) }
+        if let method = base.files[weight.file].quantisationMethod {
+          throw BakingError(
+            .configuredCodes(
+              weight: weight.stored.name, format: weight.quantisation!.codec.name, method: "quant_method \(method)"),
+            path: base.path)
+        }
+        outputs[index] = dtype
+      }
+    }
+    // What says something about codes goes with them.
+    for (index, weight) in base.weights.enumerated() {
+      guard let owner = weight.owner.map({ base.weights[$0] }), let place = weight.owner else { continue }
+      let isLeft =
+        owner.quantisation == nil || owner.isInPlace
+        ? outputs[place] != owner.entry.dtype : changed.contains(place) && outputs[place] != nil
+      if isLeft { outputs[index] = nil }
+    }
+    for (index, weight) in base.weights.enumerated() where weight.entry.name.hasSuffix("scaled_fp8") {
+      let isScaled = zip(base.weights, outputs).contains {
+        $0.file == weight.file && $0.quantisation != nil && ($1?.bits == 8 || !$0.isInPlace)
+      }
+      if dtype != nil, !isScaled { outputs[index] = nil }
+    }
+    return outputs
+  }
+
+  private static func output(_ weight: Checkpoint.Weight, _ dtype: DType?) -> DType? {
+    let stored = weight.entry.dtype
+    guard let dtype, weight.component != .other, stored.unitRoundoff != nil, stored != .f64 else { return stored }
+    if weight.isInPlace, dtype.bits == 8 { return stored }
+    // Norms, biases and tables are small and need their digits.
+    return dtype.bits == 8 && weight.entry.shape.rank < 2 ? stored : dtype
+  }
+
+  static func codes(of weight: Checkpoint.Weight, _ base: Checkpoint) -> BakingError {
+    BakingError(
+      .codes(weight: weight.stored.name, format: weight.quantisation?.codec.name ?? weight.stored.dtype.rawValue),
+      path: base.path)
+  }
+
+  /// Whether a weight that is stored as codes stays so as it is.
+  func keepsCodes(_ index: Int) -> Bool {
+    let weight = base.weights[index]
+    guard weight.quantisation != nil else { return false }
+    if weight.isInPlace { return outputs[index] == weight.entry.dtype }
+    return formats == nil && weights.additions[index] == nil && base.files[weight.file].contents.gguf == nil
+  }
+
+  /// Whether a weight that is stored as codes which cannot be written in their place becomes plain numbers.
+  func leavesCodes(_ index: Int) -> Bool {
+    let weight = base.weights[index]
+    return weight.quantisation != nil && !weight.isInPlace && !keepsCodes(index)
+  }
+
+  /// How an output of safetensors stores one of the base's tensors.
+  ///
+  /// - Precondition: the output has it.
+  func stored(_ index: Int) -> (name: String, dtype: DType, shape: Shape) {
+    let weight = base.weights[index]
+    return keepsCodes(index)
+      ? (weight.stored.name, weight.stored.dtype, weight.stored.shape)
+      : (weight.entry.name, outputs[index]!, weight.entry.shape)
+  }
+}

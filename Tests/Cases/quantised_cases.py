@@ -1,0 +1,218 @@
+"""Quantised bases: Toybox in several formats, read, drawn with, judged, and baked into where that can be done."""
+
+import json
+import os
+import struct
+
+import numpy as np
+import torch
+from cases import TOYBOX, case
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+SMALL = ["--prompt", "a red robot in the city", "--steps", "2", "--size", "64x64", "--quiet"]
+LISTING = TOYBOX.parents[1] / "Tests" / "Goldens" / "toybox" / "single-file.json"
+
+
+def toybox():
+    """Toybox's tensors under the names of a single file."""
+    stems = {"text_encoder": "model"}
+    files = {}
+
+    def stored(component, name):
+        if component not in files:
+            stem = stems.get(component, "diffusion_pytorch_model")
+            files[component] = load_file(TOYBOX / "model" / component / f"{stem}.safetensors")
+        return files[component][name]
+
+    result = {}
+    for entry in json.loads(LISTING.read_text()):
+        value = torch.cat([stored(*place) for place in entry["from"]])
+        value = value.T if entry.get("transposed") else value
+        result[entry["name"]] = value.reshape(entry.get("shape", value.shape)).contiguous()
+    return result
+
+
+def is_matrix(name, value):
+    return name.startswith("model.diffusion_model.") and value.ndim == 2 and value.shape[1] % 32 == 0
+
+
+def q8_0(value):
+    """Blocks as ggml makes them, and what they stand for."""
+    blocks = value.float().numpy().reshape(-1, 32)
+    factor = np.abs(blocks).max(1, keepdims=True) / np.float32(127)
+    codes = np.rint(np.divide(blocks, factor, where=factor > 0, out=np.zeros_like(blocks))).astype(np.int8)
+    half = factor.astype(np.float16)
+    data = np.concatenate([half.view(np.uint8), codes.view(np.uint8)], 1).tobytes()
+    return data, (codes.astype(np.float32) * half.astype(np.float32)).reshape(value.shape)
+
+
+def q4_0(value):
+    """Blocks of four bits, and what they stand for."""
+    blocks = value.float().numpy().reshape(-1, 32)
+    half = (np.abs(blocks).max(1, keepdims=True) / np.float32(7)).astype(np.float16)
+    step = half.astype(np.float32)
+    codes = np.clip(np.rint(np.divide(blocks, step, where=step > 0, out=np.zeros_like(blocks))), -8, 7).astype(np.int8) + 8
+    packed = (codes[:, :16] | codes[:, 16:] << 4).astype(np.uint8)
+    data = np.concatenate([half.view(np.uint8), packed], 1).tobytes()
+    return data, ((codes.astype(np.float32) - 8) * step).reshape(value.shape)
+
+
+def write_gguf(path, tensors, encode, number):
+    """A GGUF file with matrices in blocks and all else in F32; returns what it stands for."""
+    wide, listings, data = {}, b"", b""
+    for name, value in tensors.items():
+        if is_matrix(name, value):
+            (stored, decoded), kind = encode(value), number
+            wide[name] = torch.from_numpy(decoded)
+        else:
+            stored, kind = value.float().numpy().tobytes(), 0
+            wide[name] = value.float()
+        text = name.encode()
+        listings += struct.pack("<Q", len(text)) + text + struct.pack("<I", value.ndim)
+        listings += b"".join(struct.pack("<Q", extent) for extent in reversed(value.shape))
+        listings += struct.pack("<IQ", kind, len(data))
+        data += stored + b"\0" * (-len(stored) % 32)
+    key = b"general.quantization_version"
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), 1) + struct.pack("<Q", len(key)) + key + struct.pack("<II", 4, 2)
+    head += listings
+    with open(path, "wb") as file:
+        file.write(head + b"\0" * (-len(head) % 32) + data)
+    return wide
+
+
+def write_scaled(path, tensors, style):
+    """Scaled fp8 as ComfyUI has it: with markers, in the header, or under the old names; returns what it stands for."""
+    wide, stored, layers = {}, {}, {}
+    for name, value in tensors.items():
+        wide[name], stored[name] = value.float(), value
+        if not is_matrix(name, value):
+            continue
+        module = name.removesuffix(".weight")
+        scale = value.float().abs().max() / 448
+        stored[name] = (value.float() / scale).to(torch.float8_e4m3fn)
+        wide[name] = stored[name].float() * scale
+        if style == "old":
+            stored[module + ".scale_weight"] = scale.reshape(1)
+            continue
+        stored[module + ".weight_scale"] = scale
+        stored[module + ".input_scale"] = torch.tensor(0.01)
+        layers[module.removeprefix("model.diffusion_model.")] = {"format": "float8_e4m3fn"}
+        if style == "markers":
+            text = b'{"format": "float8_e4m3fn"}'
+            stored[module + ".comfy_quant"] = torch.tensor(list(text), dtype=torch.uint8)
+    metadata = {"format": "pt"}
+    if style == "old":
+        stored["scaled_fp8"] = torch.zeros(2, dtype=torch.float8_e4m3fn)
+    if style == "header":
+        metadata["_quantization_metadata"] = json.dumps({"format_version": "1.0", "layers": layers})
+    save_file(stored, path, metadata)
+    return wide
+
+
+def write_int8(path, tensors):
+    """ComfyUI's int8 with a scale for each row; returns what it stands for."""
+    wide, stored = {}, {}
+    for name, value in tensors.items():
+        wide[name], stored[name] = value.float(), value
+        if is_matrix(name, value):
+            scale = value.float().abs().amax(1, keepdim=True).clamp(min=1e-30) / 127
+            stored[name] = (value.float() / scale).round().clamp(-127, 127).to(torch.int8)
+            wide[name] = stored[name].float() * scale
+            module = name.removesuffix(".weight")
+            stored[module + ".weight_scale"] = scale
+            stored[module + ".comfy_quant"] = torch.tensor(list(b'{"format": "int8_tensorwise"}'), dtype=torch.uint8)
+    save_file(stored, path)
+    return wide
+
+
+FORMATS = {
+    "q8.gguf": lambda path, tensors: write_gguf(path, tensors, q8_0, 8),
+    "q4.gguf": lambda path, tensors: write_gguf(path, tensors, q4_0, 2),
+    "old.safetensors": lambda path, tensors: write_scaled(path, tensors, "old"),
+    "markers.safetensors": lambda path, tensors: write_scaled(path, tensors, "markers"),
+    "header.safetensors": lambda path, tensors: write_scaled(path, tensors, "header"),
+    "int8.safetensors": write_int8,
+}
+
+
+def contents(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def pixels(path):
+    return np.asarray(Image.open(path))
+
+
+def adapter(place, name="lumi"):
+    return str(place.adapters / f"{name}.safetensors")
+
+
+@case("a quantised base draws the picture of the numbers it stands for, pixel for pixel, with an adapter too")
+def pictures(place):
+    tensors = toybox()
+    for name, write in FORMATS.items():
+        save_file(write(name, tensors), "wide.safetensors")
+        for more in [[], ["--adapter", adapter(place)]]:
+            for base, out in [(name, "a.png"), ("wide.safetensors", "b.png")]:
+                place.run("render", base, *SMALL, *more, "-o", out, "--force").expect(0)
+            assert (pixels("a.png") == pixels("b.png")).all(), f"{name}: another picture"
+
+
+@case("checks, comparisons, extracts and audits take a quantised base for the numbers it stands for")
+def verbs(place):
+    tensors, lumi = toybox(), adapter(place)
+    for name, write in FORMATS.items():
+        save_file(write(name, tensors), "wide.safetensors")
+        place.run("check", lumi, name).expect(0, "fits")
+        place.run("audit", name, "--before", f"{lumi}@1", "--after", f"{lumi}@1", "--weights-only", "--json").expect(0)
+        place.run("extract", name, "wide.safetensors", "-o", "none.safetensors", "--rank", 4).expect(65)
+        place.run("spectrum", lumi, "--base", name).expect(0)
+
+
+@case("a bake into scaled fp8 writes the codes in their place and keeps scales and declarations")
+def in_place(place):
+    tensors, lumi = toybox(), adapter(place)
+    for name in ["old.safetensors", "markers.safetensors", "header.safetensors"]:
+        FORMATS[name](name, tensors)
+        place.run("bake", name, lumi, "-o", "out.safetensors", "--undo", "out.undo", "--force").expect(0)
+        before, after = load_file(name), load_file("out.safetensors")
+        assert before.keys() == after.keys()
+        changed = {k for k in before if before[k].dtype != after[k].dtype or not torch.equal(before[k].view(torch.uint8).flatten(), after[k].view(torch.uint8).flatten())}
+        assert changed and all(k.endswith((".weight", "scale", ".scale_weight")) for k in changed), changed
+        place.run("unbake", "out.safetensors", "--undo", "out.undo", "-o", "back.safetensors", "--force").expect(0)
+        assert contents("back.safetensors") == contents(name)
+
+
+@case("leaving fp8 drops scales and declarations in both places")
+def leaving(place):
+    tensors, lumi = toybox(), adapter(place)
+    for name in ["old.safetensors", "markers.safetensors", "header.safetensors"]:
+        FORMATS[name](name, tensors)
+        place.run("bake", name, lumi, "-o", "out.safetensors", "--dtype", "bf16", "--force").expect(0)
+        after = load_file("out.safetensors")
+        assert after.keys() == tensors.keys(), after.keys() ^ tensors.keys()
+        assert b"_quantization_metadata" not in contents("out.safetensors")[:100_000]
+
+
+@case("a format that is only read: no bake without a number format, and with one only what changes becomes wide")
+def widened(place):
+    tensors, lumi = toybox(), adapter(place)
+    write_int8("int8.safetensors", tensors)
+    place.run("bake", "int8.safetensors", lumi, "-o", "out.safetensors").expect(65, "int8_tensorwise", "--dtype bf16")
+    assert not os.path.exists("out.safetensors")
+    place.run("bake", "int8.safetensors", lumi, "-o", "out.safetensors", "--undo", "undo", "--dtype", "bf16").expect(0)
+    before, after = load_file("int8.safetensors"), load_file("out.safetensors")
+    kept = [k for k in before if before[k].dtype == torch.int8 and after[k].dtype == torch.int8]
+    wide = [k for k in before if before[k].dtype == torch.int8 and after[k].dtype == torch.bfloat16]
+    assert wide and all(torch.equal(before[k], after[k]) for k in kept)
+    assert all((k.removesuffix("weight") + "weight_scale" in after) == (k in kept) for k in kept + wide)
+    assert all((k.removesuffix("weight") + "comfy_quant" in after) == (k in kept) for k in kept + wide)
+    place.run("unbake", "out.safetensors", "--undo", "undo", "-o", "back.safetensors").expect(0)
+    assert contents("back.safetensors") == contents("int8.safetensors")
+    write_gguf("q4.gguf", tensors, q4_0, 2)
+    place.run("bake", "q4.gguf", lumi, "-o", "out.gguf").expect(65, "Q4_0", "--dtype bf16")
+    assert not os.path.exists("out.gguf")
+    place.run("bake", "q4.gguf", lumi, "-o", "out.gguf", "--dtype", "f16").expect(0)
+    place.run("check", lumi, "out.gguf").expect(0, "fits")
