@@ -11,6 +11,8 @@ struct Room {
   let name: String
   var dependencies: [Target.Dependency] = []
   var resources: [Resource] = []
+  /// Files beside its sources that are none of them.
+  var exclude: [String] = []
   /// What its tests need beside its own dependencies.
   var testDependencies: [Target.Dependency] = []
 }
@@ -26,7 +28,9 @@ let rooms: [Room] = [
   Room(name: "TorchPickles", dependencies: ["Tensors", "Files", "CZip"]),
   Room(name: "Codecs", dependencies: ["Tensors", "CArithmetic"], testDependencies: ["Files", "Safetensors", "GGUF", "Checkpoints"]),
   Room(name: "GGUF", dependencies: ["Tensors", "Files", "Codecs", "CArithmetic"]),
-  Room(name: "Models", dependencies: ["Tensors"], resources: [.embedInCode("Families"), .embedInCode("Names")]),
+  Room(
+    name: "Models", dependencies: ["Tensors"], resources: [.embedInCode("Families"), .embedInCode("Names")],
+    exclude: ["README.md"]),
   Room(
     name: "Checkpoints",
     dependencies: ["Tensors", "Models", "Files", "JSON", "Codecs", "Safetensors", "TorchPickles", "GGUF"]),
@@ -148,7 +152,8 @@ let package = Package(
   ]
     + rooms.map {
       .target(
-        name: $0.name, dependencies: $0.dependencies + ["Platform"], resources: $0.resources, swiftSettings: settings)
+        name: $0.name, dependencies: $0.dependencies + ["Platform"], exclude: $0.exclude, resources: $0.resources,
+        swiftSettings: settings)
     }
     + rooms.map {
       .testTarget(

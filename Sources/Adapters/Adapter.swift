@@ -59,6 +59,15 @@ public struct Adapter: Sendable {
       + unsupported.reduce(0) { $0 + $1.parameterCount }
   }
 
+  /// The adapter as one of a family that names and shapes need not tell.
+  public func assuming(_ family: Family) -> Adapter {
+    Adapter(
+      path: path, format: format, family: family, candidates: [family], targets: targets, dependents: dependents,
+      unsupported: unsupported, passedThrough: passedThrough, frozen: frozen, unknown: unknown, metadata: metadata,
+      configuration: configuration, problems: problems.filter { !$0.isAboutFamily }, byteCount: byteCount,
+      tensorFile: tensorFile, data: data)
+  }
+
   /// The same file's adapter with other targets.
   func replacing(
     targets: [Target]? = nil, dependents: [DependentTarget]? = nil,

@@ -109,6 +109,14 @@ public struct AdapterProblem: Sendable, Equatable, CustomStringConvertible {
     }
   }
 
+  /// Whether it is about the model that the adapter belongs to.
+  var isAboutFamily: Bool {
+    switch kind {
+    case .familyMetadata, .severalFamilies: true
+    default: false
+    }
+  }
+
   /// One line without a hint, beginning with the target where there is one.
   public var description: String { description { _ in nil } }
 

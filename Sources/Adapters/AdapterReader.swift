@@ -109,6 +109,7 @@ struct AdapterReader {
         + unsupported.filter { $0.algorithm != .controlLora }.map {
           FamilyClue(key: $0.key, inputs: $0.inputs, rows: nil)
         })
+    targets = targets.map { $0.inCheckpointOrder(for: family) }
     if metadata["ss_network_args"]?.contains("\"split_qkv\": \"True\"") == true {
       problems.append(AdapterProblem(.splitProjections))
     }
@@ -130,7 +131,11 @@ struct AdapterReader {
   /// The family, and all that names and shapes can be where they do not tell one. Metadata chooses among those that fit;
   /// it never overrules names and shapes.
   private mutating func family(_ clues: [FamilyClue]) -> (Family, [Family]) {
-    let prefixes = ["lora_unet_", "lora_transformer_", "diffusion_model.", "transformer."]
+    let prefixes = [
+      "lora_unet_", "lora_transformer_", "diffusion_model.", "transformer.", "conditional_transformer.",
+      "lora_llm_adapter_",
+      "text_conditioner.",
+    ]
     let isOfDenoiser = moduleOrder.contains { module in
       prefixes.contains(where: module.hasPrefix) && !module.hasPrefix("transformer.h.")
     }

@@ -205,7 +205,7 @@ public struct Checkpoint: Sendable {
           continue
         }
         let (component, name) =
-          file.component.map { ($0, levels.unwrapped(entry.name)) } ?? prefixes.place(of: entry.name)
+          file.component.map { ($0, file.level + levels.unwrapped(entry.name)) } ?? prefixes.place(of: entry.name)
         if component != .other, let other = places[component, default: [:]].updateValue(entry.name, forKey: name) {
           throw CheckpointError(.sameWeight(name: entry.name, other: other), path: path)
         }

@@ -13,6 +13,8 @@ struct CheckpointFolder {
     let relativePath: String
     /// The network in the file, where its folder tells.
     let component: Component?
+    /// What stands before its tensors' names in the network that they are a part of.
+    var level = ""
     /// Names of tensors that no index speaks of.
     var unlisted: Set<String> = []
     /// What the configuration beside it says about how weights are stored.
@@ -110,11 +112,15 @@ struct CheckpointFolder {
 
   // MARK: Folders
 
-  private static let components: [(folder: String, component: Component)] = [
-    ("unet", .denoiser), ("transformer", .denoiser), ("prior", .denoiser), ("transformer_2", .denoiser2),
-    ("text_encoder", .textEncoder1), ("text_encoder_2", .textEncoder2), ("text_encoder_3", .textEncoder3),
-    ("vae", .vae),
-  ]
+  private static let components: [(folder: String, component: Component)] =
+    [
+      ("unet", .denoiser), ("transformer", .denoiser), ("prior", .denoiser), ("transformer_2", .denoiser2),
+      ("text_encoder", .textEncoder1), ("text_encoder_2", .textEncoder2), ("text_encoder_3", .textEncoder3),
+      ("vae", .vae),
+    ] + parts.map { ($0, .denoiser) }
+
+  /// Folders of what is part of the denoiser in a single file: its names begin with the folder's there.
+  private static let parts = ["text_conditioner", "connectors"]
 
   /// A pipeline's folder, or the folder of one model.
   init(path: String) throws {
@@ -133,8 +139,8 @@ struct CheckpointFolder {
       try readQuantisation(ofFolder: root, from: 0)
     } else {
       for (folder, component) in folders {
-        let fields = try Self.object("\(root)/\(folder)/config.json"), first = files.count
-        if component == .denoiser { denoiserClass = fields?["_class_name"]?.string }
+        let fields = try Self.configuration("\(root)/\(folder)"), first = files.count
+        if component == .denoiser, !Self.parts.contains(folder) { denoiserClass = fields?["_class_name"]?.string }
         try addWeights(in: folder + "/", component: component, all: all, claimed: &claimed)
         try readQuantisation(ofFolder: "\(root)/\(folder)", from: first)
       }
@@ -195,7 +201,8 @@ struct CheckpointFolder {
       let shards = try Self.shards(index: index.dropping(prefix: folder), in: "\(root)/\(folder)", root: root)
       for shard in shards where claimed.insert(folder + shard.name).inserted {
         let part = Part(
-          contents: shard.contents, relativePath: folder + shard.name, component: component, unlisted: shard.unlisted)
+          contents: shard.contents, relativePath: folder + shard.name, component: component, level: Self.level(folder),
+          unlisted: shard.unlisted)
         files.append(part)
         warnings += [Self.warning(part, in: root)].compactMap { $0 }
       }
@@ -204,8 +211,12 @@ struct CheckpointFolder {
     guard let file = plain ?? variant else { return false }
     claimed.insert(file)
     let contents = try WeightFile(path: "\(root)/\(file)")
-    files.append(Part(contents: contents, relativePath: file, component: component))
+    files.append(Part(contents: contents, relativePath: file, component: component, level: Self.level(folder)))
     return true
+  }
+
+  private static func level(_ folder: String) -> String {
+    parts.contains { $0 + "/" == folder } ? folder.dropping(suffix: "/") + "." : ""
   }
 
   /// All regular files below a folder, sorted, as relative paths. Links to folders are not followed.

@@ -35,18 +35,17 @@ struct ComponentPrefix {
   ]
 
   /// Longest first where one begins with another.
-  private static let prefixes: [(String, Component)] = [
-    ("model.diffusion_model.", .denoiser), ("diffusion_model.", .denoiser), ("model.model.", .denoiser),
-    ("net.", .denoiser),
-    ("first_stage_model.", .vae), ("vae.", .vae),
-    ("cond_stage_model.transformer.", .textEncoder1), ("cond_stage_model.model.", .textEncoder1),
-    ("conditioner.embedders.0.transformer.", .textEncoder1), ("conditioner.embedders.0.model.", .textEncoder2),
-    ("conditioner.embedders.1.model.", .textEncoder2),
-    ("text_encoders.clip_l.transformer.", .textEncoder1), ("text_encoders.clip_g.transformer.", .textEncoder2),
-    ("text_encoders.t5xxl.transformer.", .textEncoder3),
-    ("model_ema.", .other), ("control_model.", .other), ("conditioner.", .other), ("cond_stage_model.", .other),
-    ("text_encoders.", .other),
-  ]
+  private static let prefixes: [(String, Component)] =
+    [
+      ("model.diffusion_model.", .denoiser), ("diffusion_model.", .denoiser), ("model.model.", .denoiser),
+      ("net.", .denoiser),
+      ("first_stage_model.", .vae), ("vae.", .vae),
+      ("cond_stage_model.transformer.", .textEncoder1), ("cond_stage_model.model.", .textEncoder1),
+      ("conditioner.embedders.0.transformer.", .textEncoder1), ("conditioner.embedders.0.model.", .textEncoder2),
+      ("conditioner.embedders.1.model.", .textEncoder2),
+      ("model_ema.", .other), ("control_model.", .other), ("conditioner.", .other), ("cond_stage_model.", .other),
+    ] + Component.namedTextEncoders.map { ("text_encoders.\($0.name).transformer.", $0.component) }
+    + [("text_encoders.", .other)]
 
   private static let tables = [
     "betas", "alphas_cumprod", "alphas_cumprod_prev", "sqrt_", "log_one_minus_", "posterior_", "v_pred", "ztsnr",

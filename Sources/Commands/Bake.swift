@@ -59,6 +59,9 @@ struct Bake: LatheCommand {
     transform: BlockWeightArgument.init)
   var blockWeights: [BlockWeightArgument] = []
 
+  @Flag(help: "List the blocks of the adapters, as block weights can name them, and do nothing else.")
+  var listBlocks = false
+
   @Option(help: ArgumentHelp("Read adapters, strengths and options from a YAML file.", valueName: "file"))
   var recipe: String?
 
@@ -84,7 +87,7 @@ struct Bake: LatheCommand {
       throw ValidationError("expected adapters or --recipe, found neither")
     }
     guard recipe == nil || adapters.isEmpty else { throw ValidationError("expected adapters or --recipe, found both") }
-    guard output != nil || dryRun else {
+    guard output != nil || dryRun || listBlocks else {
       throw ValidationError("expected -o <path>, found no output; hint: --dry-run writes nothing")
     }
     for weights in blockWeights where !adapters.contains(where: { $0.input.path == weights.file }) && recipe == nil {
@@ -93,6 +96,11 @@ struct Bake: LatheCommand {
   }
 
   func execute() throws -> Outcome {
+    if listBlocks {
+      let report = BlocksReport(try resolvedRecipe().inputs.map { try Adapter(path: $0.path) })
+      try common.show(report, text: report.text(width: Console.width))
+      return .done
+    }
     let plan = try BakePlan(try resolvedRecipe())
     common.warn(plan.warnings(hint: \.hint))
     let name = output ?? "(no output)"

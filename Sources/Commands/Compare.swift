@@ -38,6 +38,8 @@ struct Compare: LatheCommand {
 
   @OptionGroup var probeOptions: CompareProbeOptions
 
+  @OptionGroup var told: FamilyOption
+
   @Flag(help: "Show each target.")
   var targets = false
 
@@ -67,9 +69,11 @@ struct Compare: LatheCommand {
       try common.show(report, text: report.text(width: Console.width))
       return .done
     }
-    let opened = try inputs.map { try Adapter(path: $0.path) }, binding = BaseBinding(path: probeOptions.base)
+    let opened = try told.adapters(inputs.map(\.path), base: probeOptions.base),
+      binding = BaseBinding(path: probeOptions.base)
     let bound = try binding.bind(opened), files = bound.adapters
     for file in files { try file.requireWorkable(allowingUnknown: allowUnknown) }
+    common.warn(try told.warnings(inputs.map(\.path)))
     if !probe { common.warn(binding.warnings(opened)) }
     common.warn(bound.isSameLeftOut ? bound.notes.map { $0 + ", the same in all" } : bound.notes)
     common.warn(

@@ -1,9 +1,9 @@
 import Adapters
-public import ArgumentParser
+import ArgumentParser
 import Checkpoints
 import Converting
 import Factoring
-public import Models
+import Models
 import Reports
 
 struct Convert: LatheCommand {
@@ -80,12 +80,4 @@ struct Convert: LatheCommand {
     try common.show(report, text: report.text(width: Console.width, showsTargets: targets, hints: .commandLine))
     return plan.skipped.isEmpty ? .done : .skipped
   }
-}
-
-extension Family: ExpressibleByArgument {
-  /// Reads a family's name, whatever its capital letters and signs: `flux1`, `Flux.1`; `nil` for an unknown one.
-  public init?(argument: String) { self.init(named: argument) }
-
-  /// Of the families whose names are known in both dialects, as they are written here.
-  public static var allValueStrings: [String] { withNames.map(\.optionName) }
 }

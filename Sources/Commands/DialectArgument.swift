@@ -30,5 +30,5 @@ struct DialectArgument: DialectChoice {
 /// A dialect whose names an adapter can be given that has others.
 struct OtherDialectArgument: DialectChoice {
   let format: AdapterFormat
-  static let all = DialectArgument.all.filter { !$0.dialect.hasBaseNames }
+  static let all = DialectArgument.all
 }

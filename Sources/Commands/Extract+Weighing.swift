@@ -33,11 +33,9 @@ extension Extract {
   func executeWeighed() throws -> Outcome {
     guard case .ranks(let wanted) = try rule else { preconditionFailure("a rule that the options have checked") }
     let output = try writer.requiredOutput(), dtype = try writer.fixedDType() ?? .f16
-    let plan = try ExtractPlan(
-      ExtractRecipe(
-        base: base, tuned: tuned, rule: .ranks(.exact), dtype: try writer.fixedDType(), format: format?.format,
-        maxRank: maxRank,
-        allowsUnmatched: allowUnmatched))
+    var exact = try self.recipe()
+    exact.rule = .ranks(.exact)
+    let plan = try ExtractPlan(exact)
     if !writer.dryRun { try plan.checkDestination(output, overwriting: writer.force) }
     common.warn(ReportHints.commandLine.lines(of: plan.notes))
     let decomposition = try withProgress("decomposing", total: plan.targets.count, isQuiet: common.quiet) {

@@ -2,6 +2,7 @@ import Adapters
 import ArgumentParser
 import Extracting
 import Factoring
+import Models
 import Reports
 import Tensors
 
@@ -60,6 +61,9 @@ struct Extract: LatheCommand {
     help: "Names of the adapter: \(DialectArgument.list) (default: kohya, and peft for language models).")
   var format: DialectArgument?
 
+  @Option(help: ArgumentHelp("The family of both, where their names do not tell it.", valueName: "name"))
+  var family: Family?
+
   @Flag(help: "Show each target.")
   var targets = false
 
@@ -90,13 +94,18 @@ struct Extract: LatheCommand {
 
   var multiplies: Bool { true }
 
+  func recipe() throws -> ExtractRecipe {
+    var recipe = ExtractRecipe(
+      base: base, tuned: tuned, rule: try rule, dtype: try writer.fixedDType(), format: format?.format,
+      maxRank: maxRank,
+      allowsUnmatched: allowUnmatched)
+    recipe.family = family
+    return recipe
+  }
+
   func execute() throws -> Outcome {
     guard weigh == .absolute else { return try executeWeighed() }
-    let plan = try ExtractPlan(
-      ExtractRecipe(
-        base: base, tuned: tuned, rule: try rule, dtype: try writer.fixedDType(), format: format?.format,
-        maxRank: maxRank,
-        allowsUnmatched: allowUnmatched))
+    let plan = try ExtractPlan(recipe())
     let output = try writer.requiredOutput()
     if !writer.dryRun { try plan.checkDestination(output, overwriting: writer.force) }
     let memory = plan.peakMemory(threads: common.threads)

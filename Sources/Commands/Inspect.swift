@@ -36,6 +36,8 @@ struct Inspect: LatheCommand {
   @Flag(help: "Show each target, and every problem.")
   var targets = false
 
+  @OptionGroup var told: FamilyOption
+
   @OptionGroup var common: CommonOptions
 
   func execute() throws -> Outcome {
@@ -62,7 +64,7 @@ struct Inspect: LatheCommand {
   }
 
   private func inspect(_ file: String) throws -> InspectReport {
-    let adapter = try Adapter(path: file)
+    let adapter = try told.adapters([file])[0]
     let hashes = self.hashes ?? common.json ? try AdapterHashes(of: adapter) : nil
     let survey =
       try norms

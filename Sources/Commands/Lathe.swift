@@ -19,7 +19,7 @@ public struct Lathe: ParsableCommand {
     subcommands: [
       Inspect.self, SpectrumCommand.self, Compare.self, Check.self, Resize.self, Merge.self, Bake.self,
       UnbakeCommand.self, Extract.self, Convert.self,
-      MetadataCommand.self, Render.self, SensitivityCommand.self, AuditCommand.self,
+      FamiliesCommand.self, MetadataCommand.self, Render.self, SensitivityCommand.self, AuditCommand.self,
     ])
 
   /// As the argument parser makes it: without a subcommand it shows the help.

@@ -67,6 +67,8 @@ struct Merge: LatheCommand {
   @Option(help: "Names of the result: \(DialectArgument.list) (default: the adapters' own, or kohya).")
   var format: DialectArgument?
 
+  @OptionGroup var told: FamilyOption
+
   @Flag(help: "Show each target.")
   var targets = false
 
@@ -136,7 +138,8 @@ struct Merge: LatheCommand {
     var recipe = try resolvedRecipe()
     // What a recipe's file says of the rule counts too.
     try rules.checkWeighing(base: recipe.base, hasPrompts: scenes.hasPrompts)
-    let sources = try recipe.inputs.map { try Adapter(path: $0.path) }
+    let sources = try told.adapters(recipe.inputs.map(\.path), base: recipe.base)
+    common.warn(try told.warnings(recipe.inputs.map(\.path)))
     if let ema { try average(sources, width: ema, in: &recipe) }
     if trial.isAsked { return try tryAll(recipe, sources) }
     let opened = try recipe.needsBaseWeights ? recipe.base.map { try Checkpoint(path: $0) } : nil

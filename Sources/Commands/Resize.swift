@@ -39,6 +39,8 @@ struct Resize: LatheCommand {
   @Option(help: "Count ranks as another tool does: kohya (its resize script kept one rank too many until 2026).")
   var compat: Compatibility?
 
+  @OptionGroup var told: FamilyOption
+
   @Flag(help: "Show each target.")
   var targets = false
 
@@ -82,7 +84,7 @@ struct Resize: LatheCommand {
   var multiplies: Bool { true }
 
   func execute() throws -> Outcome {
-    let adapter = try Adapter(path: file), inputBytes = adapter.byteCount
+    let adapter = try told.adapters([file], base: until.base)[0], inputBytes = adapter.byteCount
     let rule = try rules.rule { inputBytes }
     if until.until == nil, !curve { try writer.checkAuto(rule: rule) }
     let weighing = rules.weighing(

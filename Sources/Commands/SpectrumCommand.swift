@@ -39,12 +39,15 @@ struct SpectrumCommand: LatheCommand {
   @Flag(help: "Go on when the file has tensors that no known trainer writes; exit code 2.")
   var allowUnknown = false
 
+  @OptionGroup var told: FamilyOption
+
   @OptionGroup var common: CommonOptions
 
   var multiplies: Bool { true }
 
   func execute() throws -> Outcome {
-    let opened = try Adapter(path: file), checkpoint = try base.base.map { try Checkpoint(path: $0) }
+    let opened = try told.adapters([file], base: base.base)[0]
+    let checkpoint = try base.base.map { try Checkpoint(path: $0) }
     let bound = try base.binding.bind([opened], opened: checkpoint), adapter = bound.adapters[0]
     try adapter.requireWorkable(allowingUnknown: allowUnknown)
     try Destination.requireApart([csv, svg].compactMap(\.self))

@@ -63,6 +63,7 @@ struct ConvertNaming {
     if isSame, dialect.hasBaseNames, counterpart.dialect != .diffusers, module == target.dottedPath {
       return own(target, key)
     }
+    if isSame, counterpart.isOnlyRead { return own(target, key) }
     // Within a dialect, networks keep the numbers that they have.
     let newKey = isSame ? key : output.key(of: key)
     let isOriginal = counterpart.dialect == .original || (counterpart.dialect == nil && isPart)
@@ -71,6 +72,7 @@ struct ConvertNaming {
         counterpart.dialect == .diffusers && counterpart.diffusers.count > 1
         ? ModulePlaces.Share(part: counterpart.part, of: counterpart) : nil
       if isPart { return firstRows(of: target, counterpart, key) }
+      if counterpart.isOnlyRead { return written(target, counterpart, newKey) }
       return place(
         newKey, module: counterpart.original, rows: 0..<target.rows, share: share,
         swaps: counterpart.dialect == .diffusers && counterpart.swapsHalves)
@@ -143,13 +145,28 @@ struct ConvertNaming {
     guard
       let sizes = ModulePlaces.sizes(Array(counterpart.shares.prefix(count)), rows: target.rows, inputs: target.inputs)
     else { return .none(reason: "\(target.rows) rows cannot be divided into \(count) projections") }
-    var places: [Place] = [], start = 0
-    for (module, size) in zip(counterpart.diffusers, sizes) {
-      guard
-        case .places(let own) = place(key, module: module, rows: start..<start + size, share: nil, swaps: false)
+    var places: [Place] = []
+    for (module, rows) in zip(counterpart.diffusers, ModulePlaces.ranges(sizes)) {
+      guard case .places(let own) = place(key, module: module, rows: rows, share: nil, swaps: false)
       else { return .none(reason: "the \(key.component.title) has no name in it") }
       places += own
-      start += size
+    }
+    return .places(places)
+  }
+
+  /// A module under a name that nobody writes: the modules that have its rows under those that are written.
+  private func written(_ target: Target, _ counterpart: ModuleNames.Counterpart, _ key: TargetKey) -> Outcome {
+    guard let sizes = ModulePlaces.sizes(counterpart.shares, rows: target.rows, inputs: target.inputs) else {
+      return .none(reason: "\(target.rows) rows cannot be divided into \(counterpart.shares.count) projections")
+    }
+    var places: [Place] = []
+    for (other, rows) in zip(names[key.component]!.written(for: counterpart), ModulePlaces.ranges(sizes)) {
+      let share = other.diffusers.count > 1 ? ModulePlaces.Share(part: other.part, of: other) : nil
+      let swaps = counterpart.swapsHalves != (other.dialect == .diffusers && other.swapsHalves)
+      guard case .places(let own) = place(key, module: other.original, rows: rows, share: share, swaps: swaps) else {
+        return .none(reason: "the \(key.component.title) has no name in it")
+      }
+      places += own
     }
     return .places(places)
   }

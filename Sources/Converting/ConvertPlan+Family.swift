@@ -13,22 +13,7 @@ extension ConvertPlan {
       source.adapter.targets.map { FamilyClue(key: source.key(of: $0), inputs: $0.inputs, rows: $0.rows) }
     }
     let found = sources.count == 1 ? sources[0].adapter.candidates : Family.candidates(clues)
-    return found.count == 1 || agree(found, on: clues.map(\.key)) ? found.first ?? .unknown : .unknown
-  }
-
-  /// Whether families have the same name in the other dialect for each of the modules: then it does not matter which of them
-  /// it is.
-  private static func agree(_ families: [Family], on keys: [TargetKey]) -> Bool {
-    let names = families.map { ModuleNames(family: $0, component: .denoiser) }
-    return keys.allSatisfy { key in
-      guard !key.component.isTextEncoder else { return true }
-      let counterparts = names.map { names in
-        names.dotted(key.path).map { names.counterpart(of: $0, isLast: false) }
-      }
-      return counterparts.dropFirst().allSatisfy {
-        $0?.isKnown == true && $0?.original == counterparts[0]?.original && $0?.diffusers == counterparts[0]?.diffusers
-      }
-    }
+    return found.count == 1 ? found[0] : Family.agreeing(found, on: clues.map(\.key)) ?? .unknown
   }
 
   /// A warning where the family was told against what the adapter looks like, or where a prefix was chosen without it.

@@ -24,8 +24,7 @@ struct ConvertSource {
   func key(of target: Target) -> TargetKey {
     guard let component else { return target.key }
     let path = target.key.path
-    return TargetKey(
-      component, component.isTextEncoder && path.hasPrefix("text_model_") ? path.dropping(prefix: "text_model_") : path)
+    return TargetKey(component, component.isTextEncoder ? TargetKey.belowLevels(path) : path)
   }
 
   private static let folders: [(String, Component)] = [

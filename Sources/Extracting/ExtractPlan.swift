@@ -49,7 +49,8 @@ public struct ExtractPlan: Sendable {
     }
     self.recipe = recipe
     (self.base, self.tuned) = (base, tuned)
-    family = base.family == .unknown ? tuned.family : base.family
+    let told = base.family == .unknown ? tuned.family : base.family
+    family = told == .unknown ? recipe.family ?? .unknown : told
     let format = recipe.format ?? (family == .languageModel ? .peft : .usual)
     self.format = format
     let usesOriginalNames = format.dialect.layout(in: family) == .original
@@ -132,9 +133,7 @@ public struct ExtractPlan: Sendable {
     let suffix = [".weight", ".bias"].first { pair.path.hasSuffix($0) } ?? ""
     let path = dottedPath(pair.path.dropping(suffix: suffix), pair.component)
     let flat = path.underscored
-    let key = TargetKey(
-      pair.component,
-      pair.component.isTextEncoder && flat.hasPrefix("text_model_") ? flat.dropping(prefix: "text_model_") : flat)
+    let key = TargetKey(pair.component, pair.component.isTextEncoder ? TargetKey.belowLevels(flat) : flat)
     func make(_ holding: ExtractTarget.Holding, _ name: String, _ names: Target.TensorNames) -> ExtractTarget {
       ExtractTarget(
         holding: holding, key: key, weightName: weightName, name: name, names: names, dottedPath: path,

@@ -1,6 +1,7 @@
 public import Adapters
 public import Checkpoints
 public import Factoring
+public import Models
 public import Tensors
 
 /// What the user wants: the difference of two checkpoints as an adapter.
@@ -39,6 +40,8 @@ public struct ExtractRecipe: Sendable {
   public var format: AdapterFormat?
   /// No target gets a higher rank, but by a rule that names it.
   public var maxRank: Int
+  /// What both checkpoints are, where their names do not tell.
+  public var family: Family?
   /// Whether weights that only one of the checkpoints has may be left aside.
   public var allowsUnmatched: Bool
 

@@ -35,6 +35,31 @@ extension BlockWeights {
     }
   }
 
+  /// A block that an adapter has targets in.
+  package struct Block: Sendable {
+    /// As its family calls it: `double_blocks.7`.
+    package let name: String
+    /// As lists of block weights call it, where its family has such lists: `D07`.
+    package let label: String?
+    package let targets: Int
+  }
+
+  /// The blocks of an adapter, as block weights may name them, in the order of their names and numbers.
+  package static func blocks(of adapter: Adapter) -> [Block] {
+    let keys = adapter.targets.map(\.key) + adapter.dependents.map(\.key)
+    func order(_ name: String) -> (Substring, Int) {
+      let words = name.split(separator: ".", maxSplits: 1)
+      return (words[0], words.count > 1 ? Int(words[1]) ?? -1 : -1)
+    }
+    return Dictionary(grouping: keys, by: \.block).map { name, keys in
+      let labels = Set(keys.map(label))
+      return Block(name: name, label: labels.count == 1 ? labels.first ?? nil : nil, targets: keys.count)
+    }.sorted { order($0.name) < order($1.name) }
+  }
+
+  /// The lengths of lists that mean the blocks of a family.
+  package static func listLengths(of family: Family) -> [Int] { Set(family.blockLists.map(\.count)).sorted() }
+
   /// The labels that a family's blocks have, and the lengths of lists that mean them.
   private static func layout(of family: Family, _ keys: [TargetKey]) -> (labels: [String], counts: [Int]) {
     func known(_ lists: [[String]]) -> (labels: [String], counts: [Int]) {

@@ -15,7 +15,7 @@ extension RefactorPlan {
     try Self.require(adapters, for: recipe)
     let leftOut: [String]
     (adapters, leftOut) = try Self.withKnownModules(adapters, for: recipe)
-    let naming = MergeNames(recipe, adapters, format: format, family: Self.family(of: adapters))
+    let naming = MergeNames(recipe, adapters, format: format, family: TargetPairing.family(of: adapters))
     var groups = try naming.groups()
     if format.dialect.isFolder { try whole.merge(sources, groups: &groups) }
     try Self.checkProjections(groups.filter { $0.module == nil && $0.members[0].target.kind != .vector }, adapters)

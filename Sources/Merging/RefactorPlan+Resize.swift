@@ -14,7 +14,7 @@ extension RefactorPlan {
     let parts = try base.checkpoint.map { try source.bound(to: $0).takingMagnitudesApart() }
     try Self.require([parts?.adapter ?? source], for: recipe)
     let (adapters, leftOut) = try Self.withKnownModules([parts?.adapter ?? source], for: recipe), adapter = adapters[0]
-    let naming = MergeNames(recipe, adapters, format: format, family: Self.family(of: adapters))
+    let naming = MergeNames(recipe, adapters, format: format, family: TargetPairing.family(of: adapters))
     let groups = TargetPairing(adapters).groups
     let isOutdated = format.dialect.isOutdated(adapter.targets.map(\.name))
     var targets = try Self.targets(groups, adapters, recipe) { group in

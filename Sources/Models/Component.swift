@@ -13,6 +13,14 @@ public enum Component: String, Sendable, Comparable, CaseIterable {
   /// Whether it reads prompts: adapters may be used there with another strength.
   public var isTextEncoder: Bool { self == .textEncoder1 || self == .textEncoder2 || self == .textEncoder3 }
 
+  /// The text encoders of single files, by what ComfyUI calls them: `text_encoders.t5xxl.transformer.` stands before their names.
+  package static let namedTextEncoders: [(name: String, component: Component)] =
+    [("clip_g", .textEncoder2), ("t5xxl", .textEncoder3), ("umt5xxl", .textEncoder3), ("byt5_small", .textEncoder2)]
+    + [
+      "clip_l", "llama", "qwen3_06b", "qwen3_2b", "qwen3_4b", "qwen3_8b", "qwen25_3b", "qwen25_7b", "qwen3vl_2b",
+      "qwen3vl_4b", "qwen3vl_8b", "gemma2_2b", "gemma3_4b", "gemma3_12b", "mistral3_24b", "ministral3_3b",
+    ].map { ($0, .textEncoder1) }
+
   /// For people: `UNet or transformer`, `text encoder 2`.
   public var title: String {
     switch self {

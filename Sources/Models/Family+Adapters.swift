@@ -46,6 +46,7 @@ extension Family {
 
   /// Whether most names are those of Stable Diffusion's UNets, which other models of such blocks share only in part.
   private static func isUNet(_ denoiser: [FamilyClue]) -> Bool {
+    guard denoiser.contains(where: { ModuleNames.mayBeOfUNet($0.key.path) }) else { return false }
     let names = ModuleNames.stableDiffusion
     return denoiser.contains { NameMap.stableDiffusionUNet.hasBlock(of: $0.key.path) }
       && 2 * denoiser.count { names.contains(flat: $0.key.path) } > denoiser.count

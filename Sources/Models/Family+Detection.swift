@@ -20,16 +20,16 @@ extension Family {
   ///   - className: of its configuration, if there is one.
   ///   - encoders: names of tensors outside the denoiser, which tell models of unusual width apart.
   package static func detect(shapes: [String: Shape], className: String?, encoders: [String]) -> Family {
-    let ofClass = all.first { family in className.map { family.facts.words("class").contains($0[...]) } ?? false }
-    if let ofClass { return ofClass }
-    // A transformer of another class is another model, whatever names it shares.
-    if className?.contains("Transformer") == true { return .unknown }
     func isThere(_ name: Substring) -> Bool { shapes[String(name)] != nil }
-    let found = all.first { family in
+    func isTold(_ family: Family) -> Bool {
       family.facts.all("base").contains { $0.allSatisfy(isThere) }
         && !family.facts.words("base-not").contains(where: isThere)
     }
-    if let found { return found }
+    let ofClass = className.map { name in all.filter { $0.facts.words("class").contains(name[...]) } } ?? []
+    if let last = ofClass.last { return ofClass.count == 1 ? last : ofClass.first(where: isTold) ?? last }
+    // A transformer of another class is another model, whatever names it shares.
+    if className?.contains("Transformer") == true { return .unknown }
+    if let found = all.first(where: isTold) { return found }
     let isUNet = ["input_blocks.0.0.weight", "down_blocks.0.resnets.0.conv1.weight"].contains { shapes[$0] != nil }
     return isUNet ? unet(shapes, encoders) : .unknown
   }

@@ -47,7 +47,15 @@ public struct Family: Hashable, Sendable, CustomStringConvertible {
   /// With its article, for sentences: `an SDXL`.
   public var withArticle: String { "\(facts.text("article") ?? "a") \(name)" }
 
+  /// What diffusers calls its denoiser: `_class_name` of configurations.
+  public var classNames: [String] {
+    hasUNet ? ["UNet2DConditionModel"] : facts.words("class").map { String($0) }
+  }
+
   // MARK: Networks and names
+
+  /// Whether its authors and diffusers have the same names for everything.
+  public var hasOneLayout: Bool { denoiserMaps.flatMap(\.rules).allSatisfy { $0.rights == [$0.left] } }
 
   /// Whether its denoiser is one of Stable Diffusion's UNets.
   public var hasUNet: Bool { facts.text("network") == "unet" }
@@ -63,13 +71,27 @@ public struct Family: Hashable, Sendable, CustomStringConvertible {
     (facts.namesText == nil ? [] : [.own(of: self)]) + facts.words("layout").map { NameMap.shared(String($0)) }
   }
 
+  /// Whether modules that its maps have no names for come along.
+  var hasNeighbours: Bool { facts.text.includes("\nbeside ") }
+
+  /// Whether all of these words occur somewhere in its maps. Where one does not, it has no module of such a name, and its maps
+  /// need not be read.
+  func mentions(_ words: [String]) -> Bool {
+    var texts = [facts.text] + facts.words("layout").map { NameMap.text(named: String($0)) }, next = 0
+    while next < texts.count {
+      texts += NameMap.included(in: texts[next]).map { NameMap.text(named: $0) }
+      next += 1
+    }
+    return words.allSatisfy { word in texts.contains { $0.includes(word) } }
+  }
+
   /// Names in its maps that are written where others of the same modules are only read.
   var writtenNames: [Substring] { facts.words("writes") }
 
   package func maps(of component: Component) -> [NameMap] {
     switch component {
     case .denoiser, .denoiser2: denoiserMaps
-    case .textEncoder1, .textEncoder2, .textEncoder3: [.openCLIP, .clipText, .t5]
+    case .textEncoder1, .textEncoder2, .textEncoder3: [.openCLIP, .clipText, .t5, .languageModel, .visionLanguageModel]
     case .vae: [.autoencoderKL, .autoencoderKLEarly]
     case .other: []
     }
@@ -83,6 +105,17 @@ public struct Family: Hashable, Sendable, CustomStringConvertible {
 
   /// Whether kohya's names do not number its only text encoder.
   package var hasOneTextEncoder: Bool { facts.has("one-text-encoder") }
+
+  /// How wide the heads of a fused projection are that a trainer takes head by head; `nil` for all other modules.
+  package func interleavedHeadWidth(of path: String) -> Int? {
+    facts.all("interleaved").first { path.hasSuffix($0[0]) }.flatMap { Int($0[1]) }
+  }
+
+  /// What ComfyUI calls its text encoder, where that is a language model.
+  package var languageModelEncoder: String? { facts.text("text-encoder") }
+
+  /// Whether a module's name with dots stands without the beginning that its dialect puts before others.
+  package func standsAlone(_ module: String) -> Bool { facts.words("alone").contains(where: module.hasPrefix) }
 
   /// Whether trainers differ in how they number its text encoders.
   package var numbersTextEncodersFreely: Bool { facts.has("any-text-encoder") }
@@ -175,16 +208,39 @@ extension NameMap {
   static func own(of family: Family) -> NameMap { map(family.name) { String(family.facts.namesText!) } }
 
   /// A map that several families have.
-  static func shared(_ name: String) -> NameMap { map(name) { String(decoding: texts[name]!, as: UTF8.self) } }
+  static func shared(_ name: String) -> NameMap { map(name) { text(named: name) } }
+
+  /// The lines of a map in `Names`.
+  static func text(named name: String) -> String { String(decoding: texts[name]!, as: UTF8.self) }
 
   private static let texts: [String: [UInt8]] = [
-    "stable-diffusion-unet": PackageResources.stable_diffusion_unet_map,
+    "stable-diffusion-unet": PackageResources.stable_diffusion_unet_map, "cosmos": PackageResources.cosmos_map,
+    "flux-double-blocks": PackageResources.flux_double_blocks_map,
+    "flux-single-blocks": PackageResources.flux_single_blocks_map,
+    "flux-modulation": PackageResources.flux_modulation_map,
     "hunyuan-video-repacked": PackageResources.hunyuan_video_repacked_map,
+    "hunyuan-refiner": PackageResources.hunyuan_refiner_map,
+    "hunyuan-refiner-repacked": PackageResources.hunyuan_refiner_repacked_map,
+    "hunyuan-double-blocks": PackageResources.hunyuan_double_blocks_map,
+    "hunyuan-single-blocks": PackageResources.hunyuan_single_blocks_map,
+    "hunyuan-glyphs": PackageResources.hunyuan_glyphs_map,
+    "hunyuan-video-1.5-embedders": PackageResources.hunyuan_video_1_5_embedders_map,
+    "hunyuan-video-1.5-authors": PackageResources.hunyuan_video_1_5_authors_map,
+    "hunyuan-image-authors": PackageResources.hunyuan_image_authors_map,
+    "krea2-fused": PackageResources.krea2_fused_map, "ace-step-decoder": PackageResources.ace_step_decoder_map,
     "openclip": PackageResources.openclip_map, "clip-text": PackageResources.clip_text_map,
-    "t5": PackageResources.t5_map, "text-encoders": PackageResources.text_encoders_map,
+    "t5": PackageResources.t5_map, "language-model": PackageResources.language_model_map,
+    "vision-language-model": PackageResources.vision_language_model_map,
+    "text-encoders": PackageResources.text_encoders_map,
     "autoencoder-kl": PackageResources.autoencoder_kl_map,
     "autoencoder-kl-early": PackageResources.autoencoder_kl_early_map,
   ]
+
+  /// The maps that a map's lines name.
+  static func included(in text: String) -> [String] {
+    guard text.includes("\ninclude ") else { return [] }
+    return text.split(separator: "\n").filter { $0.hasPrefix("include ") }.map { String($0.dropFirst(8)) }
+  }
 
   /// Maps that say what block weights call their blocks.
   static let withBlocks = Family.all.filter { !$0.blockLists.isEmpty }.flatMap(\.denoiserMaps)
@@ -193,6 +249,8 @@ extension NameMap {
   static var openCLIP: NameMap { shared("openclip") }
   static var clipText: NameMap { shared("clip-text") }
   static var t5: NameMap { shared("t5") }
+  static var languageModel: NameMap { shared("language-model") }
+  static var visionLanguageModel: NameMap { shared("vision-language-model") }
   static var textEncoders: NameMap { shared("text-encoders") }
   static var autoencoderKL: NameMap { shared("autoencoder-kl") }
   static var autoencoderKLEarly: NameMap { shared("autoencoder-kl-early") }

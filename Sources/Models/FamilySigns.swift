@@ -32,12 +32,16 @@ struct ModuleSurvey {
   let modules: [ChangedModule]
   /// One for all blocks that are alike.
   fileprivate let kinds: [ChangedModule]
+  /// What the names are made of, but for numbers: long words first, which say most.
+  let words: [String]
   /// How many blocks each row has, by the largest number.
   fileprivate let blocks: [Substring: Int]
 
   init(_ modules: [ChangedModule]) {
     self.modules = modules
     kinds = Array(Dictionary(modules.map { ($0.kind, $0) }, uniquingKeysWith: { first, _ in first }).values)
+    words = Set(kinds.flatMap { $0.path.split(separator: "_") }.filter { !$0.allSatisfy(\.isNumber) && $0 != "*" })
+      .sorted { ($0.utf8.count, $0) > ($1.utf8.count, $1) }.map(String.init)
     blocks = modules.lazy.compactMap(\.block).reduce(into: [:]) { $0[$1.row] = max($0[$1.row] ?? 0, $1.number + 1) }
   }
 }
@@ -50,6 +54,8 @@ struct ModuleSurvey {
 /// - `width 3072 double_blocks:19 …`: a width that the family has, and how many blocks at that width;
 /// - `other 3072 double_blocks:10 …`: a model with the same names that is not of this family, by the last block of each
 ///   row;
+/// - `ends 3072 double_blocks:10 …`: a width whose rows of blocks must end there: for models whose blocks others have too;
+/// - `behind`: a model that is too small to be a real one is rather of another family that it fits;
 /// - `shape PATTERN 4h h`: inputs and rows of these modules, in numbers or in widths; `-` for any;
 /// - `needs PATTERN…`: at least one of these must be there, since the other names say too little;
 /// - `beside PATTERN…`: modules of a further network that come along and that the map has no names for.
@@ -73,6 +79,8 @@ struct FamilySigns: Sendable {
 
   /// How sure a fit is.
   enum Fit: Int, Comparable {
+    /// The same as `small`, of a family that comes behind others.
+    case smallBehind
     /// The model is too small to be a real one, so that its width says nothing.
     case small
     case whole
@@ -82,6 +90,8 @@ struct FamilySigns: Sendable {
 
   private var widths: [Width] = []
   private var others: [Width] = []
+  private var ends: [Width] = []
+  private var isBehind = false
   private var shapes: [ModuleShape] = []
   private var needs: [NamePattern] = []
   private var besides: [NamePattern] = []
@@ -105,6 +115,8 @@ struct FamilySigns: Sendable {
     switch words[0] {
     case "width": widths.append(width())
     case "other": others.append(width())
+    case "ends": ends.append(width())
+    case "behind": isBehind = true
     case "needs": needs += patterns(words[1...])
     case "beside": besides += patterns(words[1...])
     case "shape":
@@ -119,6 +131,8 @@ struct FamilySigns: Sendable {
   mutating func add(_ other: FamilySigns) {
     widths += other.widths
     others += other.others
+    ends += other.ends
+    isBehind = isBehind || other.isBehind
     shapes += other.shapes
     needs += other.needs
     besides += other.besides
@@ -143,9 +157,10 @@ struct FamilySigns: Sendable {
     guard isNamed, let (width, constants) = width(of: survey.kinds) else { return nil }
     guard needs.isEmpty || survey.modules.contains(where: { Self.matches($0.path, needs) }) else { return nil }
     let blocks = survey.blocks
+    guard ends.isEmpty || ends.contains(where: { $0.inputs == width && $0.endsWith(blocks) }) else { return nil }
     guard let width else { return widths.isEmpty || widths.contains { $0.holds(blocks) } ? .whole : nil }
     if widths.isEmpty { return .whole }
-    if width < Self.smallestRealWidth { return .small }
+    if width < Self.smallestRealWidth { return isBehind ? .smallBehind : .small }
     guard constants, widths.contains(where: { $0.inputs == width && $0.holds(blocks) }) else { return nil }
     return others.contains { $0.inputs == width && $0.endsWith(blocks) } ? nil : .whole
   }

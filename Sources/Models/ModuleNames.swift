@@ -26,6 +26,8 @@ public struct ModuleNames: Sendable {
     public let isKnown: Bool
     /// Whether it is a parameter of its own, a table say, rather than a module with a weight.
     public let isParameter: Bool
+    /// Whether the original name is one that adapters come with and nobody writes: `canonical` has those that are written.
+    public let isOnlyRead: Bool
   }
 
   /// One side of a rule, as modules are called: a weight's name less `.weight`.
@@ -78,6 +80,15 @@ public struct ModuleNames: Sendable {
     }
   }
 
+  /// Whether a name begins as those of Stable Diffusion's UNets do: their map is long, and most adapters are for other models.
+  package static func mayBeOfUNet(_ path: String) -> Bool { unetBeginnings.contains(where: path.hasPrefix) }
+
+  static let unetBeginnings = [
+    "input_blocks_", "middle_block_", "output_blocks_", "time_embed_", "label_emb", "out_", "down_blocks_",
+    "mid_block_",
+    "up_blocks_", "time_embedding_", "add_embedding_", "class_embedding", "conv_",
+  ]
+
   /// The names of Stable Diffusion's UNets.
   package static let stableDiffusion = ModuleNames(family: .unknown, component: .denoiser)
 
@@ -92,7 +103,7 @@ public struct ModuleNames: Sendable {
       (rule.isTensor ? pattern.dropping(suffix: ".weight") : pattern).forAnyBlock
     }
     let left = module(rule.left), rights = rule.rights.map(module)
-    return ([left] + rights).enumerated().map { place, pattern in
+    return ([left] + (rule.isOnlyRead ? [] : rights)).enumerated().map { place, pattern in
       Name(
         pattern: pattern, flat: pattern.flattened, left: left, rights: rights, rule: rule, isLeft: place == 0,
         part: max(0, place - 1), isOfLast: rule.left.hasLast)
@@ -167,6 +178,11 @@ public struct ModuleNames: Sendable {
     }
     return same ?? Counterpart(unknown: module)
   }
+
+  /// What stands for a counterpart whose original name is only read: one for each of diffusers' names.
+  package func written(for counterpart: Counterpart) -> [Counterpart] {
+    counterpart.diffusers.map { self.counterpart(of: $0, isLast: false) }
+  }
 }
 
 extension ModuleNames.Counterpart {
@@ -176,12 +192,12 @@ extension ModuleNames.Counterpart {
     self.init(
       dialect: dialect, original: original, diffusers: diffusers, part: part,
       shares: rule.shares.map { $0 == .inputs ? .inputs : .rest }, swapsHalves: rule.swapsHalves, isKnown: true,
-      isParameter: rule.isTensor)
+      isParameter: rule.isTensor, isOnlyRead: rule.isOnlyRead && dialect == .original)
   }
 
   fileprivate init(unknown module: String) {
     self.init(
       dialect: nil, original: module, diffusers: [module], part: 0, shares: [.rest], swapsHalves: false, isKnown: false,
-      isParameter: false)
+      isParameter: false, isOnlyRead: false)
   }
 }

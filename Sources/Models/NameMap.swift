@@ -11,14 +11,17 @@
 /// - `transposed`: the left stores the matrix transposed.
 /// - `tensor`: the names are those of whole tensors, not of modules whose `.weight` and `.bias` are meant.
 /// - `3x3`: the module is a convolution of such a kernel, which adapters that store matrices flat do not say.
+/// - `read`: the left is a name that adapters come with, and that nobody writes; `all read` is said of all rules that follow.
 ///
 /// `parts NAME` begins a table of indented pairs that a rule uses as `<NAME>` on both sides, in which `3x3` may stand too. `**` at
 /// the end of both names stands for everything below. `same NAME…` are names that both sides have: adapters are converted only
 /// by names that a rule has, so nothing goes without saying. Where rules give a module several names, the first is written.
 ///
+/// `include NAME` stands for all lines of a map in `Names`.
+///
 /// `block LABEL BEGINNING…` says what block weights call the blocks of such names; `*` is the number behind the label.
 ///
-/// Lines that begin with `width`, `other`, `shape`, `needs` or `beside` tell the family apart from others: `FamilySigns`.
+/// Lines that begin with `width`, `other`, `ends`, `behind`, `shape`, `needs` or `beside` tell the family apart from others: `FamilySigns`.
 public struct NameMap: Sendable {
   package enum RowShare: Sendable { case inputs, rest }
 
@@ -32,6 +35,8 @@ public struct NameMap: Sendable {
     package var isTensor: Bool
     /// Extents of a convolution's kernel; empty where the map does not say them.
     package var kernel: [Int] = []
+    /// Whether the name on the left is never written.
+    package var isOnlyRead = false
   }
 
   /// Blocks as block weights call them.
@@ -58,10 +63,16 @@ public struct NameMap: Sendable {
     self.name = name
     var tables: [String: [Entry]] = [:], table: String?
     var rules: [Rule] = [], signs = FamilySigns(), blocks: [Block] = []
-    for line in text.split(separator: "\n") where !line.hasPrefix("#") {
+    var allRead = false, lines = text.split(separator: "\n")[...]
+    while let line = lines.popFirst() {
+      guard !line.hasPrefix("#") else { continue }
       let words = line.split(separator: " ").map(String.init)
       guard let first = words.first else { continue }
-      if first == "parts" {
+      if first == "include" {
+        lines = Self.text(named: words[1]).split(separator: "\n") + lines
+      } else if line == "all read" {
+        allRead = true
+      } else if first == "parts" {
         table = words[1]
       } else if line.hasPrefix(" ") {
         tables[table!, default: []].append((words[0], words[1], Array(words[2...])))
@@ -73,7 +84,7 @@ public struct NameMap: Sendable {
       } else if first == "block" {
         blocks += words[2...].map { Block(label: words[1], beginning: $0) }
       } else if !signs.add(words) {
-        rules += Self.rules(words, tables, line: line)
+        rules += Self.rules(words + (allRead ? ["read"] : []), tables, line: line)
       }
     }
     (self.rules, self.signs, self.blocks) = (rules, signs, blocks)
@@ -97,7 +108,7 @@ public struct NameMap: Sendable {
     for word in words.dropFirst() where word != "+" {
       if word.hasPrefix("rows:") {
         shares = word.dropFirst(5).split(separator: ",").map { $0 == "in" ? .inputs : .rest }
-      } else if ["swap", "transposed", "tensor", "3x3"].contains(word) {
+      } else if ["swap", "transposed", "tensor", "3x3", "read"].contains(word) {
         options.insert(word)
       } else {
         rights += alternatives(word)
@@ -111,7 +122,7 @@ public struct NameMap: Sendable {
         left: left, rights: rights.map { NamePattern($0) },
         shares: shares.isEmpty ? rights.map { _ in .rest } : shares, swapsHalves: options.contains("swap"),
         isTransposed: options.contains("transposed"), isTensor: options.contains("tensor") || left.hasRest,
-        kernel: options.contains("3x3") ? [3, 3] : [])
+        kernel: options.contains("3x3") ? [3, 3] : [], isOnlyRead: options.contains("read"))
     }
     guard let open = words[0].firstIndex(of: "<"), let close = words[0].firstIndex(of: ">") else {
       return [rule(words[0], rights)]

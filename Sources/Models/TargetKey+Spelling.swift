@@ -5,10 +5,21 @@ extension TargetKey {
   /// encoders with or without a level that newer transformers dropped.
   package init(spelledAnyhow path: String, in component: Component) {
     guard component.isTextEncoder else {
-      self.init(component, ModuleNames.stableDiffusion.flat(path, in: .diffusers) ?? path)
+      let own = ModuleNames.mayBeOfUNet(path) ? ModuleNames.stableDiffusion.flat(path, in: .diffusers) : nil
+      self.init(component, own ?? path)
       return
     }
-    self.init(component, path.hasPrefix("text_model_") ? path.dropping(prefix: "text_model_") : path)
+    self.init(component, Self.belowLevels(path))
+  }
+
+  /// The path of a text encoder's module without the levels that some versions of its library have above it, and others not.
+  package static func belowLevels(_ path: String) -> String {
+    if path.hasPrefix("text_model_") { return path.dropping(prefix: "text_model_") }
+    var inner = path
+    while let level = ["model_", "language_model_"].first(where: inner.hasPrefix) {
+      inner = inner.dropping(prefix: level)
+    }
+    return ["layers_", "embed_tokens"].contains(where: inner.hasPrefix) || inner == "norm" ? inner : path
   }
 
   /// The end of paths that mean only the first rows of a weight, as XLabs' adapters change them.

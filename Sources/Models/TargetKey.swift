@@ -49,11 +49,13 @@ public struct TargetKey: Hashable, Sendable, Comparable, CustomStringConvertible
   }
 
   /// The path in the names of single-file Stable Diffusion checkpoints, as SDXL has them, where it has one.
-  public var ldmPath: String? { ModuleNames.unet(of: .sdxl).flat(path, in: .original) }
+  public var ldmPath: String? {
+    ModuleNames.mayBeOfUNet(path) ? ModuleNames.unet(of: .sdxl).flat(path, in: .original) : nil
+  }
 
   /// Whether it has the name of a module of Stable Diffusion's UNets, or of one of its blocks.
   public var isOfUNet: Bool {
-    component == .denoiser
+    component == .denoiser && ModuleNames.mayBeOfUNet(path)
       && (NameMap.stableDiffusionUNet.hasBlock(of: path) || ModuleNames.stableDiffusion.contains(flat: path))
   }
 
@@ -65,7 +67,9 @@ public struct TargetKey: Hashable, Sendable, Comparable, CustomStringConvertible
   package var blockLabel: String? { unetBlockLabel ?? NameMap.blockLabel(of: path, in: NameMap.withBlocks) }
 
   /// The same for a module of a UNet.
-  package var unetBlockLabel: String? { NameMap.blockLabel(of: ldmPath ?? path, in: [.stableDiffusionUNet]) }
+  package var unetBlockLabel: String? {
+    ModuleNames.mayBeOfUNet(path) ? NameMap.blockLabel(of: ldmPath ?? path, in: [.stableDiffusionUNet]) : nil
+  }
 
   /// The part of the network, for totals: `down_blocks.1`, `mid_block`, `double_blocks.7`, `text encoder 1`.
   public var block: String {

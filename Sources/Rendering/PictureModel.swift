@@ -1,6 +1,6 @@
 public import Checkpoints
 public import Kernels
-import Models
+public import Models
 import Networks
 public import Prompts
 public import Sampling
@@ -42,6 +42,9 @@ public struct PictureModel: Sendable {
     scheduler = architecture.scheduler
     assumptions = architecture.assumptions
   }
+
+  /// Whether models of a family can be rendered.
+  public static func canRender(_ family: Family) -> Bool { family.hasUNet && !family.isNoBaseModel }
 
   /// The one place that tells the kinds of models apart.
   private static func architecture(of checkpoint: Checkpoint) throws -> any ModelArchitecture {

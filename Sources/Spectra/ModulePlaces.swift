@@ -51,17 +51,30 @@ package struct ModulePlaces {
     let inputs = inputs ?? target.inputs, key = target.key
     let isOriginal = counterpart.dialect == .original || (counterpart.dialect == nil && isPart)
     let common = layout == .original ? counterpart.diffusers.joined(separator: "+").underscored : nil
-    func piece(_ module: String, _ rows: Range<Int>, share: Share? = nil, swaps: Bool = false) -> Piece {
+    func piece(
+      _ module: String, _ rows: Range<Int>, share: Share? = nil, swaps: Bool = false, identity: String? = nil
+    ) -> Piece {
       let path = key.component.isTextEncoder ? key.path : module.underscored
       return Piece(
         key: TargetKey(key.component, path, key.parameter),
-        identity: TargetKey(key.component, common ?? path, key.parameter), module: module, sourceRows: rows,
+        identity: TargetKey(key.component, identity ?? common ?? path, key.parameter), module: module, sourceRows: rows,
         share: share, swapsHalves: swaps)
     }
     func share(_ part: Int) -> Share { Share(part: part, of: counterpart) }
     let all = 0..<target.rows
     if layout == .original {
-      if isPart { return firstRows(of: target, counterpart, share, piece) }
+      if isPart { return firstRows(of: target, counterpart, share) { piece($0, $1, share: $2, swaps: $3) } }
+      if counterpart.isOnlyRead, let names = names[key.component] {
+        let whole = names.written(for: counterpart)
+        return Self.sizes(counterpart.shares, rows: target.rows, inputs: inputs).map { sizes in
+          zip(whole, Self.ranges(sizes)).map { other, rows in
+            piece(
+              other.original, rows, share: other.diffusers.count > 1 ? Share(part: other.part, of: other) : nil,
+              swaps: counterpart.swapsHalves != (other.dialect == .diffusers && other.swapsHalves),
+              identity: other.diffusers.joined(separator: "+").underscored)
+          }
+        }
+      }
       let isOneOfSeveral = counterpart.dialect == .diffusers && counterpart.diffusers.count > 1
       return [
         piece(
@@ -79,11 +92,7 @@ package struct ModulePlaces {
     let count = isPart ? min(3, counterpart.diffusers.count) : counterpart.diffusers.count
     guard let sizes = Self.sizes(Array(counterpart.shares.prefix(count)), rows: target.rows, inputs: inputs)
     else { return nil }
-    var start = 0
-    return zip(counterpart.diffusers, sizes).map { module, size in
-      defer { start += size }
-      return piece(module, start..<start + size)
-    }
+    return zip(counterpart.diffusers, Self.ranges(sizes)).map { piece($0, $1) }
   }
 
   /// The layout that the target's name belongs to; `nil` where both say the same, or it is no name of the family.
@@ -125,6 +134,15 @@ package struct ModulePlaces {
     let fixed = shares.count { $0 == .inputs }, free = shares.count - fixed, left = rows - fixed * inputs
     guard left >= 0, free == 0 ? left == 0 : left % free == 0 && left > 0 else { return nil }
     return shares.map { $0 == .inputs ? inputs : left / free }
+  }
+
+  /// Parts of these sizes below each other.
+  package static func ranges(_ sizes: [Int]) -> [Range<Int>] {
+    var start = 0
+    return sizes.map { size in
+      defer { start += size }
+      return start..<start + size
+    }
   }
 
   /// Rows of all parts of a fused projection, of which some are at hand.

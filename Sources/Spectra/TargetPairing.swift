@@ -106,9 +106,14 @@ public struct TargetPairing: Sendable {
   private init(groups: [Group]) { self.groups = groups }
 
   /// The family whose names the adapters have: the first one that tells. A small adapter may have names that could be of
-  /// several families, and belongs to the one that it is used with.
+  /// several families, and belongs to the one that it is used with. Where none tells, one that all can be will do, if others have
+  /// the same names for all of their modules.
   package static func family(of adapters: [Adapter]) -> Family {
-    adapters.map(\.family).first { $0 != .unknown } ?? .unknown
+    if let told = adapters.map(\.family).first(where: { $0 != .unknown }) { return told }
+    let common = (adapters.first?.candidates ?? []).filter { family in
+      adapters.allSatisfy { $0.candidates.contains(family) }
+    }
+    return Family.agreeing(common, on: adapters.lazy.flatMap { $0.targets.map(\.key) }) ?? .unknown
   }
 
   // MARK: Entries

@@ -99,14 +99,22 @@ def anima(place):
         }.items()
     }  # fmt: skip
     for path in (adapter("k.safetensors", block, kohya=True), adapter("n.safetensors", block, "diffusion_model.")):
-        assert family(place, path) == "Cosmos-Predict2"
+        # Cosmos-Predict2 has the same blocks, and the same names for them.
+        place.run("inspect", path).expect(0, "Anima", "Cosmos-Predict2", "unknown")
         assert {n.split(".", 1)[1] for n in converted(place, path, "diffusers")} == {
             "transformer_blocks.0.attn1.to_q", "transformer_blocks.0.attn1.to_out.0", "transformer_blocks.0.attn2.to_k",
             "transformer_blocks.0.ff.net.0.proj", "transformer_blocks.0.ff.net.2",
         }  # fmt: skip
     more = block | {"llm_adapter.blocks.0.self_attn.q_proj": (1024, 1024)}
-    path = adapter("m.safetensors", more, "diffusion_model.")
-    place.run("convert", path, "--to", "diffusers", "-o", "m.out.safetensors").expect(65, "llm_adapter.blocks.0.self_attn.q_proj")
+    text = {"text_encoders.qwen3_06b.transformer.model.layers.0.self_attn.q_proj": (2048, 1024)}
+    path = adapter("m.safetensors", {f"diffusion_model.{n}": s for n, s in more.items()} | text)
+    assert family(place, path) == "Anima"
+    there = converted(place, path, "diffusers")
+    assert {"text_conditioner.blocks.0.self_attn.q_proj", "text_encoder.layers.0.self_attn.q_proj"} < there, there
+    kohya = converted(place, path + "-diffusers.safetensors", "kohya")
+    assert {"lora_unet_llm_adapter_blocks_0_self_attn_q_proj", "lora_te_layers_0_self_attn_q_proj"} < kohya, kohya
+    assert converted(place, path + "-diffusers.safetensors-kohya.safetensors", "native") == names(path)
+    place.run("compare", path, path + "-diffusers.safetensors-kohya.safetensors", "--json").expect(0, '"relative_error":0')
 
 
 @case("Qwen-Image's attention alone is Qwen-Image's")
@@ -136,7 +144,8 @@ def other_transformers(place):
         ("Cosmos-Predict2", cosmos, {f"blocks_0_{a}_attn_{x}_proj" for a in ("self", "cross") for x in ("q", "k", "v", "output")}),
     ]:  # fmt: skip
         path = adapter(f"{name}.safetensors", shapes, "transformer.")
-        assert family(place, path) == name
+        # Anima has Cosmos-Predict2's blocks, under the same names.
+        place.run("inspect", path).expect(0, name, *(["Anima", "unknown"] if shapes is cosmos else []))
         assert converted(place, path, "kohya") == {"lora_unet_" + n for n in expected}
         assert converted(place, path + "-kohya.safetensors", "diffusers") == names(path)
 
@@ -162,7 +171,7 @@ def no_language_model(place):
     }  # fmt: skip
     aura = {"cond_seq_linear": (3072, 2048), "double_layers.0.mlpX.c_fc1": (8192, 3072)}
     ernie = {"layers.0.self_attention.to_q": (4096, 4096), "layers.0.mlp.gate_proj": (12288, 4096)}
-    for name, shapes in {"PixArt": pixart, "AuraFlow": aura, "unknown": ernie}.items():
+    for name, shapes in {"PixArt": pixart, "AuraFlow": aura, "ERNIE-Image": ernie}.items():
         for prefix in ("diffusion_model.", "base_model.model."):
             assert family(place, adapter("a.safetensors", shapes, prefix)) == name
 
@@ -172,10 +181,10 @@ def kin(place):
     video15 = {"double_blocks.0.img_attn.qkv": (6144, 2048), "double_blocks.0.img_mlp.0": (8192, 2048)}
     image21 = {f"transformer_blocks.0.attn.{n}": (3584, 3584) for n in ATTENTION}
     ovis = {"transformer_blocks.0.ff.net.0.proj": (24576, 3072), "single_transformer_blocks.0.proj_out": (3072, 15360)}
-    for name, shapes in {"v": video15, "i": image21, "o": ovis}.items():
-        path = adapter(f"{name}.safetensors", shapes, "transformer.")
-        assert family(place, path) == "unknown", name
-        place.run("convert", path, "--to", "kohya", "-o", "out.safetensors").expect(65, "family is not known")
+    for name, shapes in {"HunyuanVideo 1.5": video15, "HunyuanImage 2.1": image21, "unknown": ovis}.items():
+        path = adapter("a.safetensors", shapes, "transformer.")
+        assert family(place, path) == name, name
+    place.run("convert", path, "--to", "kohya", "-o", "out.safetensors").expect(65, "family is not known")
 
 
 @case("a name that no map has is refused by name, or left out and named")
@@ -196,11 +205,21 @@ def closed(place):
     place.run("convert", path, "--to", "kohya", "-o", "d.safetensors").expect(65, "self_attn.gate")
 
 
-@case("HunyuanVideo 1.5's and HunyuanImage's own projections are refused, not passed on")
+@case("HunyuanVideo 1.5's own projections are translated, joined for ComfyUI, and refused for another model")
 def hunyuan_names(place):
     shapes = {"double_blocks.0.img_attn_q": (2048, 2048), "byt5_in.fc1": (2048, 1472)}
     path = adapter("a.safetensors", shapes, "diffusion_model.")
-    place.run("convert", path, "--to", "diffusers", "-o", "b.safetensors").expect(65)
+    expected = {"transformer.transformer_blocks.0.attn.to_q", "transformer.context_embedder_2.linear_1"}
+    assert converted(place, path, "diffusers") == expected
+    parts = {f"double_blocks.0.img_attn_{x}": (2048, 2048) for x in "qkv"}
+    musubi = adapter("m.safetensors", parts | {"double_blocks.0.img_mlp.fc1": (8192, 2048)}, kohya=True)
+    joined = {"diffusion_model.double_blocks.0.img_attn.qkv", "diffusion_model.double_blocks.0.img_mlp.0"}
+    assert converted(place, musubi, "native") == joined
+    place.run("compare", musubi, musubi + "-native.safetensors", "--json").expect(0, '"relative_error":0')
+    fused = {"double_blocks.0.img_attn.qkv": (6144, 2048), "double_blocks.0.img_mlp.0": (8192, 2048)}
+    base("comfy.safetensors", fused | {"vision_in.proj.0": (1152,)})
+    for fitting in (musubi, musubi + "-native.safetensors"):
+        place.run("check", fitting, "comfy.safetensors").expect(0, "all")
     run = place.run("convert", path, "--to", "diffusers", "-o", "b.safetensors", "--family", "hunyuanvideo")
     run.expect(65, "no module of this name is known in HunyuanVideo (and 1 more targets)")
 
@@ -295,3 +314,86 @@ def modules_that_are_not(place):
             output = f"{name}{number}.safetensors"
             place.run(*command, "-o", output, allowing).expect(2, other.replace(".", "_"))
             assert names(output) == {n for n in names(good)}, names(output) ^ names(good)
+
+
+@case("Krea 2's fused projections with fewer keys than queries are taken apart, and fit a base of either layout")
+def krea(place):
+    name = "transformer_blocks.0.attn.to_qkv"
+    path = adapter("k.safetensors", {"transformer." + name: (9216, 6144)})
+    assert family(place, path) == "Krea 2"
+    native = converted(place, path, "native")
+    assert native == {f"diffusion_model.blocks.0.attn.w{x}" for x in "qkv"}, native
+    up = load_file(path)["transformer." + name + ".lora_B.weight"]
+    parts = load_file(path + "-native.safetensors")
+    again = [parts[f"diffusion_model.blocks.0.attn.w{x}.lora_B.weight"] for x in "qkv"]
+    assert [len(part) for part in again] == [6144, 1536, 1536] and np.array_equal(np.vstack(again), up)
+    tiny = {"attn.wq": (16, 16), "attn.wk": (4, 16), "attn.wv": (4, 16)}
+    own = {f"blocks.0.{n}": s for n, s in tiny.items()} | {"txtfusion.projector": (1, 12)}
+    path = adapter("s.safetensors", {"transformer." + name: (24, 16)})
+    place.run("check", path, base("b.safetensors", own)).expect(0, "all 1 targets")
+
+
+@case("MiniMax-H3: gate and value change places, and DiffSynth's projections are put in order")
+def minimax(place):
+    block = {"attn.qkv_proj": (21504, 5376), "mlp.fc1": (28672, 5376)}
+    path = adapter("m.safetensors", {f"diffusion_model.blocks.0.{n}": s for n, s in block.items()})
+    assert family(place, path) == "MiniMax-H3"
+    own = load_file(path)
+    plain = {key.removeprefix("diffusion_model.").replace(".weight", ".default.weight"): t for key, t in own.items()}
+    save_file(plain, "d.safetensors")
+    for source, heads in ((path, False), ("d.safetensors", True)):
+        there = converted(place, source, "diffusers")
+        assert there == {"transformer.transformer_blocks.0." + n for n in ("attn.to_q", "attn.to_k", "attn.to_v", "ff.net.0.proj")}
+        result = load_file(f"{source}-diffusers.safetensors")
+        up = own["diffusion_model.blocks.0.attn.qkv_proj.lora_B.weight"]
+        if heads:
+            up = up.reshape(56, 3, 128, -1).transpose(1, 0, 2, 3).reshape(21504, -1)
+        for part, x in enumerate("qkv"):
+            name = f"transformer.transformer_blocks.0.attn.to_{x}.lora_B.weight"
+            assert np.array_equal(result[name], up[part * 7168 : (part + 1) * 7168]), (source, x)
+        fc1 = own["diffusion_model.blocks.0.mlp.fc1.lora_B.weight"]
+        name = "transformer.transformer_blocks.0.ff.net.0.proj.lora_B.weight"
+        assert np.array_equal(result[name], np.vstack([fc1[14336:], fc1[:14336]]))
+    # What is written has the usual order, and says so.
+    place.run("resize", "d.safetensors", "--rank", "1", "-o", "r.safetensors").expect(0)
+    place.run("compare", "d.safetensors", "r.safetensors", "--json").expect(0, '"relative_error":0')
+    assert not any(".default." in key for key in load_file("r.safetensors") if "qkv" in key)
+
+
+@case("Ideogram 4's prefix, and LTX-2's connectors, which have none")
+def prefixes(place):
+    path = adapter("i.safetensors", {"layers.0.attention.qkv": (13824, 4608), "layers.0.attention.o": (4608, 4608)}, "conditional_transformer.")
+    assert family(place, path) == "Ideogram 4"
+    expected = {f"transformer.layers.0.attention.{n}" for n in ATTENTION}
+    assert converted(place, path, "diffusers") == expected
+    shapes = {
+        "text_embedding_projection.aggregate_embed": (3840, 188160),
+        "diffusion_model.video_embeddings_connector.transformer_1d_blocks.0.attn1.to_q": (3840, 3840),
+        "diffusion_model.transformer_blocks.0.attn2.to_q": (4096, 4096),
+    }
+    path = adapter("l.safetensors", shapes)
+    expected = {
+        "connectors.text_proj_in", "connectors.video_connector.transformer_blocks.0.attn1.to_q",
+        "transformer.transformer_blocks.0.attn2.to_q",
+    }  # fmt: skip
+    assert converted(place, path, "diffusers") == expected
+    assert converted(place, path + "-diffusers.safetensors", "native") == names(path)
+
+
+@case("what is known is listed, blocks too, and a family that is told counts where nothing tells")
+def listed(place):
+    known = json.loads(place.run("families", "--json").expect(0).output)["families"]
+    assert {"anima", "flux1", "krea2", "sdxl"} < {row["option"] for row in known}
+    assert [row["renders"] for row in known if row["option"] in ("sdxl", "krea2")] == [True, False]
+    block = {f"transformer_blocks.0.attn.{n}": (3072, 3072) for n in ATTENTION}
+    flux = {f"double_blocks.0.img_attn.{n}": s for n, s in {"qkv": (9216, 3072), "proj": (3072, 3072)}.items()}
+    a, b = adapter("a.safetensors", block, "transformer."), adapter("b.safetensors", flux, "diffusion_model.")
+    assert json.loads(place.run("inspect", a, "--family", "flux2", "--json").expect(0).output)["family"] == "Flux.2"
+    # It does not matter which Flux it is: both have these names.
+    place.run("merge", a, b, "-o", "m.safetensors").expect(0)
+    found = names("m.safetensors")
+    assert len(found) in (2, 4) and all("attn" in n and "lora_unet_transformer" not in n for n in found), found
+    place.run("merge", a, b, "--family", "qwenimage", "-o", "n.safetensors").expect(65)
+    base("base.safetensors", {"double_blocks.0.img_attn.qkv": (48, 16), "single_blocks.7.linear1": (112, 16)})
+    tiny = adapter("t.safetensors", {"double_blocks.0.img_attn.qkv": (48, 16), "single_blocks.7.linear1": (112, 16)}, "diffusion_model.")
+    place.run("bake", "base.safetensors", tiny, "--list-blocks").expect(0, "double_blocks.0", "D00", "S07", "61 numbers")

@@ -42,12 +42,21 @@ import Testing
     // HunyuanImage and LongCat-Image, in diffusers' names and in the authors'.
     let hunyuan = ["context_embedder.token_refiner.refiner_blocks.0.attn.to_q.weight"]
     #expect(detect(hunyuan) == .hunyuanVideo)
-    #expect(detect(hunyuan + ["context_embedder_2.linear_1.weight"]) == .unknown)
+    #expect(detect(hunyuan + ["context_embedder_2.linear_1.weight"]) == .hunyuanImage)
     let flux = ["single_transformer_blocks.0.attn.to_q.weight", "transformer_blocks.0.norm1_context.linear.weight"]
     #expect(detect(flux) == .flux1)
-    #expect(detect(flux + ["time_embed.timestep_embedder.linear_1.weight"]) == .unknown)
+    #expect(detect(flux + ["time_embed.timestep_embedder.linear_1.weight"]) == .longCat)
     #expect(detect(["double_blocks.0.img_attn.qkv.weight"]) == .flux1)
-    #expect(detect(["double_blocks.0.img_attn.qkv.weight", "byt5_in.fc1.weight"]) == .unknown)
+    #expect(detect(["double_blocks.0.img_attn.qkv.weight", "byt5_in.fc1.weight"]) == .hunyuanImage)
+    #expect(
+      detect(["double_blocks.0.img_attn.qkv.weight", "byt5_in.fc1.weight", "vision_in.proj.0.weight"])
+        == .hunyuanVideo15)
+    let cosmos = ["blocks.0.mlp.layer1.weight"]
+    #expect(detect(cosmos) == .cosmos)
+    #expect(detect(cosmos + ["llm_adapter.blocks.0.cross_attn.q_proj.weight"]) == .anima)
+    #expect(detect(cosmos, className: "CosmosTransformer3DModel") == .cosmos)
+    #expect(
+      detect(["text_conditioner.blocks.0.cross_attn.q_proj.weight"], className: "CosmosTransformer3DModel") == .anima)
     #expect(detect(["input_blocks.0.0.weight", "input_blocks.1.0.time_stack.in_layers.0.weight"]) == .unknown)
   }
 

@@ -6,8 +6,10 @@ import Testing
 /// Proves that names get their dots back and find the other dialect's names, without a checkpoint: against the names of
 /// tiny models that diffusers' own converters made.
 @Suite struct ModuleNamesTests {
-  /// ComfyUI's names of HunyuanVideo are the authors' once their dots are gone.
-  static let goldens = NameGolden.all.filter { $0.network == .denoiser && $0.name != "hunyuan-video-repacked" }
+  /// ComfyUI's names of HunyuanVideo and its kin are the authors' once their dots are gone.
+  static let goldens = NameGolden.all.filter { golden in
+    golden.network == .denoiser && golden.name != "hunyuan-video-repacked" && !golden.name.hasSuffix("-authors")
+  }
 
   /// Modules with matrices or convolutions, which adapters can change.
   private func modules(_ shapes: [(name: String, rank: Int)]) -> [String] {
@@ -72,6 +74,21 @@ import Testing
         #expect(names.dotted(flat(invented)) == nil, "\(invented)")
       }
     }
+  }
+
+  @Test("Names that are only read stand for names that are written")
+  func onlyRead() {
+    let names = ModuleNames(family: .hunyuanVideo15, component: .denoiser)
+    let key = names.counterpart(of: "double_blocks.3.txt_attn_k", isLast: false)
+    #expect(key.isOnlyRead && key.diffusers == ["transformer_blocks.3.attn.add_k_proj"])
+    let written = names.written(for: key)
+    #expect(
+      written.map(\.original) == ["double_blocks.3.txt_attn.qkv"] && written[0].part == 1 && !written[0].isOnlyRead)
+    let krea = ModuleNames(family: .krea2, component: .denoiser)
+    let fused = krea.counterpart(of: "transformer_blocks.0.attn.to_qkv", isLast: false)
+    #expect(
+      fused.isOnlyRead && krea.written(for: fused).map(\.original) == ["q", "k", "v"].map { "blocks.0.attn.w\($0)" })
+    #expect(krea.counterpart(of: "transformer_blocks.0.attn.to_k", isLast: false).original == "blocks.0.attn.wk")
   }
 
   @Test("The last block of SD3's text is told by its rows")

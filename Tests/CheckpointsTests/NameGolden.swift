@@ -43,7 +43,7 @@ struct NameGolden: Decodable, Sendable, CustomStringConvertible {
   var prefixes: [String] {
     switch name {
     case "auraflow": ["", "model.", "model.diffusion_model."]
-    case "cosmos-predict2": ["", "net."]
+    case "cosmos-predict2", "anima": ["", "net."]
     case "hunyuan-video-repacked": ["", "model.model.", "model.diffusion_model."]
     case "vae": ["", "first_stage_model.", "vae."]
     case "clip-l":

@@ -7,7 +7,7 @@ import Testing
 @Suite struct HelpTests {
   static let subcommands = [
     "", "inspect", "spectrum", "compare", "check", "resize", "merge", "bake", "unbake", "extract", "render", "audit",
-    "convert", "sensitivity", "metadata", "metadata get", "metadata set", "metadata strip",
+    "convert", "families", "sensitivity", "metadata", "metadata get", "metadata set", "metadata strip",
   ]
 
   @Test("the help text is the recorded one", arguments: subcommands)

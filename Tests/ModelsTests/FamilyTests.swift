@@ -55,17 +55,28 @@ import Testing
     (
       "LongCat-Image's number of blocks",
       [(.denoiser, "double_blocks_9_img_attn_qkv", 3072, 9216), (.denoiser, "single_blocks_19_linear1", 3072, 21504)],
-      .unknown
+      .longCat
     ),
-    ("HunyuanVideo 1.5 in ComfyUI's names", [(.denoiser, "double_blocks_0_img_mlp_0", 2048, 8192)], .unknown),
-    ("HunyuanVideo 1.5 in the authors' names", [(.denoiser, "double_blocks_0_img_attn_q", 2048, 2048)], .unknown),
+    ("HunyuanVideo 1.5 in ComfyUI's names", [(.denoiser, "double_blocks_0_img_mlp_0", 2048, 8192)], .hunyuanVideo15),
+    (
+      "HunyuanVideo 1.5 in the authors' names", [(.denoiser, "double_blocks_0_img_attn_q", 2048, 2048)], .hunyuanVideo15
+    ),
+    (
+      "a perceptron that HunyuanVideo 1.5, LTX-Video and Cosmos all have",
+      [(.denoiser, "transformer_blocks_0_ff_net_0_proj", 2048, 8192)], .unknown
+    ),
+    ("Krea 2's fused projection", [(.denoiser, "transformer_blocks_3_attn_to_qkv", 6144, 9216)], .krea2),
     (
       "Anima",
       [
         (.denoiser, "blocks_0_self_attn_q_proj", 2048, 2048), (.denoiser, "blocks_0_mlp_layer1", 2048, 8192),
         (.denoiser, "llm_adapter_blocks_0_self_attn_q_proj", 1024, 1024),
         (.textEncoder1, "layers_0_mlp_up_proj", 1024, 3072),
-      ], .cosmos
+      ], .anima
+    ),
+    (
+      "blocks that Anima and Cosmos-Predict2 both have", [(.denoiser, "blocks_0_self_attn_q_proj", 2048, 2048)],
+      .unknown
     ),
     (
       "PixArt without attention to the text, which is also a picture encoder",
@@ -81,13 +92,13 @@ import Testing
       "ERNIE-Image",
       [
         (.denoiser, "layers_0_self_attention_to_q", 4096, 4096), (.denoiser, "layers_0_mlp_gate_proj", 4096, 12288),
-      ], .unknown
+      ], .ernie
     ),
     (
       "ACE-Step",
       [
         (.denoiser, "layers_0_self_attn_q_proj", 2048, 2048), (.denoiser, "layers_0_cross_attn_q_proj", 2048, 2048),
-      ], .unknown
+      ], .aceStep
     ),
     ("nothing known", [(.denoiser, "conv", 3, 9)], .unknown), ("nothing at all", [], .unknown),
   ]
@@ -108,6 +119,30 @@ import Testing
     #expect(Family.detect(clues) == .languageModel && Family.detect(clues, isOfDenoiser: true) == .unknown)
   }
 
+  @Test("What may be a UNet's name begins as the map's names do")
+  func beginnings() {
+    for rule in NameMap.stableDiffusionUNet.rules {
+      for name in [rule.left] + rule.rights {
+        #expect(ModuleNames.mayBeOfUNet(name.text.replacing("*", with: "0").replacing(".", with: "_")), "\(name.text)")
+      }
+    }
+    #expect(!ModuleNames.mayBeOfUNet("transformer_blocks_0_attn_to_q"))
+  }
+
+  @Test("No family is left out before its names are looked at")
+  func mentions() {
+    for family in Family.all where family.hasTransformer {
+      let names = family.denoiserMaps.flatMap(\.rules).filter { !$0.left.hasRest && !$0.isTensor }.flatMap { rule in
+        rule.isOnlyRead ? [rule.left] : [rule.left] + rule.rights
+      }
+      for name in names {
+        let path = name.text.replacing("*", with: "0").replacing("$", with: "0").replacing(".", with: "_")
+        let survey = ModuleSurvey([ChangedModule(path: path, inputs: nil, rows: nil)])
+        #expect(family.mentions(survey.words), "\(family): \(path): \(survey.words)")
+      }
+    }
+  }
+
   @Test("where several families fit, all are told")
   func candidates() {
     let clues = [FamilyClue(key: TargetKey(.denoiser, "double_blocks_0_img_attn_qkv"), inputs: 3072, rows: 9216)]
@@ -119,7 +154,8 @@ import Testing
     arguments: [
       ("sd_v1", Family.sd1), ("sd_1.5", .sd1), ("sd_v2_v", .sd2), ("sdxl_base_v1-0", .sdxl), ("flux1", .flux1),
       ("sd3-medium", .sd3), ("flux.2-klein", .flux2), ("flux2_dev", .flux2), ("pixart-xl", .pixart),
-      ("lumina2", .lumina2), ("wan2.1", .wan), ("qwen-image", .qwenImage), ("something", nil), ("", nil),
+      ("lumina2", .lumina2), ("wan2.1", .wan), ("qwen-image", .qwenImage), ("anima-preview", .anima),
+      ("z_image", .zImage), ("something", nil), ("", nil),
     ])
   func claims(version: String, family: Family?) {
     #expect(Family.claimed(by: ["ss_base_model_version": version]) == family)

@@ -16,4 +16,12 @@ extension Family {
   public static let sana = Family(named: "sana")!
   public static let auraFlow = Family(named: "auraflow")!
   public static let cosmos = Family(named: "cosmos")!
+  public static let anima = Family(named: "anima")!
+  public static let hunyuanVideo15 = Family(named: "hunyuanvideo15")!
+  public static let hunyuanImage = Family(named: "hunyuanimage")!
+  public static let longCat = Family(named: "longcat")!
+  public static let ernie = Family(named: "ernieimage")!
+  public static let aceStep = Family(named: "acestep")!
+  public static let krea2 = Family(named: "krea2")!
+  public static let minimax = Family(named: "minimaxh3")!
 }

@@ -8,7 +8,7 @@ struct DiffusersDialect: Dialect {
   func isSpoken(in modules: [String], hasConfiguration: Bool) -> Bool {
     let beginnings = [
       "unet.", "transformer.", "transformer_2.", "text_encoder", "prior.", "down_blocks.", "up_blocks.", "mid_block.",
-      "transformer_blocks.",
+      "transformer_blocks.", "text_conditioner.", "connectors.",
     ]
     return modules.contains { module in beginnings.contains(where: module.hasPrefix) }
   }
@@ -23,7 +23,7 @@ struct DiffusersDialect: Dialect {
   var countsLikePipelines: Bool { true }
 
   func module(of key: TargetKey, dotted: String?, in setting: SpellingSetting) -> String? {
-    dotted.map { Self.prefix(of: key.component, isUNet: setting.isUNet) + $0 }
+    dotted.map { setting.family.standsAlone($0) ? $0 : Self.prefix(of: key.component, isUNet: setting.isUNet) + $0 }
   }
 
   /// What a pipeline calls its networks.

@@ -3,17 +3,16 @@ import Tensors
 
 /// Names with dots, as several dialects have them: a network, and the module's name in it.
 enum DottedNames {
-  private static let prefixes: [(String, Component)] = [
-    ("unet.", .denoiser), ("transformer.single_", .denoiser), ("transformer.transformer_blocks.", .denoiser),
-    ("transformer_2.", .denoiser2), ("text_encoders.clip_l.transformer.", .textEncoder1),
-    ("text_encoders.clip_g.transformer.", .textEncoder2),
-    ("text_encoders.t5xxl.transformer.", .textEncoder3), ("text_encoders.clip_l.", .textEncoder1),
-    ("text_encoders.clip_g.", .textEncoder2), ("text_encoders.t5xxl.", .textEncoder3),
-    ("text_encoder_3.", .textEncoder3), ("text_encoder_2.", .textEncoder2),
-    ("text_encoder.", .textEncoder1), ("model.diffusion_model.", .denoiser), ("diffusion_model.", .denoiser),
-    ("prior.", .denoiser),
-    ("net.", .denoiser),
-  ]
+  private static let prefixes: [(String, Component)] =
+    [
+      ("unet.", .denoiser), ("transformer.single_", .denoiser), ("transformer.transformer_blocks.", .denoiser),
+      ("transformer_2.", .denoiser2), ("text_encoder_3.", .textEncoder3), ("text_encoder_2.", .textEncoder2),
+      ("text_encoder.", .textEncoder1), ("model.diffusion_model.", .denoiser), ("diffusion_model.", .denoiser),
+      ("prior.", .denoiser), ("net.", .denoiser), ("conditional_transformer.", .denoiser),
+    ]
+    + ["transformer.", ""].flatMap { level in
+      Component.namedTextEncoders.map { ("text_encoders.\($0.name).\(level)", $0.component) }
+    }
 
   static func key(of module: String) -> TargetKey {
     let (component, path) = path(of: module)
@@ -49,7 +48,7 @@ enum DottedNames {
       where path.hasSuffix("." + old) {
         path = path.dropLast(old.count) + new
       }
-    } else if path.hasSuffix(".to_out"), isOfProcessor || NameMap.stableDiffusionUNet.hasBlock(of: path.underscored) {
+    } else if path.hasSuffix(".to_out"), isOfProcessor || TargetKey(.denoiser, path.underscored).isOfUNet {
       // Early diffusers spoke of the attention's output as a whole. In transformers, `to_out` can be a module of its own.
       path += ".0"
     }

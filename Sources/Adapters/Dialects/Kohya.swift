@@ -14,11 +14,14 @@ struct KohyaDialect: Dialect {
 
   func isSpoken(in modules: [String], hasConfiguration: Bool) -> Bool {
     modules.contains { module in
-      !module.contains(".") && Self.prefixes.contains { module.hasPrefix($0.0) }
+      !module.contains(".")
+        && (Self.prefixes.contains { module.hasPrefix($0.0) } || module.hasPrefix("lora_llm_adapter_"))
     }
   }
 
   func key(of module: String) -> TargetKey {
+    // Anima's adapter between its text encoder and its transformer is a part of the transformer's file.
+    if module.hasPrefix("lora_llm_adapter_") { return TargetKey(.denoiser, module.dropping(prefix: "lora_")) }
     for (prefix, component) in Self.prefixes where module.hasPrefix(prefix) {
       return TargetKey(spelledAnyhow: module.dropping(prefix: prefix), in: component)
     }

@@ -3,7 +3,9 @@ import Models
 /// The base checkpoint's own names, with or without `diffusion_model.` before them: ComfyUI, diffusion-pipe, fal.
 struct NativeDialect: Dialect {
   func isSpoken(in modules: [String], hasConfiguration: Bool) -> Bool {
-    modules.contains { $0.hasPrefix("diffusion_model.") || $0.hasPrefix("text_encoders.") }
+    modules.contains { module in
+      ["diffusion_model.", "text_encoders.", "conditional_transformer."].contains(where: module.hasPrefix)
+    }
   }
 
   var alphaRule: AlphaRule { .optionalTensor }
@@ -13,9 +15,11 @@ struct NativeDialect: Dialect {
   func layout(in family: Family) -> ModuleNames.Dialect { .original }
 
   func module(of key: TargetKey, dotted: String?, in setting: SpellingSetting) -> String? {
-    let prefix =
-      key.component.isTextEncoder
-      ? DiffusersDialect.prefix(of: key.component, isUNet: setting.isUNet) : "diffusion_model."
-    return dotted.map { prefix + $0 }
+    guard let dotted, !setting.family.standsAlone(dotted) else { return dotted }
+    guard key.component.isTextEncoder else { return "diffusion_model." + dotted }
+    if let encoder = setting.family.languageModelEncoder, dotted.hasPrefix("layers.") {
+      return "text_encoders.\(encoder).transformer.model." + dotted
+    }
+    return DiffusersDialect.prefix(of: key.component, isUNet: setting.isUNet) + dotted
   }
 }

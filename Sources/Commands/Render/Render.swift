@@ -59,6 +59,9 @@ struct Render: LatheCommand {
     transform: BlockWeightArgument.init)
   var blockWeights: [BlockWeightArgument] = []
 
+  @Flag(help: "List the blocks of the adapters, as block weights can name them, and do nothing else.")
+  var listBlocks = false
+
   @Flag(help: "Check everything and tell what would be rendered and how much memory it takes, but write nothing.")
   var dryRun = false
 
@@ -75,7 +78,7 @@ struct Render: LatheCommand {
 
   func validate() throws {
     guard let output else {
-      guard dryRun else {
+      guard dryRun || listBlocks else {
         throw ValidationError("expected -o <png>, found no output; hint: --dry-run writes nothing")
       }
       return
@@ -91,6 +94,11 @@ struct Render: LatheCommand {
   var usesEngine: Bool { true }
 
   func execute() throws -> Outcome {
+    if listBlocks {
+      let report = BlocksReport(try adapters.map { try Adapter(path: $0.input.path) })
+      try common.show(report, text: report.text(width: Console.width))
+      return .done
+    }
     let style = prompts.promptStyle, originals = try prompts.all
     let tags = try originals.map { try PromptTags(of: $0, style: style) }
     try checkTexts(tags.map(\.text))

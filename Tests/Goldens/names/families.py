@@ -29,6 +29,7 @@ logging.disable(logging.WARNING)
 
 import diffusers
 import torch
+from diffusers.pipelines.ltx2.connectors import LTX2TextConnectors
 
 import make
 
@@ -119,32 +120,50 @@ MODELS = [
         "cosmos-predict2-14b", "CosmosTransformer3DModel", "Cosmos-Predict2",
         dict(num_attention_heads=40, num_layers=36, extra_pos_embed_type=None), make.COSMOS,
     ),
-    # Models without a map.
-    ("framepack", "HunyuanVideoFramepackTransformer3DModel", None, dict(has_image_proj=True, has_clean_x_embedder=True), None),
-    ("hunyuan-video-1.5", "HunyuanVideo15Transformer3DModel", None, {}, None),
-    ("hunyuan-image-2.1", "HunyuanImageTransformer2DModel", None, dict(text_embed_2_dim=1472), None),
-    ("cosmos-1-7b", "CosmosTransformer3DModel", None, {}, None),
-    ("longcat-image", "LongCatImageTransformer2DModel", None, dict(num_layers=10, num_single_layers=20), None),
-    ("cogview4", "CogView4Transformer2DModel", None, dict(num_attention_heads=32, attention_head_dim=128, num_layers=28), None),
-    ("cogvideox-5b", "CogVideoXTransformer3DModel", None, dict(num_attention_heads=48, num_layers=42), None),
-    ("hunyuan-dit", "HunyuanDiT2DModel", None, dict(in_channels=4, patch_size=2, sample_size=128, num_layers=40, hidden_size=1408, cross_attention_dim=1024, learn_sigma=True), None),
+    # Models of 2025 and 2026
+    ("anima", ["CosmosTransformer3DModel", "AnimaTextConditioner"], "Anima", [dict(num_attention_heads=16, extra_pos_embed_type=None), {}], make.ANIMA),
+    ("krea2", "Krea2Transformer2DModel", "Krea 2", {}, make.KREA2),
+    ("ideogram4", "Ideogram4Transformer2DModel", "Ideogram 4", {}, make.IDEOGRAM4),
+    ("minimax-h3", "MiniMaxH3Transformer3DModel", "MiniMax-H3", {}, make.MINIMAX_H3),
+    ("framepack", "HunyuanVideoFramepackTransformer3DModel", "HunyuanVideo", dict(has_image_proj=True, has_clean_x_embedder=True), make.HUNYUAN_VIDEO),
+    ("hunyuan-video-1.5", "HunyuanVideo15Transformer3DModel", "HunyuanVideo 1.5", {}, make.HUNYUAN_VIDEO_15),
+    ("hunyuan-image-2.1", "HunyuanImageTransformer2DModel", "HunyuanImage 2.1", dict(text_embed_2_dim=1472), make.HUNYUAN_IMAGE),
+    ("longcat-image", "LongCatImageTransformer2DModel", "LongCat-Image", dict(num_layers=10, num_single_layers=20), make.LONGCAT),
+    ("qwen-image-2.1", "QwenImage21Transformer2DModel", "Qwen-Image 2.1", {}, make.QWEN_IMAGE_21),
+    ("ernie-image", "ErnieImageTransformer2DModel", "ERNIE-Image", {}, []),
+    ("kandinsky-5", "Kandinsky5Transformer3DModel", "Kandinsky 5", {}, []),
+    ("ace-step-1.5", "AceStepTransformer1DModel", "ACE-Step 1.5", {}, make.ACE_STEP),
+    ("mochi-1", "MochiTransformer3DModel", "Mochi", {}, make.MOCHI),
+    ("cogvideox-2b", "CogVideoXTransformer3DModel", "CogVideoX", {}, []),
+    ("cogvideox-5b", "CogVideoXTransformer3DModel", "CogVideoX", dict(num_attention_heads=48, num_layers=42), []),
     (
-        "hidream-i1", "HiDreamImageTransformer2DModel", None,
+        "hidream-i1", "HiDreamImageTransformer2DModel", "HiDream-I1",
         dict(
             patch_size=2, in_channels=16, num_layers=16, num_single_layers=32, attention_head_dim=128, num_attention_heads=20,
             caption_channels=[4096, 4096], text_emb_dim=2048, num_routed_experts=4, num_activated_experts=2,
         ),
-        None,
+        [],
     ),
+    ("wan2.2-animate", "WanAnimateTransformer3DModel", "Wan", dict(added_kv_proj_dim=5120), make.WAN),
+    (
+        "ltx-2.3-connectors", ["LTX2VideoTransformer3DModel", "LTX2TextConnectors"], "LTX-Video",
+        [
+            dict(gated_attn=True, cross_attn_mod=True, audio_gated_attn=True, audio_cross_attn_mod=True, use_prompt_embeddings=False),
+            dict(per_modality_projections=True, video_gated_attn=True, audio_gated_attn=True),
+        ],
+        make.LTX,
+    ),
+    # Models without a map.
+    ("cosmos-1-7b", "CosmosTransformer3DModel", None, {}, None),
+    ("cogview4", "CogView4Transformer2DModel", None, dict(num_attention_heads=32, attention_head_dim=128, num_layers=28), None),
+    ("hunyuan-dit", "HunyuanDiT2DModel", None, dict(in_channels=4, patch_size=2, sample_size=128, num_layers=40, hidden_size=1408, cross_attention_dim=1024, learn_sigma=True), None),
 ] + [
     (name, name, None, {}, None)
     for name in [
-        "AceStepTransformer1DModel", "AllegroTransformer3DModel", "BriaFibo2Transformer2DModel", "BriaFiboTransformer2DModel",
-        "CogVideoXTransformer3DModel", "CogView3PlusTransformer2DModel", "DiTTransformer2DModel", "ErnieImageTransformer2DModel",
-        "Flux3Transformer2DModel", "GlmImageTransformer2DModel", "Ideogram4Transformer2DModel", "JoyImageEditTransformer3DModel",
-        "Kandinsky5Transformer3DModel", "Krea2Transformer2DModel", "MiniMaxH3Transformer3DModel", "MochiTransformer3DModel",
-        "NucleusMoEImageTransformer2DModel", "OvisImageTransformer2DModel", "PRXTransformer2DModel", "QwenImage21Transformer2DModel",
-        "SanaVideoTransformer3DModel", "SanaWMTransformer3DModel",
+        "AllegroTransformer3DModel", "BriaFibo2Transformer2DModel", "BriaFiboTransformer2DModel", "CogView3PlusTransformer2DModel",
+        "DiTTransformer2DModel", "Flux3Transformer2DModel", "GlmImageTransformer2DModel", "JoyImageEditTransformer3DModel",
+        "NucleusMoEImageTransformer2DModel", "OvisImageTransformer2DModel", "PRXTransformer2DModel", "SanaVideoTransformer3DModel",
+        "SanaWMTransformer3DModel",
     ]
 ]
 
@@ -152,6 +171,20 @@ MODELS = [
 def modules_of(model):
     kinds = (torch.nn.Linear, torch.nn.modules.conv._ConvNd)
     return {name: list(module.weight.shape) for name, module in model.named_modules() if isinstance(module, kinds)}
+
+
+# Where a pipeline keeps what is part of a single file.
+FOLDERS = {"AnimaTextConditioner": "text_conditioner.", "LTX2TextConnectors": "connectors."}
+
+
+def modules_of_parts(kinds, settings):
+    if isinstance(kinds, str):
+        kinds, settings = [kinds], [settings]
+    modules = {}
+    for kind, own in zip(kinds, settings):
+        model = (LTX2TextConnectors if kind == "LTX2TextConnectors" else getattr(diffusers, kind))(**own)
+        modules |= {FOLDERS.get(kind, "") + name: shape for name, shape in modules_of(model).items()}
+    return modules
 
 
 def authors(modules, rules):
@@ -185,8 +218,8 @@ def main():
     models = []
     for name, kind, family, settings, rules in MODELS:
         with torch.device("meta"):
-            modules = modules_of(getattr(diffusers, kind)(**settings))
-        model = {"name": name, "class": kind, "family": family, "diffusers": folded(modules)}
+            modules = modules_of_parts(kind, settings)
+        model = {"name": name, "class": kind if isinstance(kind, str) else kind[0], "family": family, "diffusers": folded(modules)}
         if rules is not None:
             model["original"] = folded(authors(modules, rules))
         models.append(model)

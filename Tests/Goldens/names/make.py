@@ -44,6 +44,7 @@ import numpy as np
 import torch
 import transformers
 from diffusers.loaders import single_file_utils as single_file
+from diffusers.pipelines.ltx2.connectors import LTX2TextConnectors
 
 HERE = pathlib.Path(__file__).resolve().parent
 
@@ -92,6 +93,10 @@ def renamed(names, rules):
             other = re.sub(pattern, replacement, other)
         result[name] = other
     return result
+
+
+def one_name(name, rules):
+    return renamed([name], rules)[name]
 
 
 def fused_shapes(shapes, rules):
@@ -272,6 +277,11 @@ WAN = [
     (r"\.add_([kv])_proj\.", r".\1_img."),
     (r"\.norm_added_k\.", ".norm_k_img."),
     (r"(blocks\.\d+)\.norm2\.", r"\1.norm3."),
+    (r"^face_adapter\.(\d+)\.q\.", r"face_adapter.fuser_blocks.\1.linear1_q."),
+    (r"^face_adapter\.(\d+)\.[kv]\.", r"face_adapter.fuser_blocks.\1.linear1_kv."),
+    (r"^face_adapter\.(\d+)\.to_out", r"face_adapter.fuser_blocks.\1.linear2"),
+    (r"^face_adapter\.(\d+)\.norm_([qk])", r"face_adapter.fuser_blocks.\1.\2_norm"),
+    (r"^face_encoder\.(conv\w+)\.", r"face_encoder.\1.conv."),
     (r"\.ffn\.net\.0\.proj", ".ffn.0"),
     (r"\.ffn\.net\.2", ".ffn.2"),
     (r"^(vace_blocks\.\d+)\.proj_in", r"\1.before_proj"),
@@ -359,6 +369,9 @@ Z_IMAGE = [
 ]
 
 LTX = [
+    (r"^connectors\.(.*_)?text_proj_in", r"text_embedding_projection.\1aggregate_embed"),
+    (r"^connectors\.(video|audio)_connector\.transformer_blocks", r"\1_embeddings_connector.transformer_1d_blocks"),
+    (r"^connectors\.(video|audio)_connector", r"\1_embeddings_connector"),
     (r"^proj_in", "patchify_proj"),
     (r"^audio_proj_in", "audio_patchify_proj"),
     (r"^time_embed", "adaln_single"),
@@ -454,6 +467,159 @@ COSMOS = [
     (r"\.norm_([qk])\.", r".\1_norm."),
     (r"\.ff\.net\.0\.proj", ".mlp.layer1"),
     (r"\.ff\.net\.2", ".mlp.layer2"),
+]
+
+ANIMA = [(r"^text_conditioner", "llm_adapter")] + [
+    # What stands after the start of a name is the transformer's own.
+    (r"^(?!llm_adapter)(.+)$", lambda match: one_name(match.group(1), COSMOS))
+]
+
+KREA2 = [
+    (r"^img_in", "first"),
+    (r"^time_embed\.linear_1", "tmlp.0"),
+    (r"^time_embed\.linear_2", "tmlp.2"),
+    (r"^time_mod_proj", "tproj.1"),
+    (r"^txt_in\.norm\.weight", "txtmlp.0.scale"),
+    (r"^txt_in\.linear_1", "txtmlp.1"),
+    (r"^txt_in\.linear_2", "txtmlp.3"),
+    (r"^text_fusion", "txtfusion"),
+    (r"^transformer_blocks", "blocks"),
+    (r"^final_layer\.linear", "last.linear"),
+    (r"^final_layer\.norm\.weight", "last.norm.scale"),
+    (r"^final_layer\.scale_shift_table", "last.modulation.lin"),
+    (r"\.attn\.to_([qkv])\.", r".attn.w\1."),
+    (r"\.attn\.to_out\.0\.", ".attn.wo."),
+    (r"\.attn\.to_gate\.", ".attn.gate."),
+    (r"\.attn\.norm_([qk])\.weight", r".attn.qknorm.\1norm.scale"),
+    (r"\.ff\.", ".mlp."),
+    (r"\.norm1\.weight", ".prenorm.scale"),
+    (r"\.norm2\.weight", ".postnorm.scale"),
+    (r"\.scale_shift_table", ".mod.lin"),
+]
+
+IDEOGRAM4 = [(r"\.attention\.to_[qkv]\.", ".attention.qkv."), (r"\.attention\.to_out\.0", ".attention.o")]
+
+MINIMAX_H3 = [
+    (r"^proj_in", "video_patch_proj"),
+    (r"^audio_proj_in", "audio_patch_proj"),
+    (r"^context_embedder", "condition_proj"),
+    (r"^time_embedder\.linear_1", "time_embedder.proj_in"),
+    (r"^time_embedder\.linear_2", "time_embedder.proj_out"),
+    (r"^norm_out\.norm", "final_layer.norm"),
+    (r"^norm_out\.linear", "final_layer.adaln_proj.linear"),
+    (r"^proj_out", "final_layer.video_out"),
+    (r"^audio_proj_out", "final_layer.audio_out"),
+    (r"^token_refiner\.refiner_blocks", "token_refiner.blocks"),
+    (r"^transformer_blocks", "blocks"),
+    (r"\.attn\.to_[qkv]\.", ".attn.qkv_proj."),
+    (r"\.attn\.to_out\.0", ".attn.out_proj"),
+    (r"\.attn\.norm_([qk])", r".attn.\1_norm"),
+    (r"\.ff\.net\.0\.proj", ".mlp.fc1"),
+    (r"\.ff\.net\.2", ".mlp.fc2"),
+]
+
+# HunyuanVideo 1.5 and HunyuanImage 2.1 as ComfyUI names them.
+HUNYUAN_TEXTS = [
+    (r"^context_embedder\.proj_in", "txt_in.input_embedder"),
+    (r"^context_embedder\.time_text_embed\.timestep_embedder\.linear_1", "txt_in.t_embedder.in_layer"),
+    (r"^context_embedder\.time_text_embed\.timestep_embedder\.linear_2", "txt_in.t_embedder.out_layer"),
+    (r"^context_embedder\.time_text_embed\.text_embedder\.linear_1", "txt_in.c_embedder.in_layer"),
+    (r"^context_embedder\.time_text_embed\.text_embedder\.linear_2", "txt_in.c_embedder.out_layer"),
+    (r"^context_embedder\.token_refiner\.refiner_blocks", "txt_in.individual_token_refiner.blocks"),
+    (r"^(txt_in\..*)\.attn\.to_[qkv]\.", r"\1.self_attn.qkv."),
+    (r"^(txt_in\..*)\.attn\.to_out\.0", r"\1.self_attn.proj"),
+    (r"^(txt_in\..*)\.ff\.net\.0\.proj", r"\1.mlp.0"),
+    (r"^(txt_in\..*)\.ff\.net\.2", r"\1.mlp.2"),
+    (r"^(txt_in\..*)\.norm_out\.linear", r"\1.adaLN_modulation.1"),
+    (r"^context_embedder_2\.norm", "byt5_in.layernorm"),
+    (r"^context_embedder_2\.linear_(\d)", r"byt5_in.fc\1"),
+    (r"^x_embedder", "img_in"),
+]
+
+HUNYUAN_VIDEO_15 = (
+    HUNYUAN_TEXTS
+    + [
+        (r"^image_embedder\.norm_in", "vision_in.proj.0"),
+        (r"^image_embedder\.linear_1", "vision_in.proj.1"),
+        (r"^image_embedder\.linear_2", "vision_in.proj.3"),
+        (r"^image_embedder\.norm_out", "vision_in.proj.4"),
+        (r"^cond_type_embed\.", "cond_type_embedding."),
+        (r"^time_embed\.timestep_embedder\.linear_1", "time_in.in_layer"),
+        (r"^time_embed\.timestep_embedder\.linear_2", "time_in.out_layer"),
+        (r"^time_embed\.timestep_embedder_r\.linear_1", "time_r_in.in_layer"),
+        (r"^time_embed\.timestep_embedder_r\.linear_2", "time_r_in.out_layer"),
+    ]
+    + FLUX_BLOCKS
+)
+
+HUNYUAN_IMAGE = (
+    HUNYUAN_TEXTS
+    + [
+        (r"^time_guidance_embed\.timestep_embedder\.linear_1", "time_in.in_layer"),
+        (r"^time_guidance_embed\.timestep_embedder\.linear_2", "time_in.out_layer"),
+        (r"^time_guidance_embed\.timestep_embedder_r\.linear_1", "time_r_in.in_layer"),
+        (r"^time_guidance_embed\.timestep_embedder_r\.linear_2", "time_r_in.out_layer"),
+        (r"^time_guidance_embed\.guidance_embedder\.linear_1", "guidance_in.in_layer"),
+        (r"^time_guidance_embed\.guidance_embedder\.linear_2", "guidance_in.out_layer"),
+    ]
+    + FLUX_BLOCKS
+)
+
+# From ComfyUI's names of these two to Tencent's.
+HUNYUAN_15_AUTHORS = [
+    (r"\.in_layer", ".mlp.0"),
+    (r"\.out_layer", ".mlp.2"),
+    (r"c_embedder\.mlp\.0", "c_embedder.linear_1"),
+    (r"c_embedder\.mlp\.2", "c_embedder.linear_2"),
+    (r"self_attn\.(qkv|proj)", r"self_attn_\1"),
+    (r"(img|txt)_attn\.(proj|qkv)", r"\1_attn_\2"),
+    (r"(blocks\.\d+\.(?:img_|txt_)?mlp)\.0", r"\1.fc1"),
+    (r"(blocks\.\d+\.(?:img_|txt_)?mlp)\.2", r"\1.fc2"),
+    (r"_mod\.lin\.", "_mod.linear."),
+    (r"\.modulation\.lin\.", ".modulation.linear."),
+    (r"(img|txt)_attn\.norm\.query_norm\.scale", r"\1_attn_q_norm.weight"),
+    (r"(img|txt)_attn\.norm\.key_norm\.scale", r"\1_attn_k_norm.weight"),
+    (r"\.norm\.query_norm\.scale", ".q_norm.weight"),
+    (r"\.norm\.key_norm\.scale", ".k_norm.weight"),
+]
+
+LONGCAT = [
+    (r"^time_embed\.timestep_embedder\.linear_1", "time_in.in_layer"),
+    (r"^time_embed\.timestep_embedder\.linear_2", "time_in.out_layer"),
+] + FLUX_BLOCKS
+
+QWEN_IMAGE_21 = [(r"img_mlp\.(gate_layer|proj)\.", "img_mlp.gate_up.")]
+
+ACE_STEP = [
+    (r"^proj_in_conv", "proj_in.1"),
+    (r"^proj_out_conv", "proj_out.1"),
+    (r"_attn\.to_([qkv])\.", r"_attn.\1_proj."),
+    (r"_attn\.to_out\.0", "_attn.o_proj"),
+    (r"_attn\.norm_([qk])\.", r"_attn.\1_norm."),
+    (r"^", "decoder."),
+]
+
+MOCHI = [
+    (r"^patch_embed\.proj", "x_embedder.proj"),
+    (r"^time_embed\.timestep_embedder\.linear_1", "t_embedder.mlp.0"),
+    (r"^time_embed\.timestep_embedder\.linear_2", "t_embedder.mlp.2"),
+    (r"^time_embed\.pooler", "t5_y_embedder"),
+    (r"^time_embed\.caption_proj", "t5_yproj"),
+    (r"^norm_out\.linear", "final_layer.mod"),
+    (r"^proj_out", "final_layer.linear"),
+    (r"^transformer_blocks", "blocks"),
+    (r"\.norm1\.linear", ".mod_x"),
+    (r"\.norm1_context\.linear(_1)?", ".mod_y"),
+    (r"\.attn1\.to_[qkv]\.", ".attn.qkv_x."),
+    (r"\.attn1\.add_[qkv]_proj", ".attn.qkv_y"),
+    (r"\.attn1\.norm_([qk])\.", r".attn.\1_norm_x."),
+    (r"\.attn1\.norm_added_([qk])\.", r".attn.\1_norm_y."),
+    (r"\.attn1\.to_out\.0", ".attn.proj_x"),
+    (r"\.attn1\.to_add_out", ".attn.proj_y"),
+    (r"\.ff\.net\.0\.proj", ".mlp_x.w1"),
+    (r"\.ff\.net\.2", ".mlp_x.w2"),
+    (r"\.ff_context\.net\.0\.proj", ".mlp_y.w1"),
+    (r"\.ff_context\.net\.2", ".mlp_y.w2"),
 ]
 
 # Models
@@ -755,12 +921,168 @@ def transformers_of_diffusers():
     )
 
 
+def transformers_of_2026():
+    """Models whose authors' layout diffusers' converters know, or whose renames its scripts and ComfyUI's models have."""
+    wide = dict(num_attention_heads=2, attention_head_dim=8)
+
+    def structured(name, family, model, rules, more=None, swapped=""):
+        """By the renames alone, with queries before keys before values, and halves changed in what begins with `swapped`."""
+        order = ["to_q", "add_q", "to_k", "add_k", "to_v", "add_v"]
+        place = lambda item: next((i for i, word in enumerate(order) if "." + word in item[0]), len(order))
+        shapes = dict(sorted((shapes_of(model) | (more or {})).items(), key=place))
+
+        def convert(tensors):
+            result = by_structure(shapes, rules)(tensors)
+            for n in result:
+                if swapped and n.startswith(swapped):
+                    result[n] = torch.cat(result[n].chunk(2)[::-1])
+            return result
+
+        add(name, family, "denoiser", shapes, fused_shapes(shapes, rules), convert, "structure")
+
+    def same(name, family, model, proof="the same names"):
+        add(name, family, "denoiser", shapes_of(model), shapes_of(model), dict, proof)
+
+    def below(prefix, model):
+        return {prefix + name: shape for name, shape in shapes_of(model).items()}
+
+    model = diffusers.CosmosTransformer3DModel(
+        in_channels=5, out_channels=4, num_layers=2, mlp_ratio=2.0, text_embed_dim=10, adaln_lora_dim=6,
+        extra_pos_embed_type=None, concat_padding_mask=True, num_attention_heads=1, attention_head_dim=16,
+    )
+    reader = diffusers.AnimaTextConditioner(
+        source_dim=6, target_dim=10, model_dim=8, num_layers=2, num_attention_heads=2, target_vocab_size=5
+    )
+    structured("anima", "Anima", model, ANIMA, below("text_conditioner.", reader))
+
+    model = diffusers.Krea2Transformer2DModel(
+        in_channels=4, num_layers=2, attention_head_dim=6, num_attention_heads=4, num_key_value_heads=1,
+        intermediate_size=64, timestep_embed_dim=6, text_hidden_dim=10, num_text_layers=3, text_num_attention_heads=2,
+        text_num_key_value_heads=2, text_intermediate_size=8, num_layerwise_text_blocks=1, num_refiner_text_blocks=1,
+        axes_dims_rope=(2, 2, 2),
+    )
+    shapes = shapes_of(model)
+    function = single_file.convert_krea2_transformer_checkpoint_to_diffusers
+    # Tables are flat in the authors' layout, which is the same numbers in the same order.
+    add(
+        "krea2", "Krea 2", "denoiser", shapes, fused_shapes(shapes, KREA2), lambda tensors: function(tensors),
+        "convert_krea2_transformer_checkpoint_to_diffusers",
+    )
+    model = diffusers.Ideogram4Transformer2DModel(
+        in_channels=4, num_layers=2, attention_head_dim=8, num_attention_heads=2, intermediate_size=24, adaln_dim=6,
+        llm_features_dim=10, mrope_section=(2, 1, 1),
+    )
+    structured("ideogram4", "Ideogram 4", model, IDEOGRAM4)
+    model = diffusers.MiniMaxH3Transformer3DModel(
+        num_attention_heads=2, attention_head_dim=12, hidden_size=18, num_layers=2, num_refiner_layers=1, ffn_dim=48,
+        in_channels=2, audio_in_channels=3, text_dim=10, freq_dim=6, time_embed_hidden_dim=8, time_embed_dim=4,
+        rope_freq_dim=2,
+    )
+    add_denoiser(
+        "minimax-h3", "MiniMax-H3", model, MINIMAX_H3, "convert_minimax_h3_transformer_checkpoint_to_diffusers"
+    )
+    model = diffusers.HunyuanVideo15Transformer3DModel(
+        in_channels=5, out_channels=4, num_layers=2, num_refiner_layers=1, text_embed_dim=10, text_embed_2_dim=6,
+        image_embed_dim=12, rope_axes_dim=(2, 2, 4), use_meanflow=True, **wide,
+    )
+    structured("hunyuan-video-1.5", "HunyuanVideo 1.5", model, HUNYUAN_VIDEO_15, swapped="norm_out.linear")
+    shapes = shapes_of(model)
+    rules = HUNYUAN_VIDEO_15 + HUNYUAN_15_AUTHORS
+    # Tencent's projections of attention in the blocks are not joined.
+    apart = [(r"^transformer_blocks\.(\d+)\.attn\.to_([qkv])\.", r"double_blocks.\1.img_attn_\2."),
+             (r"^transformer_blocks\.(\d+)\.attn\.add_([qkv])_proj\.", r"double_blocks.\1.txt_attn_\2.")] + rules
+    structured("hunyuan-video-1.5-authors", "HunyuanVideo 1.5", model, apart, swapped="norm_out.linear")
+    model = diffusers.HunyuanImageTransformer2DModel(
+        in_channels=4, out_channels=4, num_layers=2, num_single_layers=2, num_refiner_layers=1, guidance_embeds=True,
+        text_embed_dim=10, text_embed_2_dim=6, rope_axes_dim=(4, 4), use_meanflow=True, **wide,
+    )
+    structured("hunyuan-image-2.1", "HunyuanImage 2.1", model, HUNYUAN_IMAGE, swapped="norm_out.linear")
+    structured("hunyuan-image-2.1-authors", "HunyuanImage 2.1", model, HUNYUAN_IMAGE + HUNYUAN_15_AUTHORS, swapped="norm_out.linear")
+    model = diffusers.ErnieImageTransformer2DModel(
+        hidden_size=16, num_attention_heads=2, num_layers=2, ffn_hidden_size=24, in_channels=4, out_channels=4,
+        text_in_dim=10, rope_axes_dim=(2, 2, 4),
+    )
+    same("ernie-image", "ERNIE-Image", model)
+    model = diffusers.HiDreamImageTransformer2DModel(
+        patch_size=2, in_channels=4, num_layers=1, num_single_layers=1, caption_channels=[10, 6], text_emb_dim=8,
+        num_routed_experts=2, num_activated_experts=1, axes_dims_rope=(4, 4), llama_layers=[0, 1], **wide,
+    )
+    same("hidream-i1", "HiDream-I1", model)
+    model = diffusers.AceStepTransformer1DModel(
+        hidden_size=16, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
+        head_dim=8, in_channels=6, audio_acoustic_hidden_dim=4,
+    )
+    structured("ace-step", "ACE-Step 1.5", model, ACE_STEP)
+    model = diffusers.Kandinsky5Transformer3DModel(
+        in_visual_dim=4, in_text_dim=10, in_text_dim2=6, time_dim=8, out_visual_dim=4, model_dim=16, ff_dim=24,
+        num_text_blocks=1, num_visual_blocks=2, axes_dims=(2, 2, 4),
+    )
+    same("kandinsky5", "Kandinsky 5", model)
+    model = diffusers.LongCatImageTransformer2DModel(
+        in_channels=4, num_layers=2, num_single_layers=2, joint_attention_dim=10, pooled_projection_dim=10,
+        axes_dims_rope=(2, 2, 4), **wide,
+    )
+    structured("longcat-image", "LongCat-Image", model, LONGCAT, swapped="norm_out.linear")
+    model = diffusers.QwenImage21Transformer2DModel(
+        in_channels=4, out_channels=4, num_layers=2, context_in_dim=10, axes_dims_rope=(2, 2, 4), **wide
+    )
+    add_denoiser(
+        "qwen-image-2.1", "Qwen-Image 2.1", model, QWEN_IMAGE_21,
+        "convert_qwen_image21_transformer_checkpoint_to_diffusers",
+    )
+    model = diffusers.CogVideoXTransformer3DModel(
+        in_channels=4, out_channels=4, time_embed_dim=6, ofs_embed_dim=6, text_embed_dim=10, num_layers=2,
+        sample_width=4, sample_height=4, sample_frames=4, max_text_seq_length=4, use_rotary_positional_embeddings=True,
+        **wide,
+    )
+    same("cogvideox", "CogVideoX", model)
+    model = diffusers.MochiTransformer3DModel(
+        num_attention_heads=2, attention_head_dim=6, num_layers=48, pooled_projection_dim=6, in_channels=2,
+        text_embed_dim=8, time_embed_dim=4, max_sequence_length=4,
+    )
+    add_denoiser("mochi", "Mochi", model, MOCHI, "convert_mochi_transformer_checkpoint_to_diffusers")
+
+    model = diffusers.WanAnimateTransformer3DModel(
+        in_channels=12, latent_channels=4, out_channels=4, text_dim=10, freq_dim=6, ffn_dim=12, num_layers=2, image_dim=14,
+        motion_encoder_channel_sizes={"4": 2, "8": 2}, motion_encoder_size=8, motion_style_dim=6, motion_dim=2,
+        motion_encoder_dim=6, face_encoder_hidden_dim=4, face_encoder_num_heads=2, inject_face_latents_blocks=1, **wide,
+    )
+    # What finds movements in faces is no part of the transformer that anybody trains.
+    shapes = {n: s for n, s in shapes_of(model).items() if not n.startswith("motion_encoder.")}
+    add(
+        "wan-animate", "Wan", "denoiser", shapes, fused_shapes(shapes, WAN), single_file.convert_wan_transformer_to_diffusers,
+        "convert_wan_transformer_to_diffusers",
+    )
+
+    model = diffusers.LTX2VideoTransformer3DModel(
+        in_channels=4, out_channels=4, cross_attention_dim=16, num_layers=1, caption_channels=10, audio_in_channels=4,
+        audio_out_channels=4, audio_num_attention_heads=2, audio_attention_head_dim=4, audio_cross_attention_dim=8,
+        gated_attn=True, cross_attn_mod=True, audio_gated_attn=True, audio_cross_attn_mod=True,
+        use_prompt_embeddings=False, **wide,
+    )
+    settings = dict(
+        caption_channels=6, text_proj_in_factor=2, video_connector_num_attention_heads=2,
+        video_connector_attention_head_dim=4, video_connector_num_layers=1, video_connector_num_learnable_registers=2,
+        audio_connector_num_attention_heads=2, audio_connector_attention_head_dim=4, audio_connector_num_layers=1,
+        audio_connector_num_learnable_registers=2,
+    )
+    plain = LTX2TextConnectors(**settings)
+    gated = LTX2TextConnectors(
+        per_modality_projections=True, video_gated_attn=True, audio_gated_attn=True, video_hidden_dim=8,
+        audio_hidden_dim=4, **settings,
+    )
+    structured("ltx-2.3", "LTX-Video", model, LTX, below("connectors.", gated) | {
+        name: shape for name, shape in below("connectors.", plain).items() if "text_proj_in" in name
+    })
+
+
 def main():
     torch.manual_seed(0)
     unets()
     autoencoder()
     text_encoders()
     transformers_of_diffusers()
+    transformers_of_2026()
     versions = {
         "python": platform.python_version(),
         "torch": torch.__version__,
