@@ -7,8 +7,11 @@ extension BakePlan {
   /// - Parameters:
   ///   - changed: weights that something is added to.
   ///   - dtype: what the recipe asks for.
+  ///   - writes: whether there is an output at all.
   /// - Throws: `BakingError.codes` for a change to codes that cannot be written in their place, without a format to widen them to.
-  static func outputs(_ base: Checkpoint, changing changed: Set<Int>, _ dtype: DType?) throws -> [DType?] {
+  static func outputs(_ base: Checkpoint, changing changed: Set<Int>, _ dtype: DType?, _ writes: Bool) throws
+    -> [DType?]
+  {
     var outputs: [DType?] = base.weights.map { output($0, dtype) }
     for (index, weight) in base.weights.enumerated() where weight.quantisation != nil && !weight.isInPlace {
       // The numbers of blocks have a container of their own.
@@ -17,7 +20,7 @@ extension BakePlan {
         outputs[index] = weight.entry.dtype
       } else if !isBlocks {
         guard let dtype, dtype.bits > 8 else { throw codes(of: weight, base) }
-        if let method = base.files[weight.file].quantisationMethod {
+        if writes, let method = base.files[weight.file].quantisationMethod {
           throw BakingError(
             .configuredCodes(
               weight: weight.stored.name, format: weight.quantisation!.codec.name, method: "quant_method \(method)"),

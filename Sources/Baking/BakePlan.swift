@@ -63,7 +63,8 @@ public struct BakePlan: Sendable {
     let formats = try Self.formats(formats, changing: weights.additions.keys, base, recipe)
     self.formats = formats
     let outputs =
-      try formats?.map(\.dtype) ?? Self.outputs(base, changing: Set(weights.additions.keys), recipe.dtype)
+      try formats?.map(\.dtype)
+      ?? Self.outputs(base, changing: Set(weights.additions.keys), recipe.writes ? recipe.dtype : .f32, recipe.writes)
     self.outputs = outputs
     scaledWeights = Self.scaledWeights(base, changed: weights.additions.keys, outputs)
     findings = Self.findings(base, recipe) + Self.leavings(base, changing: weights.additions.keys, outputs)

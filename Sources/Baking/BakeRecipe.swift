@@ -20,6 +20,8 @@ public struct BakeRecipe: Sendable {
   public var container = Container.safetensors
   /// Whether matrices and kernels whose rows are whole blocks are stored as Q8_0; for GGUF.
   public var quantises = false
+  /// Whether an output is to be written. What is only added in memory may be added to weights of any format that is read.
+  public var writes = true
   /// How sums become numbers of the output's format.
   public var rounding: Rounding
   /// How strengths enter changes that depend on the weight.

@@ -57,8 +57,9 @@ public struct SheetAdapters: Sendable {
         textEncoderStrength: own.reduce(0) { $0 + abs($1.textEncoderStrength) },
         blocks: own.count == 1 ? own[0].blocks : nil)
     }
-    let plan = try BakePlan(
-      BakeRecipe(base: base, inputs: all, allowsUnmatched: allowsUnmatched, allowsUnknown: allowsUnknown))
+    var recipe = BakeRecipe(base: base, inputs: all, allowsUnmatched: allowsUnmatched, allowsUnknown: allowsUnknown)
+    recipe.writes = false
+    let plan = try BakePlan(recipe)
     (stack, skipped) = (plan.stack, plan.skipped)
     // Files that are used more than once stand in the plan without their blocks.
     for use in given { try use.input.blocks?.check(for: stack.layers[use.file].adapter, on: plan.base.family) }
