@@ -9,7 +9,7 @@ struct FamiliesCommand: LatheCommand {
       What stands under --family is what that option takes in other commands.
 
       Examples:
-        lathe families
+        lathe families --quiet
         lathe families --json
       """)
 
