@@ -61,21 +61,18 @@ public struct Adapter: Sendable {
 
   /// The adapter as one of a family that names and shapes need not tell.
   public func assuming(_ family: Family) -> Adapter {
-    Adapter(
-      path: path, format: format, family: family, candidates: [family], targets: targets, dependents: dependents,
-      unsupported: unsupported, passedThrough: passedThrough, frozen: frozen, unknown: unknown, metadata: metadata,
-      configuration: configuration, problems: problems.filter { !$0.isAboutFamily }, byteCount: byteCount,
-      tensorFile: tensorFile, data: data)
+    replacing(family: family, problems: problems.filter { !$0.isAboutFamily })
   }
 
   /// The same file's adapter with other targets.
   func replacing(
-    targets: [Target]? = nil, dependents: [DependentTarget]? = nil,
+    family: Family? = nil, targets: [Target]? = nil, dependents: [DependentTarget]? = nil,
     passedThrough: [(name: String, tensor: Tensor)]? = nil, frozen: [WholeWeight]? = nil,
     problems: [AdapterProblem]? = nil
   ) -> Adapter {
     Adapter(
-      path: path, format: format, family: family, candidates: candidates, targets: targets ?? self.targets,
+      path: path, format: format, family: family ?? self.family, candidates: family.map { [$0] } ?? candidates,
+      targets: targets ?? self.targets,
       dependents: dependents ?? self.dependents, unsupported: unsupported,
       passedThrough: passedThrough ?? self.passedThrough, frozen: frozen ?? self.frozen, unknown: unknown,
       metadata: metadata, program: program,

@@ -139,7 +139,7 @@ struct CheckpointFolder {
       try readQuantisation(ofFolder: root, from: 0)
     } else {
       for (folder, component) in folders {
-        let fields = try Self.configuration("\(root)/\(folder)"), first = files.count
+        let fields = try Self.object("\(root)/\(folder)/config.json"), first = files.count
         if component == .denoiser, !Self.parts.contains(folder) { denoiserClass = fields?["_class_name"]?.string }
         try addWeights(in: folder + "/", component: component, all: all, claimed: &claimed)
         try readQuantisation(ofFolder: "\(root)/\(folder)", from: first)

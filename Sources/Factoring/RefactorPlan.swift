@@ -79,7 +79,7 @@ public struct RefactorPlan: Sendable {
   package init(_ recipe: RefactorRecipe, _ parts: Parts) throws {
     self.recipe = recipe
     (adapters, format, targets) = (parts.adapters, parts.format, parts.targets)
-    family = Self.family(of: adapters)
+    family = TargetPairing.family(of: adapters)
     try Self.checkNames(targets, format, adapters)
     if recipe.dtype?.bits == 8, targets.contains(where: { $0.names.alpha == nil }) {
       throw FactoringError(.noAlpha(dtype: recipe.dtype!, format: format, isConversion: false), path: adapters[0].path)
@@ -98,10 +98,6 @@ public struct RefactorPlan: Sendable {
     plan.recipe.dtype = dtype
     for index in targets.indices { plan.targets[index].dtype = dtype }
     return plan
-  }
-
-  package static func family(of adapters: [Adapter]) -> Family {
-    adapters.map(\.family).first { $0 != .unknown } ?? .unknown
   }
 
   /// Refuses a format that spells two targets alike: the two denoisers of two-stage models in the checkpoint's own names.

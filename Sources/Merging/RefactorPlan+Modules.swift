@@ -22,7 +22,9 @@ extension RefactorPlan {
         throw FactoringError(
           .noModule(target: first.name, family: adapter.family, count: unknown.count), path: adapter.path)
       }
-      leftOut += unknown.map { "\(adapter.path): \($0.name): no module of this name is known in \(adapter.family.name)" }
+      leftOut += unknown.map {
+        "\(adapter.path): \($0.name): no module of this name is known in \(adapter.family.name)"
+      }
       let names = Set(unknown.map(\.name))
       kept.append(unknown.isEmpty ? adapter : adapter.keeping { !names.contains($0.name) })
     }

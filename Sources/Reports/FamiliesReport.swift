@@ -32,7 +32,7 @@ public struct FamiliesReport: JSONReport {
 
   /// A table, and what all have in common.
   public func text(width: Int) -> String {
-    var table = TextTable(.name("family"), .word("--family"), .word("layouts"), .word("block lists"), .word("render"))
+    var table = TextTable(.name("family"), .word("option"), .word("layouts"), .word("block lists"), .word("render"))
     for row in families {
       table.add(
         row.name, row.option, row.layouts == ["both"] ? "one for both" : row.layouts.joined(separator: ", "),
