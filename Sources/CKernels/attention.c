@@ -103,7 +103,7 @@ static void attend_item(void *context, size_t item, int thread) {
 static void *first_line(const void *p) { return (void *)(((uintptr_t)p + LINE - 1) / LINE * LINE); }
 
 size_t attention_packed_bytes(const attention_task *task) {
-  return (size_t)task->batches * task->heads * head_words(task) * 4 + LINE;
+  return (size_t)task->batches * key_heads(task) * head_words(task) * 4 + LINE;
 }
 
 size_t attention_scratch_bytes(const attention_task *task, int threads) {
@@ -112,7 +112,7 @@ size_t attention_scratch_bytes(const attention_task *task, int threads) {
 
 void attention_pack(const attention_task *task, int threads, void *packed) {
   work w = {task, first_line(packed), 0, routines_for(task->instructions, task->bf16)};
-  kernels_run(threads, (size_t)task->batches * task->heads * key_blocks(task), pack_item, &w);
+  kernels_run(threads, (size_t)task->batches * key_heads(task) * key_blocks(task), pack_item, &w);
 }
 
 void attention_run(const attention_task *task, int threads, const void *packed, void *scratch) {

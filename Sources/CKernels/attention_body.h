@@ -397,9 +397,9 @@ static void fetch_rows(const attention_task *task, const char *from, ptrdiff_t r
 
 // Packs the keys and values of a block, of which each head has as many as the next.
 static void pack_block(const attention_task *task, uint32_t *packed, size_t item) {
-  const int blocks = key_blocks(task), block = item % blocks, head = item / blocks % task->heads;
+  const int blocks = key_blocks(task), block = item % blocks, head = item / blocks % key_heads(task);
   const int first = block * KEY_BLOCK, count = block_keys(task, block);
-  const ptrdiff_t bytes = element_bytes(task), batch = item / blocks / task->heads;
+  const ptrdiff_t bytes = element_bytes(task), batch = item / blocks / key_heads(task);
   const char *k = (const char *)task->k + bytes * (batch * task->k_batch + first * task->k_row + head * task->dim);
   const char *v = (const char *)task->v + bytes * (batch * task->v_batch + first * task->v_row + head * task->dim);
   fetch_rows(task, v, task->v_row * bytes, 0, count);
@@ -410,7 +410,7 @@ static void pack_block(const attention_task *task, uint32_t *packed, size_t item
 // Computes a part of the rows of one head.
 static void attend(const attention_task *task, const uint32_t *packed, float *scratch, size_t item) {
   const int parts = query_parts(task, LANES), part = item % parts, blocks = key_blocks(task);
-  const size_t whole_head = item / parts;
+  const size_t whole_head = item / parts, sharing = task->heads / key_heads(task);
   const ptrdiff_t bytes = element_bytes(task), batch = whole_head / task->heads, head = whole_head % task->heads;
   const char *q = (const char *)task->q + bytes * (batch * task->q_batch + head * task->dim);
   char *out = (char *)task->out + bytes * (batch * task->out_batch + head * task->dim);
@@ -434,8 +434,8 @@ static void attend(const attention_task *task, const uint32_t *packed, float *sc
   }
   for (int block = 0; block < blocks; block++) {
     const int first = block * KEY_BLOCK;
-    const uint32_t *keys = packed + key_offset(task, whole_head, first);
-    const uint32_t *values = packed + value_offset(task, whole_head, first);
+    const uint32_t *keys = packed + key_offset(task, whole_head / sharing, first);
+    const uint32_t *values = packed + value_offset(task, whole_head / sharing, first);
     for (int i = 0; i < count; i++) {
       const strip *s = &strips[i], *next = i + 1 < count ? s + 1 : 0;
       // Rows that are needed soon come while scores are computed.

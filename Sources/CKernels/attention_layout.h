@@ -22,6 +22,9 @@ static inline int rounded_up(int n, int multiple) { return (n + multiple - 1) / 
 
 static inline ptrdiff_t element_bytes(const attention_task *task) { return task->bf16 ? 2 : 4; }
 
+/// Heads of K and V.
+static inline int key_heads(const attention_task *task) { return task->key_heads ? task->key_heads : task->heads; }
+
 /// The scale for powers of two instead of e.
 static inline float scale_of_two(const attention_task *task) { return (float)(task->scale * 1.4426950408889634); }
 

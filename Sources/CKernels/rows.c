@@ -120,6 +120,104 @@ MULTIVERSIONED void kernels_gated_gelu(const void *x, size_t rows, size_t channe
   else gated(x, rows, channels, out, kernels_f32);
 }
 
+INLINE void gated_silu(const void *x, size_t rows, size_t channels, void *out, kernels_format format) {
+  for (size_t row = 0; row < rows; row++) {
+    for (size_t c = 0; c < channels; c += WIDTH) {
+      size_t width = least(WIDTH, channels - c), i = 2 * row * channels + c;
+      floats v = sigmoid_weighted(load_any(x, i, width, format), 1.0f) * load_any(x, i + channels, width, format);
+      save_any(out, row * channels + c, v, width, format);
+    }
+  }
+}
+
+MULTIVERSIONED void kernels_gated_silu(const void *x, size_t rows, size_t channels, void *out, kernels_format format) {
+  if (format == kernels_bf16) gated_silu(x, rows, channels, out, kernels_bf16);
+  else gated_silu(x, rows, channels, out, kernels_f32);
+}
+
+INLINE void token_norm(const float *x, size_t rows, size_t channels, const float *gain, float epsilon, int centered,
+                       kernels_result result, void *out, kernels_format format) {
+  for (size_t row = 0; row < rows; row++) {
+    const float *values = x + row * channels;
+    doubles sum = {0}, square = {0};
+    for (size_t c = 0; c < channels; c += WIDTH) {
+      doubles v = __builtin_convertvector(load_floats(values + c, least(WIDTH, channels - c)), doubles);
+      sum += v;
+      square = __builtin_elementwise_fma(v, v, square);
+    }
+    double mean = centered ? total(sum) / channels : 0, variance = total(square) / channels - mean * mean;
+    if (variance < 0) variance = 0;
+    floats factor = all((float)(1 / __builtin_sqrt(variance + epsilon))), center = all((float)mean);
+    for (size_t c = 0; c < channels; c += WIDTH) {
+      size_t width = least(WIDTH, channels - c), i = row * channels + c;
+      floats v = (load_floats(values + c, width) - center) * factor * load_floats(gain + c, width);
+      if (result == kernels_add_to) v += load_any(out, i, width, format);
+      save_any(out, i, v, width, format);
+    }
+  }
+}
+
+MULTIVERSIONED void kernels_token_norm(const float *x, size_t rows, size_t channels, const float *gain, float epsilon,
+                                       int centered, kernels_result result, void *out, kernels_format format) {
+  if (result == kernels_add_to) token_norm(x, rows, channels, gain, epsilon, centered, kernels_add_to, out, kernels_f32);
+  else if (format == kernels_bf16) token_norm(x, rows, channels, gain, epsilon, centered, kernels_store, out, kernels_bf16);
+  else token_norm(x, rows, channels, gain, epsilon, centered, kernels_store, out, kernels_f32);
+}
+
+INLINE void rotate(const void *x, size_t rows, size_t pitch, size_t heads, size_t dim, const float *gain, float epsilon,
+                   const float *cosines, const float *sines, kernels_rotation rotation, void *out,
+                   kernels_format format) {
+  // Whole vectors are loaded and saved, the last one's rest too.
+  float head[kernels_most_head + WIDTH], turned[kernels_most_head + WIDTH];
+  const size_t half = dim / 2;
+  for (size_t row = 0; row < rows; row++) {
+    const float *c = cosines + row * half, *s = sines + row * half;
+    for (size_t h = 0; h < heads; h++) {
+      doubles square = {0};
+      for (size_t i = 0; i < dim; i += WIDTH) {
+        floats v = load_any(x, row * pitch + h * dim + i, least(WIDTH, dim - i), format);
+        doubles wide = __builtin_convertvector(v, doubles);
+        square = __builtin_elementwise_fma(wide, wide, square);
+        save_floats(head + i, v, WIDTH);
+      }
+      if (gain) {
+        floats factor = all((float)(1 / __builtin_sqrt(total(square) / dim + epsilon)));
+        for (size_t i = 0; i < dim; i += WIDTH) {
+          floats v = load_floats(head + i, WIDTH) * factor * load_floats(gain + i, least(WIDTH, dim - i));
+          save_floats(head + i, v, WIDTH);
+        }
+      }
+      if (rotation == kernels_pairs) {
+        for (size_t i = 0; i < half; i++) {
+          float a = head[2 * i], b = head[2 * i + 1];
+          turned[2 * i] = a * c[i] - b * s[i];
+          turned[2 * i + 1] = a * s[i] + b * c[i];
+        }
+      } else {
+        for (size_t i = 0; i < half; i++) {
+          float a = head[i], b = head[i + half];
+          turned[i] = a * c[i] - b * s[i];
+          turned[i + half] = a * s[i] + b * c[i];
+        }
+      }
+      for (size_t i = 0; i < dim; i += WIDTH) {
+        size_t width = least(WIDTH, dim - i);
+        save_any(out, (row * heads + h) * dim + i, load_floats(turned + i, width), width, format);
+      }
+    }
+  }
+}
+
+MULTIVERSIONED void kernels_rotate(const void *x, size_t rows, size_t pitch, size_t heads, size_t dim, const float *gain,
+                                   float epsilon, const float *cosines, const float *sines, kernels_rotation rotation,
+                                   void *out, kernels_format format) {
+  if (format == kernels_bf16) {
+    rotate(x, rows, pitch, heads, dim, gain, epsilon, cosines, sines, rotation, out, kernels_bf16);
+  } else {
+    rotate(x, rows, pitch, heads, dim, gain, epsilon, cosines, sines, rotation, out, kernels_f32);
+  }
+}
+
 INLINE void activate(const void *x, kernels_format from, size_t count, kernels_activation activation, void *out,
                      kernels_format to) {
   for (size_t i = 0; i < count; i += WIDTH) {

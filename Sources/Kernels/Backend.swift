@@ -49,13 +49,31 @@ public protocol Backend: AnyObject {
   /// The layer norm of each pixel.
   func layerNorm(_ x: FeatureMap, _ norm: Norm, as format: NumberFormat) -> FeatureMap
 
+  /// The norm of each pixel, as transformers without shifts have it.
+  func tokenNorm(_ x: FeatureMap, _ norm: TokenNorm, as format: NumberFormat) -> FeatureMap
+
+  /// sum += the norm of each pixel of x
+  func addTokenNorm(of x: FeatureMap, _ norm: TokenNorm, to sum: inout FeatureMap)
+
+  /// Heads whose features are turned two by two, by the angles of their token; heads are equal parts of the channels.
+  ///
+  /// - Parameters:
+  ///   - x: of the operands' format; perhaps a part of a wider map's channels.
+  ///   - norm: of each head before it is turned, without a mean; `nil` for none.
+  func rotated(_ x: FeatureMap, heads: Int, norm: TokenNorm?, by table: RotationTable) -> FeatureMap
+
   /// softmax(q·kᵀ/√d)·v for each head; heads are equal parts of the channels, and each sample's pixels are its tokens.
   ///
-  /// - Parameter isCausal: whether a token sees only those up to itself.
+  /// - Parameters:
+  ///   - k: and `v` may have fewer heads of the same size, each for as many neighbouring heads of q.
+  ///   - isCausal: whether a token sees only those up to itself.
   func attention(_ q: FeatureMap, _ k: FeatureMap, _ v: FeatureMap, heads: Int, isCausal: Bool) -> FeatureMap
 
   /// a · gelu(g), where x's channels are a, then g.
   func gatedGELU(_ x: FeatureMap) -> FeatureMap
+
+  /// silu(a) · b, where x's channels are a, then b.
+  func gatedSiLU(_ x: FeatureMap) -> FeatureMap
 
   /// activation(x)
   func activated(_ x: FeatureMap, _ activation: Activation, as format: NumberFormat) -> FeatureMap

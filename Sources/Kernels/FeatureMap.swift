@@ -194,4 +194,37 @@ extension FeatureMap {
     }
     return part
   }
+
+  /// Each sample's pixels, followed by those of the same sample of another map, as tokens: a map of height 1.
+  public func followed(by other: FeatureMap, pool: any MemoryPool) -> FeatureMap {
+    precondition(
+      other.batch == batch && other.channels == channels && other.format == format, "maps of other tokens")
+    let joined = FeatureMap(
+      batch: batch, height: 1, width: pixels + other.pixels, channels: channels, format: format, pool: pool)
+    for sample in 0..<batch {
+      joined.copyPixels(pixels, of: self, from: sample * pixels, to: sample * joined.pixels)
+      joined.copyPixels(other.pixels, of: other, from: sample * other.pixels, to: sample * joined.pixels + pixels)
+    }
+    return joined
+  }
+
+  /// Some pixels of each sample, copied, as tokens: a map of height 1.
+  public func tokens(_ range: Range<Int>, pool: any MemoryPool) -> FeatureMap {
+    precondition(range.lowerBound >= 0 && range.upperBound <= pixels, "tokens outside the map")
+    let part = FeatureMap(batch: batch, height: 1, width: range.count, channels: channels, format: format, pool: pool)
+    for sample in 0..<batch {
+      part.copyPixels(
+        range.count, of: self, from: sample * pixels + range.lowerBound, to: sample * range.count)
+    }
+    return part
+  }
+
+  private func copyPixels(_ count: Int, of other: FeatureMap, from source: Int, to target: Int) {
+    requireWhole()
+    other.requireWhole()
+    let size = channels * format.size
+    memory.copy(
+      count * size, from: other.memory, at: other.offset * format.size + source * size,
+      to: offset * format.size + target * size)
+  }
 }

@@ -168,17 +168,18 @@ public final class NativeBackend: Backend {
   /// Never holds the whole matrix of scores; q, k and v may be parts of the channels of wider maps.
   public func attention(_ q: FeatureMap, _ k: FeatureMap, _ v: FeatureMap, heads: Int, isCausal: Bool) -> FeatureMap {
     precondition(q.channels % heads == 0, "\(q.channels) channels cannot be \(heads) heads")
+    let size = q.channels / heads
     precondition(
-      q.channels == k.channels && q.channels == v.channels && k.pixels == v.pixels && q.batch == k.batch
-        && q.batch == v.batch, "queries, keys and values do not match")
+      k.channels == v.channels && k.channels % size == 0 && q.channels % k.channels == 0 && k.pixels == v.pixels
+        && q.batch == k.batch && q.batch == v.batch, "queries, keys and values do not match")
     let result = FeatureMap(
       batch: q.batch, height: q.height, width: q.width, channels: q.channels, format: q.format, pool: pool)
-    let size = q.channels / heads
     var task = attention_task(
       q: q.base, k: k.base, v: v.base, out: result.base, q_batch: q.pixels * q.pitch, q_row: q.pitch,
       k_batch: k.pixels * k.pitch, k_row: k.pitch, v_batch: v.pixels * v.pitch, v_row: v.pitch,
       out_batch: result.pixels * result.pitch, out_row: result.pitch, batches: Int32(q.batch), heads: Int32(heads),
-      dim: Int32(size), queries: Int32(q.pixels), keys: Int32(k.pixels), scale: 1 / Float(size).squareRoot(),
+      dim: Int32(size), queries: Int32(q.pixels), keys: Int32(k.pixels), key_heads: Int32(k.channels / size),
+      scale: 1 / Float(size).squareRoot(),
       causal: isCausal ? 1 : 0, bf16: q.format == .bf16 ? 1 : 0, instructions: attention_best)
     work(.attention) {
       let threads = Int32(team.threads), packed = hostPool.hostMemory(of: attention_packed_bytes(&task))
@@ -327,7 +328,7 @@ public final class NativeBackend: Backend {
     return scratchMemory!.base
   }
 
-  private func rowsOfPiece(_ x: FeatureMap) -> Int { max(1, Self.pieceBytes / (4 * x.channels)) }
+  func rowsOfPiece(_ x: FeatureMap) -> Int { max(1, Self.pieceBytes / (4 * x.channels)) }
 }
 
 extension NumberFormat {

@@ -85,23 +85,71 @@ public final class ReferenceBackend: Backend {
     return result
   }
 
+  /// In f32, whatever `format` says; sums in double precision.
+  public func tokenNorm(_ x: FeatureMap, _ norm: TokenNorm, as format: NumberFormat) -> FeatureMap {
+    norm.requireFit(x)
+    let result = x.similar(pool: pool), count = Double(x.channels)
+    for row in 0..<x.rows {
+      let values = (0..<x.channels).map { Double(x.floats[row * x.channels + $0]) }
+      let mean = norm.isCentered ? values.reduce(0, +) / count : 0
+      let square = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / count
+      let factor = 1 / (square + Double(norm.epsilon)).squareRoot(), gains = norm.start(row / x.pixels)
+      for (channel, value) in values.enumerated() {
+        result.floats[row * x.channels + channel] = Float(
+          (value - mean) * factor * Double(norm.gains.floats[gains + channel]))
+      }
+    }
+    return result
+  }
+
+  /// Makes a new map for the sum.
+  public func addTokenNorm(of x: FeatureMap, _ norm: TokenNorm, to sum: inout FeatureMap) {
+    add(tokenNorm(x, norm, as: .f32), to: &sum)
+  }
+
+  /// In double precision.
+  public func rotated(_ x: FeatureMap, heads: Int, norm: TokenNorm?, by table: RotationTable) -> FeatureMap {
+    table.requireFit(x, heads: heads, norm: norm)
+    let result = FeatureMap(batch: x.batch, height: x.height, width: x.width, channels: x.channels, pool: pool)
+    let half = table.width, size = 2 * half
+    for place in 0..<x.rows * heads {
+      let row = place / heads, head = place % heads
+      var values = (0..<size).map { Double(x.floats[row * x.pitch + head * size + $0]) }
+      if let norm {
+        let square = values.reduce(0) { $0 + $1 * $1 } / Double(size)
+        let factor = 1 / (square + Double(norm.epsilon)).squareRoot()
+        for i in 0..<size { values[i] *= factor * Double(norm.gains.floats[i]) }
+      }
+      for i in 0..<half {
+        let (first, second) = table.style == .pairs ? (2 * i, 2 * i + 1) : (i, i + half)
+        let angle = row % x.pixels * half + i
+        let cosine = Double(table.cosines.floats[angle]), sine = Double(table.sines.floats[angle])
+        let target = result.floats + place * size
+        target[first] = Float(values[first] * cosine - values[second] * sine)
+        target[second] = Float(values[first] * sine + values[second] * cosine)
+      }
+    }
+    return result
+  }
+
   /// With all scores of a query at a time, in double precision.
   public func attention(_ q: FeatureMap, _ k: FeatureMap, _ v: FeatureMap, heads: Int, isCausal: Bool) -> FeatureMap {
     let result = FeatureMap(batch: q.batch, height: q.height, width: q.width, channels: q.channels, pool: pool)
-    let size = q.channels / heads, scale = 1 / Double(size).squareRoot()
+    let size = q.channels / heads, scale = 1 / Double(size).squareRoot(), sharing = q.channels / k.channels
     for sample in 0..<q.batch {
       for head in 0..<heads {
+        let keyHead = head / sharing
         for query in 0..<q.pixels {
           let own = q.floats + (sample * q.pixels + query) * q.pitch + head * size
           let seen = isCausal ? query + 1 : k.pixels
           let scores = (0..<seen).map { key in
-            let other = k.floats + (sample * k.pixels + key) * k.pitch + head * size
+            let other = k.floats + (sample * k.pixels + key) * k.pitch + keyHead * size
             return (0..<size).reduce(0.0) { $0 + Double(own[$1]) * Double(other[$1]) } * scale
           }
           let highest = scores.max() ?? 0, weights = scores.map { exp($0 - highest) }, total = weights.reduce(0, +)
           for i in 0..<size {
             let sum = (0..<seen).reduce(0.0) {
-              $0 + weights[$1] * Double(v.floats[(sample * v.pixels + $1) * v.pitch + head * size + i])
+              $0 + weights[$1] * Double(v.floats[(sample * v.pixels + $1) * v.pitch + keyHead * size + i])
             }
             result.floats[(sample * q.pixels + query) * q.channels + head * size + i] = Float(sum / total)
           }
@@ -118,6 +166,18 @@ public final class ReferenceBackend: Backend {
       for channel in 0..<channels {
         let values = x.floats + row * x.channels
         result.floats[row * channels + channel] = values[channel] * Activation.gelu(values[channels + channel])
+      }
+    }
+    return result
+  }
+
+  /// With the exact SiLU, which `Activation` has.
+  public func gatedSiLU(_ x: FeatureMap) -> FeatureMap {
+    let channels = x.channels / 2, result = x.similar(channels: channels, pool: pool)
+    for row in 0..<x.rows {
+      for channel in 0..<channels {
+        let values = x.floats + row * x.channels
+        result.floats[row * channels + channel] = Activation.silu(values[channel]) * values[channels + channel]
       }
     }
     return result

@@ -39,23 +39,28 @@ struct LayerSource {
     let layer = backend.linear(
       weight: try self[name].tensor("weight", outputs, inputs),
       bias: bias ? try self[name].tensor("bias", outputs) : nil, precision: precision ?? backend.precision)
-    return tapped(layer, [name], [outputs, inputs])
+    return tapped(layer, [(name, [outputs, inputs])])
   }
 
   /// The layer as the tap sees it.
-  private func tapped(_ layer: any Linear, _ names: [String], _ shape: [Int]) -> any Linear {
+  private func tapped(_ layer: any Linear, _ weights: [(name: String, shape: [Int])]) -> any Linear {
     guard let tap else { return layer }
-    return TappedLinear(layer, names.map { (weightName($0), shape) }, tap: tap, backend: backend)
+    return TappedLinear(layer, weights.map { (weightName($0.name), $0.shape) }, tap: tap, backend: backend)
   }
 
   private func weightName(_ layer: String) -> WeightName { WeightName(component, self[layer]["weight"].path) }
 
   /// Several products of the same input as one: their outputs stand one behind the other.
   func linear(joining names: [String], _ inputs: Int, _ outputs: Int, bias: Bool) throws -> any Linear {
-    let weights = try names.map { try self[$0].tensor("weight", outputs, inputs) }
-    let biases = bias ? try names.map { try self[$0].tensor("bias", outputs) } : nil
+    try linear(joining: names.map { ($0, outputs) }, inputs, bias: bias)
+  }
+
+  /// The same with outputs of their own for each.
+  func linear(joining parts: [(name: String, outputs: Int)], _ inputs: Int, bias: Bool) throws -> any Linear {
+    let weights = try parts.map { try self[$0.name].tensor("weight", $0.outputs, inputs) }
+    let biases = bias ? try parts.map { try self[$0.name].tensor("bias", $0.outputs) } : nil
     let layer = backend.linear(weight: weights.joined, bias: biases?.joined, precision: backend.precision)
-    return tapped(layer, names, [outputs, inputs])
+    return tapped(layer, parts.map { ($0.name, [$0.outputs, inputs]) })
   }
 
   /// A convolution of 3 × 3; its products have the backend's precision unless they ask for f32.
@@ -77,6 +82,11 @@ struct LayerSource {
     Norm(
       scale: try self[name].tensor("weight", channels), shift: try self[name].tensor("bias", channels),
       epsilon: epsilon, pool: backend.pool)
+  }
+
+  /// A root mean square norm.
+  func tokenNorm(_ name: String, _ channels: Int, epsilon: Float) throws -> TokenNorm {
+    TokenNorm(gain: try self[name].tensor("weight", channels), epsilon: epsilon, pool: backend.pool)
   }
 
   func groupNorm(_ name: String, _ channels: Int, groups: Int, epsilon: Float) throws -> GroupNorm {

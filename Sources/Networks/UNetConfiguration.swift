@@ -132,7 +132,8 @@ extension UNetConfiguration {
     let levels = shapes.count("down_blocks.*.resnets.0.conv1.weight")
     guard levels > 0, let first = shapes["conv_in.weight"], first.count == 4 else {
       throw NetworkError(
-        .missing("a UNet", hint: "only Stable Diffusion 1, 2 and XL can be rendered"), file: checkpoint.path)
+        .missing("a UNet", hint: "only Stable Diffusion 1, 2 and XL and Z-Image can be rendered"), file: checkpoint.path
+      )
     }
     inputChannels = first[1]
     outputChannels = shapes["conv_out.weight"]?.first ?? 4

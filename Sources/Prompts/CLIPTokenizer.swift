@@ -57,25 +57,8 @@ public struct CLIPTokenizer: Sendable {
     for scalar in piece { for byte in UTF8.encode(scalar)! { tokens.append(ByteAlphabet.tokens[Int(byte)]) } }
     guard !tokens.isEmpty else { return }
     tokens[tokens.count - 1] += 256
-    // What stands before and after each token that is left; tokens that are merged away become −1.
-    var before = tokens.indices.map { $0 - 1 }, after = tokens.indices.map { $0 + 1 }
-    var queue = MergeQueue()
-    func offer(_ place: Int) {
-      guard place >= 0, after[place] < tokens.count else { return }
-      if let token = table.token(merging: tokens[place], tokens[after[place]]) { queue.push(token, at: place) }
-    }
-    for place in tokens.indices { offer(place) }
-    while let (token, place) = queue.pop() {
-      // Either part may be in another token by now.
-      let next = after[place]
-      guard next < tokens.count, table.token(merging: tokens[place], tokens[next]) == token else { continue }
-      (tokens[place], tokens[next]) = (token, -1)
-      after[place] = after[next]
-      if after[place] < tokens.count { before[after[place]] = place }
-      offer(place)
-      offer(before[place])
-    }
-    ids += tokens.lazy.filter { $0 >= 0 }
+    // Here a token's number is the rank of the merge that makes it.
+    ids += MergeQueue.merged(tokens, rank: table.token(merging:_:), token: { $0 })
   }
 
   private func check(vocabulary: String, source: String) throws(PromptError) {

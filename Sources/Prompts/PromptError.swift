@@ -9,6 +9,8 @@ public struct PromptError: Error, Equatable, CustomStringConvertible {
 
   public enum Kind: Equatable, Sendable {
     case merge(line: Int, reason: String)
+    /// A part of a tokenizer's file that is missing, or that is computed in another way here.
+    case tokenizer(what: String, expected: String, found: String)
     case vocabularyText(reason: String)
     case vocabularySize(expected: Int, found: Int)
     case vocabularyEntry(token: String, expected: Int, found: Int?)
@@ -37,6 +39,7 @@ public struct PromptError: Error, Equatable, CustomStringConvertible {
   public var message: String {
     switch kind {
     case .merge(let line, let reason): "line \(line): \(reason)"
+    case .tokenizer(let what, let expected, let found): "\(what): expected \(expected), found \(found)"
     case .vocabularyText(let reason): "expected an object of tokens and their numbers; \(reason)"
     case .vocabularySize(let expected, let found):
       "tokens: expected \(expected), found \(found); hint: the vocabulary and the merges are of different tokenizers"

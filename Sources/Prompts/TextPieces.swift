@@ -1,8 +1,6 @@
 /// The pieces of a text that are merged each for itself: words, single numerals, runs of other signs, and the English
 /// endings 's 't 're 've 'm 'll 'd wherever they stand. White space only separates.
 struct TextPieces: Sequence, IteratorProtocol {
-  private enum Kind { case space, letter, number, other }
-
   private static let endings = ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"].map { Array($0.unicodeScalars) }
   /// A special token in capital letters comes here in small ones. It stands apart from the signs around it.
   private static let spelledOut = [TextSection.beginSpelling, TextSection.endSpelling].map { Array($0.unicodeScalars) }
@@ -41,15 +39,24 @@ struct TextPieces: Sequence, IteratorProtocol {
     spellings.first { text[index...].starts(with: $0) }?.count
   }
 
-  private func kind(at index: Int) -> Kind {
-    let scalar = text[index]
+  private func kind(at index: Int) -> ScalarKind { ScalarKind(text[index]) }
+}
+
+/// What a scalar is to tokenizers.
+enum ScalarKind {
+  case space, letter, number, other
+
+  init(_ scalar: Unicode.Scalar) {
     switch scalar {
-    case "a"..."z", "A"..."Z": return .letter
-    case "0"..."9": return .number
-    case _ where scalar.properties.isWhitespace: return .space
-    case _ where scalar.isASCII: return .other
-    default: break
+    case "a"..."z", "A"..."Z": self = .letter
+    case "0"..."9": self = .number
+    case _ where scalar.properties.isWhitespace: self = .space
+    case _ where scalar.isASCII: self = .other
+    default: self = Self.beyondASCII(scalar)
     }
+  }
+
+  private static func beyondASCII(_ scalar: Unicode.Scalar) -> ScalarKind {
     // The reference's tables are Unicode 16: it takes what came later for signs.
     guard let age = scalar.properties.age, age.major <= 16 else { return .other }
     switch scalar.properties.generalCategory {

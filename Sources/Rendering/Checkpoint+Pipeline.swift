@@ -32,6 +32,29 @@ extension Checkpoint {
     }
   }
 
+  /// Qwen's tokenizer of the folder: its `tokenizer.json`, or the tables beside it that say the same.
+  ///
+  /// - Throws: `FileError`, `PromptError`, `RenderingError` where it is missing.
+  func qwenTokenizer() throws -> QwenTokenizer {
+    let place = "\(folder)/tokenizer", path = "\(place)/tokenizer.json", other = "\(place)/vocab.json"
+    if isFolder, let json = try Self.text(of: path) { return try QwenTokenizer(json: json, source: path) }
+    guard isFolder, let vocabulary = try Self.text(of: other), let merges = try Self.text(of: "\(place)/merges.txt"),
+      let configuration = try Self.text(of: "\(place)/tokenizer_config.json")
+    else { throw RenderingError(.missing("tokenizer/tokenizer.json", hint: nil), file: self.path) }
+    return try QwenTokenizer(vocabulary: vocabulary, merges: merges, configuration: configuration, source: other)
+  }
+
+  /// What its scheduler's configuration says about its flow; `nil` where there is none.
+  ///
+  /// - Throws: `FileError`, `RenderingError` for settings that cannot be used.
+  func flowSettings() throws -> FlowSettings? {
+    let path = "\(folder)/scheduler/scheduler_config.json"
+    guard isFolder, let json = try Self.text(of: path) else { return nil }
+    do throws(SamplingError) { return try FlowSettings(json: Data(json.utf8)) } catch {
+      throw RenderingError(.settings(reason: "\(error)"), file: path)
+    }
+  }
+
   /// The text of a small file; `nil` where there is none.
   ///
   /// - Throws: `FileError` for what is no file or cannot be read, `RenderingError` for what is no text or longer than any

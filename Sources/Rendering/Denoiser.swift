@@ -6,7 +6,7 @@ public import Kernels
 /// times are computed once.
 public protocol Denoiser {
   /// - Parameters:
-  ///   - conditions: of each sample; their texts have equally many tokens.
+  ///   - conditions: of each sample; their texts have equally many tokens where the model's `TextModel` fills them up.
   ///   - steps: for each step the time of each sample.
   func prepared(for conditions: [DenoiserCondition], steps: [[Float]]) throws -> any PreparedDenoiser
 }

@@ -11,6 +11,9 @@ public final class LatentPreview {
   /// How many pixels a latent pixel stands for, along each side.
   public static var reduction: Int { TinyDecoder.reduction }
 
+  /// Numbers of a latent pixel.
+  public static var channels: Int { TinyDecoder.latentChannels }
+
   /// - Parameters:
   ///   - path: of the TAESD's file.
   ///   - size: in pixels, of the pictures that it will mostly see.

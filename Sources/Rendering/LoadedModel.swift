@@ -48,11 +48,15 @@ public final class LoadedModel {
   ) throws -> [PromptFeatures] {
     defer { backends.pool.trim() }
     // Pictures that differ only in their seeds share their texts.
-    if requests.contains(where: { texts.features[$0] == nil }) {
+    let unread = Set(requests).filter { texts.features[$0] == nil }
+    if !unread.isEmpty {
       try progress(.loading(.textEncoder1))
       let reader = try model.makeTextModel(weights: weights, backend: backends.exact)
       try progress(.readingPrompts)
-      for own in requests where texts.features[own] == nil { texts.features[own] = try reader.features(of: own) }
+      // In the order in which they are asked for, each once.
+      var left = unread
+      let inOrder = requests.filter { left.remove($0) != nil }
+      for (own, features) in zip(inOrder, try reader.features(of: inOrder)) { texts.features[own] = features }
     }
     return requests.map { texts.features[$0]! }
   }

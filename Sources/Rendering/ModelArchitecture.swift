@@ -34,6 +34,9 @@ protocol ModelArchitecture: Sendable {
   /// How many tokens at a text's end are not read.
   func truncatedTokens(of text: String, style: PromptStyle) throws -> Int
 
+  /// Whether parts of a prompt can have weights; where not, brackets are text.
+  var weighsPrompts: Bool { get }
+
   /// Whether the weights of one denoiser can be used with the measures of the other.
   func hasDenoiser(like other: any ModelArchitecture) -> Bool
 
@@ -56,4 +59,8 @@ protocol ModelArchitecture: Sendable {
 
   /// What reading texts takes of memory, in bytes.
   func textMemory(_ checkpoint: Checkpoint) -> Int
+}
+
+extension ModelArchitecture {
+  var weighsPrompts: Bool { true }
 }

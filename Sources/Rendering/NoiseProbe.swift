@@ -88,9 +88,11 @@ public struct NoiseProbe: Sendable {
     // A run over every time that there is, so that each can be found in it.
     var settings = model.scheduler
     (settings.spacing, settings.stepsOffset) = (.linspace, 0)
+    settings.flow?.shift = 1
     let run = try Sampler(.ddim, settings: settings, steps: settings.timestepCount)
     return Self.times.flatMap { time in
-      let index = run.timesteps.firstIndex { $0 <= time } ?? 0
+      // Times are whole numbers, those of a flow but for their rounding.
+      let index = run.timesteps.firstIndex { $0 < time + 0.5 } ?? 0
       return run.noised(clean, with: fine, at: index)
     }
   }

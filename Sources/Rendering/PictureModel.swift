@@ -48,17 +48,19 @@ public struct PictureModel: Sendable {
 
   /// The one place that tells the kinds of models apart.
   private static func architecture(of checkpoint: Checkpoint) throws -> any ModelArchitecture {
-    let hint = "only Stable Diffusion 1, 2 and XL can be rendered"
+    let hint = "only Stable Diffusion 1, 2 and XL and Z-Image can be rendered"
     let family = checkpoint.family
     if family.isNoBaseModel {
       throw RenderingError(
         .unsupported(what: "model", expected: "a base model", found: family.withArticle, hint: hint),
         file: checkpoint.path)
     }
+    if family == ZImage.family { return try ZImage(checkpoint) }
     guard family.hasUNet || family == .unknown else {
       throw RenderingError(
         .unsupported(
-          what: "model", expected: "a Stable Diffusion 1, 2 or XL model", found: family.withArticle + " model",
+          what: "model", expected: "a Stable Diffusion 1, 2 or XL model or Z-Image",
+          found: family.withArticle + " model",
           hint: nil), file: checkpoint.path)
     }
     guard !checkpoint.weights(of: .denoiser).isEmpty else {
@@ -85,6 +87,9 @@ public struct PictureModel: Sendable {
 
   /// The layers of the text encoder that has the fewest: no text can be taken from further away from its end.
   public var textLayers: Int { architecture.textLayers }
+
+  /// Whether parts of a prompt can have weights; where not, brackets are text like any other.
+  public var weighsPrompts: Bool { architecture.weighsPrompts }
 
   /// How many tokens at a text's end are not read.
   ///

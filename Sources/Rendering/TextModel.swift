@@ -4,6 +4,16 @@ public import Prompts
 public protocol TextModel {
   /// - Throws: `PromptError` for texts that break the rules of their style.
   func features(of request: TextRequest) throws -> PromptFeatures
+
+  /// The same for several texts, in their order: some models read their weights once for all of them.
+  func features(of requests: [TextRequest]) throws -> [PromptFeatures]
+}
+
+extension TextModel {
+  /// One after the other.
+  public func features(of requests: [TextRequest]) throws -> [PromptFeatures] {
+    try requests.map { try features(of: $0) }
+  }
 }
 
 /// A prompt, what it is guided away from, and how both are read.
@@ -52,13 +62,15 @@ public struct TextFeatures: Sendable {
   }
 }
 
-/// What a prompt and its negative say, with equally many tokens.
+/// What a prompt and its negative say.
+///
+/// Where a model's texts are filled up, both have equally many tokens.
 public struct PromptFeatures: Sendable {
   /// Of the prompt itself.
   public let prompt: TextFeatures
   /// `nil` where nothing is guided.
   public let negative: TextFeatures?
 
-  /// Both with equally many tokens.
+  /// A negative where something is guided.
   public init(prompt: TextFeatures, negative: TextFeatures?) { (self.prompt, self.negative) = (prompt, negative) }
 }

@@ -30,6 +30,11 @@ public struct Sampler: Sendable {
   public init(
     _ kind: SamplerKind, settings: SchedulerSettings, steps: Int, eta: Double? = nil
   ) throws(SamplingError) {
+    if let flow = settings.flow {
+      (self.kind, clipRange) = (kind, nil)
+      rule = try Self.rule(kind, flow: flow, steps: steps, eta: eta)
+      return
+    }
     let table = try settings.table(for: kind)
     if kind.isConsistencyModel, !(1...table.count).contains(settings.originalSteps) {
       let found = "\(settings.originalSteps)"
@@ -61,6 +66,22 @@ public struct Sampler: Sendable {
         LatentConsistency(schedule, prediction: prediction, timestepScaling: settings.timestepScaling)
       case .tcd: TrajectoryConsistency(schedule, prediction: prediction, eta: eta)
       }
+  }
+
+  private static func rule(
+    _ kind: SamplerKind, flow: FlowSettings, steps: Int, eta: Double?
+  ) throws(SamplingError) -> any StepRule {
+    guard steps >= 1, steps <= flow.timestepCount else {
+      throw SamplingError(.steps(sampler: kind, limit: flow.timestepCount, found: steps))
+    }
+    // Fresh noise has other weights on a flow.
+    if let eta, eta != 0 || kind != .ddim { throw SamplingError(.etaWithoutUse(sampler: kind)) }
+    let levels = FlowLevels(flow, steps: steps)
+    switch kind {
+    case .euler, .ddim: return FlowEuler(flow: levels)
+    case .dpm2M: return FlowDPMSolver(flow: levels)
+    case .eulerAncestral, .dpm2MKarras, .dpm2MSDE, .uniPC, .lcm, .tcd: throw SamplingError(.notOfFlows(sampler: kind))
+    }
   }
 
   /// What the network is told at each step, descending; may lie between whole numbers.

@@ -9,6 +9,8 @@ public struct SamplingError: Error, Equatable, CustomStringConvertible {
     case timesteps(sampler: SamplerKind, spacing: Spacing, count: Int, steps: Int)
     case eta(found: Double)
     case etaWithoutUse(sampler: SamplerKind)
+    /// A rectified flow with a sampler that is only known for tables of noise.
+    case notOfFlows(sampler: SamplerKind)
     case strength(found: Double)
     case nothingToDo(strength: Double, steps: Int)
   }
@@ -36,6 +38,8 @@ public struct SamplingError: Error, Equatable, CustomStringConvertible {
     case .eta(let found): "eta: expected 0 to 1, found \(found)"
     case .etaWithoutUse(let sampler):
       "\(sampler.rawValue): eta: expected none, found one; hint: only ddim and tcd have it"
+    case .notOfFlows(let sampler):
+      "sampler: expected euler, ddim or dpm++2m for a rectified flow, found \(sampler.rawValue)"
     case .strength(let found): "strength: expected more than 0 and at most 1, found \(found)"
     case .nothingToDo(let strength, let steps):
       "strength: expected at least 1 / steps, found \(strength) with \(steps) steps; hint: take more steps"

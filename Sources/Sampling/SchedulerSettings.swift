@@ -37,6 +37,9 @@ public struct SchedulerSettings: Codable, Equatable, Sendable {
   /// What LCM multiplies timesteps by in the weights of its boundary condition.
   public var timestepScaling = 10.0
 
+  /// The noise levels of a model that is a rectified flow: all else here is then without use. `nil` for a table of noise.
+  public var flow: FlowSettings?
+
   enum CodingKeys: String, CodingKey {
     case timestepCount = "num_train_timesteps"
     case betaStart = "beta_start"
@@ -52,6 +55,13 @@ public struct SchedulerSettings: Codable, Equatable, Sendable {
     case usesKarrasSigmas = "use_karras_sigmas"
     case originalSteps = "original_inference_steps"
     case timestepScaling = "timestep_scaling"
+  }
+
+  /// A rectified flow.
+  public init(flow: FlowSettings) {
+    self.flow = flow
+    timestepCount = flow.timestepCount
+    prediction = .velocity
   }
 
   /// What diffusers takes for an empty `scheduler_config.json`.

@@ -36,7 +36,7 @@ import Testing
     try writeAdapter(
       to: path, tensors: [("double_blocks.0.img_attn.qkv.weight", [6, 2], .f32, Array(repeating: 0.5, count: 12))])
     try expectRefusal(
-      fixture, path, "model: expected a Stable Diffusion 1, 2 or XL model, found a Flux.1 model")
+      fixture, path, "model: expected a Stable Diffusion 1, 2 or XL model or Z-Image, found a Flux.1 model")
   }
 
   @Test("a configuration that is broken is an error, and no reason to guess")

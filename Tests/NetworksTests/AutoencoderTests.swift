@@ -8,7 +8,7 @@ import Testing
 @testable import Networks
 
 @Suite struct AutoencoderTests {
-  static let fixtures = ["vae-tiny", "vae-narrow", "vae-two-levels", "vae-faint"]
+  static let fixtures = ["vae-tiny", "vae-narrow", "vae-two-levels", "vae-faint", "vae-sixteen"]
 
   /// Deviations of 0.05 and less, where others have 0.5: the images of `vae-faint` too.
   private func limit(_ name: String, _ kind: TestedBackend) -> Float {

@@ -28,6 +28,10 @@ final class WeightlessBackend: Backend {
   func normalized(_ x: FeatureMap, by factors: NormFactors, as format: NumberFormat) -> FeatureMap { x }
   func layerNorm(_ x: FeatureMap, _ norm: Norm, as format: NumberFormat) -> FeatureMap { x }
   func attention(_ q: FeatureMap, _ k: FeatureMap, _ v: FeatureMap, heads: Int, isCausal: Bool) -> FeatureMap { q }
+  func tokenNorm(_ x: FeatureMap, _ norm: TokenNorm, as format: NumberFormat) -> FeatureMap { x }
+  func addTokenNorm(of x: FeatureMap, _ norm: TokenNorm, to sum: inout FeatureMap) {}
+  func rotated(_ x: FeatureMap, heads: Int, norm: TokenNorm?, by table: RotationTable) -> FeatureMap { x }
+  func gatedSiLU(_ x: FeatureMap) -> FeatureMap { x }
   func gatedGELU(_ x: FeatureMap) -> FeatureMap { x }
   func activated(_ x: FeatureMap, _ activation: Activation, as format: NumberFormat) -> FeatureMap { x }
   func softlyLimited(_ x: FeatureMap, to limit: Float) -> FeatureMap { x }

@@ -45,4 +45,21 @@ import Testing
     #expect(estimate(512).decoding == estimate(512, precision: .bf16).decoding)
     #expect(estimate(512, threads: 4).steps > estimate(512).steps)
   }
+
+  @Test("a transformer's text encoder is there layer by layer, its weights with half of the bits in bf16")
+  func transformer() throws {
+    let checkpoint = try Checkpoint(path: Goldens.path("diffusion/zimage-pipeline")),
+      model = try PictureModel(checkpoint)
+    func estimate(_ side: Int, isGuided: Bool = false, precision: Precision = .f32) -> MemoryEstimate {
+      MemoryEstimate(
+        model, checkpoint, decoder: checkpoint, size: MapSize(height: side, width: side), isGuided: isGuided,
+        precision: precision, threads: 1)
+    }
+    #expect(estimate(512).steps > estimate(512, precision: .bf16).steps)
+    #expect(estimate(512, isGuided: true).steps > estimate(512).steps)
+    // Four times the picture's tokens; those of the text stay.
+    let first = estimate(1024).steps - estimate(512).steps, second = estimate(2048).steps - estimate(1024).steps
+    #expect(first > 0 && second == 4 * first)
+    #expect(estimate(512).texts == estimate(2048).texts)
+  }
 }

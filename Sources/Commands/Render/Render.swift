@@ -16,7 +16,7 @@ import Tensors
 
 struct Render: LatheCommand {
   static let configuration = CommandConfiguration(
-    abstract: "Renders prompts with Stable Diffusion 1, 2 or XL on the processor, with adapters at any strengths.",
+    abstract: "Renders prompts with Stable Diffusion 1, 2, XL or Z-Image on the processor, with any adapters.",
     discussion: """
       Adapters are added to the weights before the first step, so that any number of them costs nothing per step. The
       same inputs give the same bytes. Tags in prompts work as elsewhere: <lora:style:0.8> takes style.safetensors from
@@ -195,6 +195,12 @@ struct Render: LatheCommand {
         throw RenderError(.adapterAsBase, path: base)
       }
       throw error
+    }
+    if model.scheduler.flow != nil {
+      for (isGiven, option) in [(sampling.prediction != nil, "--prediction"), (sampling.zeroSnr, "--zero-snr")]
+      where isGiven {
+        throw ValidationError("\(option): expected a model with a table of noise, found a rectified flow")
+      }
     }
     if let prediction = sampling.prediction { model.scheduler.prediction = prediction.prediction }
     if sampling.zeroSnr {

@@ -7,6 +7,7 @@ import pipelines
 import texts
 import unets
 import vaes
+import zimage
 from fixture import versions, write_json
 
 
@@ -16,6 +17,7 @@ def main(arguments):
     texts.main()
     operations.main()
     pipelines.main(arguments[0])
+    zimage.main()
     write_json("made-with.json", versions())
 
 
