@@ -84,8 +84,8 @@ import Testing
     try writeAdapter(
       to: foreign,
       tensors: [
-        filler("lora_unet_double_blocks_9_img_attn_qkv.lora_up.weight", [9216, 2]),
-        filler("lora_unet_double_blocks_9_img_attn_qkv.lora_down.weight", [2, 3072]),
+        filler("lora_unet_double_blocks_18_img_attn_qkv.lora_up.weight", [9216, 2]),
+        filler("lora_unet_double_blocks_18_img_attn_qkv.lora_down.weight", [2, 3072]),
       ])
     #expect(
       message(.init(path: foreign)).contains("a Flux.1 adapter; the checkpoint is"), "\(message(.init(path: foreign)))")
