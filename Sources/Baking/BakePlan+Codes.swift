@@ -39,7 +39,8 @@ extension BakePlan {
     }
     for (index, weight) in base.weights.enumerated() where weight.entry.name.hasSuffix("scaled_fp8") {
       let isScaled = zip(base.weights, outputs).contains {
-        $0.file == weight.file && $0.quantisation != nil && ($1?.bits == 8 || !$0.isInPlace)
+        base.files[$0.file].folder == base.files[weight.file].folder && $0.quantisation != nil
+          && ($1?.bits == 8 || !$0.isInPlace)
       }
       if dtype != nil, !isScaled { outputs[index] = nil }
     }

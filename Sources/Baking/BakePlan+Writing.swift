@@ -190,14 +190,7 @@ extension BakePlan {
   ) -> [(key: String, value: String)] {
     // A GGUF file keeps its own metadata as it stands.
     var entries = formats == nil ? base.files[file].contents.metadata.filter { !Self.isStale($0.key) } : []
-    let left = Set(
-      base.weights.indices.filter { base.weights[$0].file == file && !keepsCodes($0) }.compactMap {
-        base.weights[$0].quantisation?.declaredName
-      })
-    if !left.isEmpty, let place = entries.firstIndex(where: { $0.key == QuantisationHeader.key }) {
-      let text = QuantisationHeader(entries[place].value)?.text(without: left)
-      if let text { entries[place].value = text } else { entries.remove(at: place) }
-    }
+    dropDeclarations(ofFile: file, from: &entries)
     // transformers opens no file that does not say so.
     if formats == nil, base.files[file].contents.safetensors == nil { entries.insert(("format", "pt"), at: 0) }
     if entries.contains(where: { $0.key == "modelspec.sai_model_spec" }) {
@@ -208,6 +201,30 @@ extension BakePlan {
     entries.append(("lathe.version", ToolVersion.current))
     entries.append(("lathe.recipe", recipeText(file: file, baseHash: baseHash, adapterHashes: adapterHashes)))
     return entries
+  }
+
+  /// Takes out what headers say of weights that are no codes any more: a file's header may speak of other shards.
+  private func dropDeclarations(ofFile file: Int, from entries: inout [(key: String, value: String)]) {
+    let folder = base.files[file].folder
+    let left = base.weights.indices.filter {
+      base.files[base.weights[$0].file].folder == folder && base.weights[$0].quantisation != nil && !keepsCodes($0)
+    }
+    guard !left.isEmpty else { return }
+    let declared = Set(left.compactMap { base.weights[$0].quantisation?.declaredName })
+    if let place = entries.firstIndex(where: { $0.key == QuantisationHeader.key }) {
+      let text = QuantisationHeader(entries[place].value)?.text(without: declared)
+      if let text { entries[place].value = text } else { entries.remove(at: place) }
+    }
+    // torchao's: a type for each tensor, and their list.
+    let names = Set(
+      left.map { base.weights[$0] }.filter { $0.stored.name.hasSuffix("_weight_qdata") }.map(\.entry.name))
+    guard !names.isEmpty else { return }
+    entries.removeAll { names.contains($0.key) }
+    if let place = entries.firstIndex(where: { $0.key == "tensor_names" }),
+      let list = JSONValue(parsing: entries[place].value)?.array
+    {
+      entries[place].value = JSONValue.array(list.filter { !names.contains($0.string ?? "") }).compactText
+    }
   }
 
   private static func isStale(_ key: String) -> Bool {

@@ -23,6 +23,9 @@ extension WeightBaker {
       }
       Q8Blocks.widen(UnsafeRawBufferPointer(blocks), into: sums)
     }
+    // The factor of a block is of half precision.
+    let lost = sums.count { !$0.isFinite }
+    guard lost == 0 else { throw notFinite(index, count: lost, .f16) }
     try write(blocks, of: index)
     return try survival(tiles, stored: sums.baseAddress!)
   }

@@ -14,6 +14,8 @@ public struct Checkpoint: Sendable {
     public let contents: WeightFile
     /// Its place in the folder; the file's own name for a checkpoint of one file.
     public let relativePath: String
+    /// The folder of its network, to which all shards of it belong; empty for a checkpoint of one network.
+    package var folder: Substring { relativePath.lastIndex(of: "/").map { relativePath[..<$0] } ?? "" }
     /// The method by which the folder's configuration says that its weights are quantised.
     public let quantisationMethod: String?
   }

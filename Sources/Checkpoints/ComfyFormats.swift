@@ -15,6 +15,13 @@ enum ComfyFormats {
     let format = fields["format"]?.string ?? ""
     let fields = fields.merging(fields["params"]?.object ?? [:]) { own, _ in own }
     module.claim("comfy_quant", "input_scale", "comfy_attention.config")
+    // Names of other formats would be scales that nobody reads.
+    for label in ["scale_weight", "weight_scale_inv"] where module.index(of: label) != nil {
+      throw CodecError(label, expected: "no such tensor beside a declared format", found: "it")
+    }
+    if try isRotated(fields), !["int8_tensorwise", "convrot_w4a4", "asym_w4a8_int8"].contains(format) {
+      throw CodecError("convrot", expected: "false for \(format)", found: "true")
+    }
     switch format {
     case "float8_e4m3fn": return try float8(&module, .f8e4m3, format)
     case "float8_e5m2": return try float8(&module, .f8e5m2, format)
@@ -60,7 +67,7 @@ enum ComfyFormats {
     }
     let plain = try ScaledCodes(name: "int8_tensorwise", codes: .integers).resolved(
       &module, scales: "weight_scale", onlyRows: true)
-    guard fields["convrot"]?.bool == true else { return plain }
+    guard try isRotated(fields) else { return plain }
     return ResolvedWeight(
       codec: try RotatedCodec(plain.codec, group: try count(fields, "convrot_groupsize", usual: 256)),
       shape: plain.shape)
@@ -161,6 +168,26 @@ enum ComfyFormats {
   }
 
   // MARK: Parts
+
+  private static func isRotated(_ fields: [String: JSONValue]) throws(CodecError) -> Bool {
+    guard let value = fields["convrot"], value != .null else { return false }
+    guard let isRotated = value.bool else {
+      throw CodecError("convrot", expected: "true or false", found: value.compactText)
+    }
+    return isRotated
+  }
+
+  /// Whether two declarations of a module say the same of its numbers; what is said of running it does not count.
+  static func agree(_ a: [String: JSONValue], _ b: [String: JSONValue]) -> Bool {
+    func meaning(_ fields: [String: JSONValue]) -> [JSONValue] {
+      let all = fields.merging(fields["params"]?.object ?? [:]) { own, _ in own }
+      return ["format", "convrot", "convrot_groupsize", "group_size", "num_experts"].map { key in
+        let value = all[key] ?? .null
+        return key == "convrot" && value == .bool(false) ? .null : value
+      }
+    }
+    return meaning(a) == meaning(b)
+  }
 
   private static func packed(
     _ module: QuantisedModule, _ formats: [DType]

@@ -51,18 +51,32 @@ struct QuantisationReader {
           .quantised(tensor: QuantisationHeader.key, scheme: "a declaration that cannot be read"), path: path)
       }
       let folder = file.relativePath.lastIndex(of: "/").map { file.relativePath[..<$0] } ?? ""
-      headers[folder, default: [:]].merge(header.layers) { own, _ in own }
+      for (module, layer) in header.layers {
+        let other = headers[folder, default: [:]].updateValue(layer, forKey: module)
+        guard let other, !ComfyFormats.agree(other.object ?? [:], layer.object ?? [:]) else { continue }
+        throw CheckpointError(
+          .quantised(tensor: module, scheme: "declarations in the headers of two files that contradict each other"),
+          path: path)
+      }
     }
   }
 
   /// The header's words for a module, and the name that it has there: in a model's single file perhaps one without the
   /// network's prefix, or with it.
-  private func declaration(of module: String, in folder: Substring) -> (name: String, fields: [String: JSONValue])? {
+  private func declaration(
+    of module: String, in folder: Substring
+  ) throws(CheckpointError) -> (name: String, fields: [String: JSONValue])? {
     guard let layers = headers[folder] else { return nil }
+    var found: (name: String, fields: [String: JSONValue])?
     for name in QuantisationHeader.spellings(of: module) {
-      if let fields = layers[name]?.object, fields["format"] != nil { return (name, fields) }
+      guard let fields = layers[name]?.object, fields["format"] != nil else { continue }
+      if let found {
+        throw CheckpointError(
+          .quantised(tensor: module, scheme: "declarations in the header as \(found.name) and as \(name)"), path: path)
+      }
+      found = (name, fields)
     }
-    return nil
+    return found
   }
 
   // MARK: One tensor
@@ -87,6 +101,9 @@ struct QuantisationReader {
     case "_data" where name.hasSuffix(".weight._data"):
       try add(index, label: "weight._data", to: "weight") { module throws(CodecError) in
         module.claim("input_scale", "output_scale")
+        guard module.index(of: "weight._shift") == nil else {
+          throw CodecError("weight._shift", expected: "no such tensor, for formats that are read", found: "it")
+        }
         return try FolderFormats.scaled(&module, "a quantisation of quanto", scales: "weight._scale")
       }
     default: break
@@ -145,7 +162,7 @@ struct QuantisationReader {
   private func declared(
     _ module: String, in folder: Substring
   ) throws(CheckpointError) -> (String?, [String: JSONValue])? {
-    let header = declaration(of: module, in: folder)
+    let header = try declaration(of: module, in: folder)
     guard let index = places[folder]![module + ".comfy_quant"], weights[index].stored.dtype == .u8 else {
       return header.map { ($0.name, $0.fields) }
     }
@@ -154,12 +171,12 @@ struct QuantisationReader {
       throw CheckpointError(
         .quantised(tensor: weights[index].stored.name, scheme: "a declaration that cannot be read"), path: path)
     }
-    if let header, header.fields["format"] != fields["format"] {
+    if let header, !ComfyFormats.agree(header.fields, fields) {
       throw CheckpointError(
         .quantised(
           tensor: weights[index].stored.name,
-          scheme: "a declaration of \(fields["format"]?.compactText ?? "nothing"), and of "
-            + "\(header.fields["format"]?.compactText ?? "nothing") in the header"), path: path)
+          scheme: "a declaration of \(JSONValue.object(fields).compactText), and of "
+            + "\(JSONValue.object(header.fields).compactText) in the header"), path: path)
     }
     return (header?.name, fields)
   }

@@ -10,6 +10,8 @@ public struct FactoringError: Error, CustomStringConvertible {
     case noName(target: String, format: AdapterFormat)
     /// The same in an operation that keeps the format.
     case noNameToKeep(target: String, format: AdapterFormat)
+    /// Adapters of several dialects that only their family's names can bring together, which can be any of these.
+    case openFamily([Family])
     /// A module that the family's lists do not have, in the first of `count` targets.
     case noModule(target: String, family: Family, count: Int)
     case noNameInFamily(target: String, format: AdapterFormat, reason: String)
@@ -58,6 +60,9 @@ public struct FactoringError: Error, CustomStringConvertible {
       "family: expected \(first.name) as in \(file), found \(other.name)"
     case .noName(let target, let format), .noNameToKeep(let target, let format):
       "\(target): name: has no spelling in the \(format.rawValue) format"
+    case .openFamily(let families):
+      "family: expected one by which names of several dialects can be told to be the same, found names and shapes of "
+        + families.map(\.name).joined(separator: " and ")
     case .noModule(let target, let family, let count):
       "\(target): name: expected a module of \(family.name), found none of this name"
         + (count > 1 ? " (and for \(count - 1) more targets)" : "")

@@ -59,7 +59,18 @@ struct MergeNames {
           reason: "the rows of \(missing) are not known, which its projection has too"),
         path: adapters[fault.adapter].path)
     }
+    try requireFamily(for: pairing.groups)
     return pairing.groups
+  }
+
+  /// Refuses adapters of several dialects of which no two targets meet, where several families may tell what is the same: they would
+  /// stand beside each other, each under names that the other's program does not know.
+  private func requireFamily(for groups: [TargetPairing.Group]) throws(FactoringError) {
+    guard family == .unknown, Set(adapters.map(\.format)).count > 1,
+      let open = adapters.first(where: { $0.candidates.count > 1 }),
+      groups.allSatisfy({ Set($0.members.map(\.adapter)).count == 1 })
+    else { return }
+    throw FactoringError(.openFamily(open.candidates), path: open.path)
   }
 
   /// A target's name and tensor names.

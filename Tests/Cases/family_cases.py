@@ -405,3 +405,22 @@ def listed(place):
     base("base.safetensors", {"double_blocks.0.img_attn.qkv": (48, 16), "single_blocks.7.linear1": (112, 16)})
     tiny = adapter("t.safetensors", {"double_blocks.0.img_attn.qkv": (48, 16), "single_blocks.7.linear1": (112, 16)}, "diffusion_model.")
     place.run("bake", "base.safetensors", tiny, "--list-blocks").expect(0, "double_blocks.0", "D00", "S07", "61 numbers")
+
+
+@case("adapters that two families fit alike are not merged across dialects as if nothing of them were the same")
+def open_families(place):
+    shapes = {"txt_in.t_embedder.mlp.0": (3072, 256), "txt_in.t_embedder.mlp.2": (3072, 3072), "final_layer.adaLN_modulation.1": (6144, 3072)}
+    path = adapter("a.safetensors", shapes, "diffusion_model.")
+    there = converted(place, path, "diffusers", "--family", "hunyuanvideo") and path + "-diffusers.safetensors"
+    run = place.run("merge", f"{path}@0.5", f"{there}@0.5", "-o", "m.safetensors")
+    assert run.status == 65 and "--family" in run.errors or run.status == 0 and len(names("m.safetensors")) == 3, run.errors
+    place.run("merge", f"{path}@0.5", f"{there}@0.5", "-o", "told.safetensors", "--family", "hunyuanvideo").expect(0)
+    assert len(names("told.safetensors")) == 3
+
+
+@case("Sana's embedders are not PixArt's, whose width is another")
+def sana(place):
+    shapes = {"y_embedder.y_proj.fc2": (2240, 2240), "t_embedder.mlp.0": (2240, 256)}
+    path = adapter("s.safetensors", shapes, "diffusion_model.")
+    assert family(place, path) != "PixArt"
+    assert family(place, adapter("p.safetensors", {"y_embedder.y_proj.fc2": (1152, 1152), "t_embedder.mlp.0": (1152, 256)}, "diffusion_model.")) == "PixArt"

@@ -220,3 +220,79 @@ def widened(place):
     assert not os.path.exists("out.gguf")
     place.run("bake", "q4.gguf", lumi, "-o", "out.gguf", "--dtype", "f16").expect(0)
     place.run("check", lumi, "out.gguf").expect(0, "fits")
+
+
+def marker(text):
+    return torch.tensor(list(text.encode()), dtype=torch.uint8)
+
+
+def small_adapter(path, module, rows, inputs):
+    save_file(
+        {f"diffusion_model.{module}.lora_A.weight": torch.ones(1, inputs), f"diffusion_model.{module}.lora_B.weight": torch.ones(rows, 1)},
+        path,
+    )
+    return path
+
+
+@case("declarations that contradict each other, or the tensors beside them, are refused by name and never half believed")
+def contradictions(place):
+    module, rotated = "blocks.0.attn.q", '{"format": "int8_tensorwise", "convrot": true, "convrot_groupsize": 16}'
+    fp8 = torch.ones(16, 32).to(torch.float8_e4m3fn)
+    int8, rows = torch.ones(16, 32, dtype=torch.int8), torch.ones(16, 1)
+    lora = small_adapter("q.safetensors", module, 16, 32)
+
+    def header(*layers):
+        return {"_quantization_metadata": json.dumps({"format_version": "1.0", "layers": {n: json.loads(t) for n, t in layers}})}
+
+    plain_fp8, plain_int8 = '{"format": "float8_e4m3fn"}', '{"format": "int8_tensorwise"}'
+    for number, (tensors, metadata, word) in enumerate([
+        ({"weight": fp8, "scale_weight": torch.tensor(0.01), "comfy_quant": marker(plain_fp8)}, None, "scale_weight"),
+        ({"weight": fp8, "weight_scale": torch.tensor(0.01), "scale_weight": torch.tensor(0.01), "comfy_quant": marker(plain_fp8)},
+         None, "scale_weight"),
+        ({"weight": int8, "weight_scale": rows, "comfy_quant": marker(plain_int8)}, header((module, rotated)), "convrot"),
+        ({"weight": int8, "weight_scale": rows, "comfy_quant": marker(rotated.replace("true", "1"))}, None, "convrot"),
+        ({"weight": fp8, "weight_scale": torch.tensor(0.01), "comfy_quant": marker(rotated.replace("int8_tensorwise", "float8_e4m3fn"))},
+         None, "convrot"),
+        ({"weight": int8, "weight_scale": rows}, header((module, plain_int8), ("model.diffusion_model." + module, rotated)), "header"),
+        ({"weight._data": int8, "weight._scale": rows, "weight._shift": rows.clone()}, None, "_shift"),
+    ]):  # fmt: skip
+        name = f"b{number}.safetensors"
+        save_file({f"{module}.{label}": tensor for label, tensor in tensors.items()} | {"img_in.weight": torch.ones(8, 8)}, name, metadata)
+        for dtype in ([], ["--dtype", "f32"]):
+            place.run("bake", name, lora, "-o", "out.safetensors", *dtype).expect(65, word)
+            assert not os.path.exists("out.safetensors")
+    # The same said twice is no contradiction.
+    save_file({f"{module}.weight": int8, f"{module}.weight_scale": rows, f"{module}.comfy_quant": marker(plain_int8)},
+              "good.safetensors", header((module, plain_int8)))  # fmt: skip
+    place.run("bake", "good.safetensors", lora, "-o", "good-out.safetensors", "--dtype", "f32").expect(0)
+    assert torch.equal(load_file("good-out.safetensors")[f"{module}.weight"], torch.full((16, 32), 2.0))
+    assert b"_quantization_metadata" not in contents("good-out.safetensors")
+
+
+@case("a header that speaks of another shard loses what became wide, and what says that fp8 is scaled stays as long as it is true")
+def shards(place):
+    module, other = "blocks.0.attn.q", "blocks.0.attn.k"
+    lora = small_adapter("q.safetensors", module, 16, 32)
+    fp8, scale = torch.ones(16, 32).to(torch.float8_e4m3fn), torch.tensor(0.5)
+    layers = {module: {"format": "float8_e4m3fn"}, other: {"format": "float8_e4m3fn"}}
+    parts = {"model-00001-of-00002.safetensors": {"img_in.weight": torch.ones(8, 8)}, "model-00002-of-00002.safetensors": {
+        f"{module}.weight": fp8, f"{module}.weight_scale": scale, f"{other}.weight": fp8.clone(), f"{other}.weight_scale": scale.clone()}}  # fmt: skip
+    header = {"_quantization_metadata": json.dumps({"format_version": "1.0", "layers": layers})}
+    for number, (name, tensors) in enumerate(parts.items()):
+        save_file(tensors, name, header if number == 0 else None)
+    index = {"metadata": {}, "weight_map": {k: name for name, tensors in parts.items() for k in tensors}}
+    with open("model.safetensors.index.json", "w") as file:
+        json.dump(index, file)
+    place.run("bake", "model.safetensors.index.json", lora, "-o", "out", "--dtype", "f32").expect(0)
+    written = contents("out/model-00001-of-00002.safetensors")
+    assert module.encode() not in written and b"_quantization_metadata" not in written, written[:400]
+
+
+@case("a number that blocks of eight bits cannot hold is bad data, and no file")
+def overflowing(place):
+    value = torch.ones(8, 32)
+    value[0, 0] = 1e7
+    write_gguf("b.gguf", {"blocks.0.attn.q.weight": value, "img_in.weight": value}, None, 0)
+    lora = small_adapter("q.safetensors", "blocks.0.attn.q", 8, 32)
+    place.run("bake", "b.gguf", lora, "-o", "out.gguf", "--dtype", "q8_0").expect(65, "q.weight")
+    assert not os.path.exists("out.gguf")

@@ -8,6 +8,7 @@ extension FactoringError: HintedError {
     switch kind {
     case .noName(_, let format) where format == .usual: .new("merge only adapters of one format")
     case .noName: .new("--format \(AdapterFormat.usual.rawValue)")
+    case .openFamily: .new("--family or --base says it")
     case .noModule: .new("--allow-unknown leaves it out")
     case .noNameToKeep: .new("lathe merge FILE@1 --format \(AdapterFormat.usual.rawValue) gives it a name")
     case .unreachableError, .lost: .new("--dtype f32")
