@@ -44,7 +44,9 @@ public struct PictureModel: Sendable {
   }
 
   /// Whether models of a family can be rendered.
-  public static func canRender(_ family: Family) -> Bool { family.hasUNet && !family.isNoBaseModel }
+  public static func canRender(_ family: Family) -> Bool {
+    family == ZImage.family || family.hasUNet && !family.isNoBaseModel
+  }
 
   /// The one place that tells the kinds of models apart.
   private static func architecture(of checkpoint: Checkpoint) throws -> any ModelArchitecture {

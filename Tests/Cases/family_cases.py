@@ -392,7 +392,8 @@ def prefixes(place):
 def listed(place):
     known = json.loads(place.run("families", "--json").expect(0).output)["families"]
     assert {"anima", "flux1", "krea2", "sdxl"} < {row["option"] for row in known}
-    assert [row["renders"] for row in known if row["option"] in ("sdxl", "krea2")] == [True, False]
+    renders = {row["option"] for row in known if row["renders"]}
+    assert renders == {"sd1", "sd2", "sdxl", "zimage"}, renders
     block = {f"transformer_blocks.0.attn.{n}": (3072, 3072) for n in ATTENTION}
     flux = {f"double_blocks.0.img_attn.{n}": s for n, s in {"qkv": (9216, 3072), "proj": (3072, 3072)}.items()}
     a, b = adapter("a.safetensors", block, "transformer."), adapter("b.safetensors", flux, "diffusion_model.")
