@@ -32,4 +32,21 @@ public struct Lathe: ParsableCommand {
     Interruption.install { $0.harmless.oneLine }
     InputFiles.watch()
   }
+
+  /// Does what the process's arguments ask for, and ends the process.
+  ///
+  /// Threads may still be at work when a command fails. So the process ends without the C library's exit handlers, by
+  /// which other libraries would take from under those threads what they use.
+  public static func runProcess() -> Never {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+      Interruption.leave(code: 0)
+    } catch {
+      let code = exitCode(for: error).rawValue
+      let message = fullMessage(for: error)
+      if !message.isEmpty { code == 0 ? print(message) : Console.tell(message + "\n") }
+      Interruption.leave(code: code)
+    }
+  }
 }

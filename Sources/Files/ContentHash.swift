@@ -39,8 +39,10 @@ public enum ContentHash {
 private final class RunningHash {
   private let context: OpaquePointer
 
-  /// OpenSSL's SHA-256, from a context of our own: the host's settings of OpenSSL are neither read nor changed.
+  /// OpenSSL's SHA-256, from a context of our own.
   nonisolated(unsafe) private static let algorithm: OpaquePointer = {
+    // A process may end while another thread hashes: OpenSSL then must not clear up what that thread uses.
+    OPENSSL_init_crypto(UInt64(OPENSSL_INIT_NO_ATEXIT), nil)
     guard let algorithm = EVP_MD_fetch(OSSL_LIB_CTX_new(), "SHA256", nil) else {
       fatalError("OpenSSL has no SHA-256, or there is no memory for it")
     }

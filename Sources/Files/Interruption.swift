@@ -142,7 +142,7 @@ package enum Interruption {
       sigaction(number, nil, earlier + Int(number))
       handle(number) { number, information, _ in Interruption.crash(number, information) }
     }
-    // An error ends the program while other threads may still hold what is unfinished.
+    // Whoever calls `exit` while other threads still hold what is unfinished.
     atexit { Interruption.removeUnfinished() }
     // A write beyond the user's limit on file sizes then fails like one to a full disk.
     signal(SIGXFSZ, SIG_IGN)
@@ -167,6 +167,14 @@ package enum Interruption {
   private static func isIgnored(_ action: sigaction) -> Bool {
     // SIG_IGN is the address 1, which Swift cannot compare as a function.
     withUnsafeBytes(of: action) { $0.load(as: UInt.self) == 1 }
+  }
+
+  /// Ends the process at once: what is unfinished goes, what was printed is written out, and threads that still work are
+  /// not waited for. Exit handlers do not run.
+  package static func leave(code: Int32) -> Never {
+    removeUnfinished()
+    fflush(nil)
+    _exit(code)
   }
 
   private static func stop(code: Int32) {

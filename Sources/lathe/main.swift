@@ -1,4 +1,4 @@
 import Commands
 
 Lathe.prepareProcess()
-Lathe.main()
+Lathe.runProcess()
