@@ -27,7 +27,7 @@ let rooms: [Room] = [
   Room(name: "Safetensors", dependencies: ["Tensors", "Files", "JSON"]),
   Room(name: "TorchPickles", dependencies: ["Tensors", "Files", "CZip"]),
   Room(name: "Codecs", dependencies: ["Tensors", "CArithmetic"], testDependencies: ["Files", "Safetensors", "GGUF", "Checkpoints"]),
-  Room(name: "GGUF", dependencies: ["Tensors", "Files", "Codecs", "CArithmetic"]),
+  Room(name: "GGUF", dependencies: ["Tensors", "Files", "Codecs"]),
   Room(
     name: "Models", dependencies: ["Tensors"], resources: [.embedInCode("Families"), .embedInCode("Names")],
     exclude: ["README.md"]),
@@ -72,7 +72,7 @@ let rooms: [Room] = [
   Room(
     name: "Baking",
     dependencies: [
-      "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "GGUF", "Models", "Checkpoints", "Adapters",
+      "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "GGUF", "Codecs", "Models", "Checkpoints", "Adapters",
       "Spectra", "Factoring", "Recipes", "CZstd",
     ], testDependencies: ["Merging"]),
   // Workshop, the engine's wing: no word of adapters in it
@@ -116,8 +116,8 @@ let rooms: [Room] = [
   Room(
     name: "Commands",
     dependencies: [
-      "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Models", "Checkpoints", "Adapters", "Spectra",
-      "Loaders", "Factoring", "Recipes", "Merging", "Extracting", "Converting", "Metadata", "Baking", "Images",
+      "Tensors", "LinearAlgebra", "Files", "JSON", "Safetensors", "Codecs", "Models", "Checkpoints", "Adapters",
+      "Spectra", "Loaders", "Factoring", "Recipes", "Merging", "Extracting", "Converting", "Metadata", "Baking", "Images",
       "Prompts", "Sampling", "Kernels", "Rendering", "Calibrating", "Sheets", "Audit", "Reports",
       .product(name: "ArgumentParser", package: "swift-argument-parser"),
     ]),

@@ -1,4 +1,5 @@
 import Adapters
+import Codecs
 import LinearAlgebra
 import Spectra
 import Tensors
@@ -14,7 +15,8 @@ struct AdditionSegment {
   /// Cuts a weight of the given size into segments: all rows once, in order, those that nothing is added to as segments
   /// without products.
   static func segments(
-    rows: Int, columns: Int, _ additions: [AdaptedWeights.Addition], shaping: Bool, _ workspace: FactorWorkspace
+    rows: Int, columns: Int, _ additions: [AdaptedWeights.Addition], shaping: Bool, on grid: CodeGrid?,
+    _ workspace: FactorWorkspace
   ) throws -> [AdditionSegment] {
     // Deltas on the same rows are one product.
     var groups: [(rows: Range<Int>, additions: [AdaptedWeights.Addition])] = []
@@ -42,7 +44,7 @@ struct AdditionSegment {
       let factored = zip(groups, factors).filter { $0.0.rows.contains(start) && $0.1.rank > 0 }.map(\.1)
       return AdditionSegment(
         rows: start..<end, products: covering.map { ($0.1, start - $0.0.lowerBound) },
-        space: shaping && !factored.isEmpty ? try StackedFactors.space(of: factored, columns: columns) : nil)
+        space: shaping && !factored.isEmpty ? try StackedFactors.space(of: factored, columns: columns, on: grid) : nil)
     }
   }
 }
@@ -124,7 +126,7 @@ private struct StackedFactors {
   }
 
   /// An orthonormal basis of all rows of the down factors.
-  static func space(of parts: [StackedFactors], columns: Int) throws -> ShapingSpace? {
+  static func space(of parts: [StackedFactors], columns: Int, on grid: CodeGrid?) throws -> ShapingSpace? {
     let rank = parts.reduce(0) { $0 + $1.rank }
     let rows = Matrix(rows: rank, columns: columns, elements: parts.flatMap { $0.down.map(Double.init) })
     let svd = try SingularValues(of: rows.timesTransposed(rows))
@@ -133,6 +135,9 @@ private struct StackedFactors {
     let kept = svd.values.prefix { $0 > 1e-10 * largest }
     let basis = svd.u.selecting(columns: 0..<kept.count).scalingColumns(by: kept.map { 1 / $0.squareRoot() })
       .transposedTimes(rows)
-    return ShapingSpace(directions: basis.elements.map(Float.init), rank: kept.count, columns: columns)
+    var directions = basis.elements.map(Float.init)
+    directions.withUnsafeMutableBufferPointer { grid?.rotate($0) }
+    return ShapingSpace(
+      directions: directions, rank: kept.count, columns: columns, lambda: grid?.shapingWeight ?? 1)
   }
 }

@@ -1,4 +1,5 @@
 import Checkpoints
+import GGUF
 import Tensors
 
 extension BakePlan {
@@ -6,17 +7,18 @@ extension BakePlan {
   ///
   /// - Parameters:
   ///   - changed: weights that something is added to.
+  ///   - recoded: those of them that stay codes.
   ///   - dtype: what the recipe asks for.
   ///   - writes: whether there is an output at all.
   /// - Throws: `BakingError.codes` for a change to codes that cannot be written in their place, without a format to widen them to.
-  static func outputs(_ base: Checkpoint, changing changed: Set<Int>, _ dtype: DType?, _ writes: Bool) throws
-    -> [DType?]
-  {
+  static func outputs(
+    _ base: Checkpoint, changing changed: Set<Int>, keeping recoded: Set<Int>, _ dtype: DType?, _ writes: Bool
+  ) throws -> [DType?] {
     var outputs: [DType?] = base.weights.map { output($0, dtype) }
     for (index, weight) in base.weights.enumerated() where weight.quantisation != nil && !weight.isInPlace {
       // The numbers of blocks have a container of their own.
       let isBlocks = base.files[weight.file].contents.gguf != nil
-      if !isBlocks, !changed.contains(index) {
+      if !isBlocks, !changed.contains(index) || recoded.contains(index) {
         outputs[index] = weight.entry.dtype
       } else if !isBlocks {
         guard let dtype, dtype.bits > 8 else { throw codes(of: weight, base) }
@@ -34,7 +36,8 @@ extension BakePlan {
       guard let owner = weight.owner.map({ base.weights[$0] }), let place = weight.owner else { continue }
       let isLeft =
         owner.quantisation == nil || owner.isInPlace
-        ? outputs[place] != owner.entry.dtype : changed.contains(place) && outputs[place] != nil
+        ? outputs[place] != owner.entry.dtype
+        : changed.contains(place) && !recoded.contains(place) && outputs[place] != nil
       if isLeft { outputs[index] = nil }
     }
     for (index, weight) in base.weights.enumerated() where weight.entry.name.hasSuffix("scaled_fp8") {
@@ -66,13 +69,37 @@ extension BakePlan {
     let weight = base.weights[index]
     guard weight.quantisation != nil else { return false }
     if weight.isInPlace { return outputs[index] == weight.entry.dtype }
-    return formats == nil && weights.additions[index] == nil && base.files[weight.file].contents.gguf == nil
+    if recoded.contains(index) { return true }
+    guard weights.additions[index] == nil else { return false }
+    return formats == nil ? base.files[weight.file].contents.gguf == nil : keepsFormat(index)
+  }
+
+  /// The changed weights that stay as they are stored but for their codes: those whose codes can be moved, unless the recipe
+  /// asks for another format.
+  static func recoded(
+    _ base: Checkpoint, changing changed: some Collection<Int>, _ formats: [GGUFFormat]?, _ recipe: BakeRecipe
+  ) -> Set<Int> {
+    guard recipe.writes, !recipe.requantises else { return [] }
+    return Set(
+      changed.filter { index in
+        let weight = base.weights[index], blocks = base.files[weight.file].contents.gguf?.entries[index].format
+        guard let quantisation = weight.quantisation, !weight.isInPlace, quantisation.codec.grid != nil else {
+          return false
+        }
+        return blocks == nil ? formats == nil && recipe.dtype == nil : blocks == formats?[index]
+      })
   }
 
   /// Whether a weight that is stored as codes which cannot be written in their place becomes plain numbers.
   func leavesCodes(_ index: Int) -> Bool {
     let weight = base.weights[index]
     return weight.quantisation != nil && !weight.isInPlace && !keepsCodes(index)
+  }
+
+  /// The format that a changed weight is stored in, for people.
+  func formatName(of index: Int) -> String {
+    if recoded.contains(index), let codec = base.weights[index].quantisation?.codec { return codec.name }
+    return formats?[index].name ?? outputs[index]?.rawValue ?? "none"
   }
 
   /// How an output of safetensors stores one of the base's tensors.

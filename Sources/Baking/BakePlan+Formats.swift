@@ -8,7 +8,8 @@ extension BakePlan {
   /// - Throws: `BakingError` for a base of another container, or a format that GGUF has not.
   static func formats(_ base: Checkpoint, _ recipe: BakeRecipe) throws -> [GGUFFormat]? {
     guard recipe.container == .gguf else {
-      if recipe.quantises { throw BakingError(.needsGGUFOutput, path: base.path) }
+      if let blocks = recipe.blocks { throw BakingError(.needsGGUFOutput(blocks.rawValue), path: base.path) }
+      if recipe.requantises { throw BakingError(.requantisesGGUF, path: base.path) }
       return nil
     }
     guard base.files.count == 1, !base.isFolder, let file = base.files[0].contents.gguf else {
@@ -22,26 +23,30 @@ extension BakePlan {
     }
     return zip(base.weights, file.entries).map { weight, entry in
       // Norms, biases and tables are small and need their digits, and programs that read GGUF expect them in F32.
-      // Formats that are read only stay where nothing is added.
-      guard entry.format.isWritable else { return entry.format }
+      // Blocks that are coarser than Q8_0 stay where nothing is added: other numbers would only take more room.
+      guard !entry.format.isQuantised || entry.format == .q8_0 else { return entry.format }
       guard weight.component != .other, entry.shape.rank > 1, entry.format.dtype.unitRoundoff != nil,
-        entry.format != .f64, let format = recipe.quantises ? .q8_0 : wanted
+        entry.format != .f64, let format = recipe.blocks.map(GGUFFormat.init) ?? wanted
       else { return entry.format }
-      return (entry.storedShape.extents.last ?? 1) % format.blockSize == 0 ? format : entry.format
+      return entry.holds(format) ? format : entry.format
     }
   }
 
-  /// The same with weights of formats that cannot be written widened, where something is added to them.
+  /// The same with blocks of other formats turned into what the recipe asks for, where something is added to them.
   ///
-  /// - Throws: `BakingError.codes` for a recipe that does not say to what.
+  /// - Throws: `BakingError.codes` for codes that can neither be moved nor made anew, and a recipe that names no other format.
   static func formats(
     _ formats: [GGUFFormat]?, changing changed: some Collection<Int>, _ base: Checkpoint, _ recipe: BakeRecipe
   ) throws -> [GGUFFormat]? {
-    guard var formats else { return nil }
-    for index in changed.sorted() where !formats[index].isWritable {
-      let wanted = recipe.quantises ? .q8_0 : recipe.dtype.flatMap { GGUFFormat($0) }
-      guard let wanted else { throw codes(of: base.weights[index], base) }
-      formats[index] = wanted
+    guard var formats, let entries = base.files[0].contents.gguf?.entries else { return formats }
+    for index in changed where formats[index].isQuantised {
+      let codec = base.weights[index].quantisation?.codec
+      let wanted = recipe.blocks.map(GGUFFormat.init) ?? recipe.dtype.flatMap { GGUFFormat($0) }
+      if let wanted, entries[index].holds(wanted) {
+        formats[index] = wanted
+      } else if recipe.requantises ? formats[index].blocks?.isEncodable != true : codec?.grid == nil {
+        throw codes(of: base.weights[index], base)
+      }
     }
     return formats
   }
@@ -55,4 +60,9 @@ extension BakePlan {
   private func sourceFormat(_ index: Int) -> GGUFFormat? {
     base.files[base.weights[index].file].contents.gguf?.entries[index].format
   }
+}
+
+extension GGUFFile.Entry {
+  /// Whether the tensor's rows are whole blocks of a format.
+  fileprivate func holds(_ format: GGUFFormat) -> Bool { (storedShape.extents.last ?? 1) % format.blockSize == 0 }
 }

@@ -49,9 +49,13 @@ extension BakePlan {
     if !base.isFolder, let ending = endings.first(where: output.lowercased().hasSuffix) {
       throw BakingError(.outputName(ending: ending, container: recipe.container), path: output)
     }
-    // Only the bytes of a safetensors file follow from its header and its weights.
-    if let undo, let file = base.files.first(where: { $0.contents.safetensors == nil }) {
-      throw BakingError(.noUndo(base: file.contents.path, kind: file.contents.kind), path: undo)
+    guard let undo else { return }
+    // Only the bytes of these containers follow from a header and weights, and what is baked must have the base's.
+    for file in base.files.map(\.contents) where file.safetensors == nil && (file.gguf == nil || formats == nil) {
+      throw BakingError(.noUndo(base: file.path, kind: file.kind), path: undo)
+    }
+    for file in base.files.compactMap(\.contents.gguf) where !file.hasZeroPadding {
+      throw BakingError(.noUndo(base: file.path, kind: "a GGUF file with something between its tensors"), path: undo)
     }
   }
 
@@ -154,7 +158,7 @@ extension BakePlan {
     let entries = base.weights.indices.compactMap { index -> BakeResult.Entry? in
       guard weights.additions[index] != nil, let survival = survivals[index] else { return nil }
       let weight = base.weights[index]
-      return .init(name: weight.entry.name, block: weight.block, dtype: outputs[index]!, survival: survival)
+      return .init(name: weight.entry.name, block: weight.block, format: formatName(of: index), survival: survival)
     }
     return BakeResult(output: output, entries: entries, files: files, bytes: bytes, undo: undo)
   }
@@ -241,13 +245,14 @@ extension BakePlan {
       ])
     }
     var fields: [String: JSONValue] = [
-      "operation": .string("bake"), "inputs": .array(inputs), "rounding": .string(recipe.rounding.rawValue),
+      "operation": .string("bake"), "inputs": .array(inputs), "rounding": .string(roundings),
       "base": .object([
         "file": .string(base.files[file].relativePath), "content_sha256": .string(baseHash ?? unknown),
       ]),
     ]
     if recipe.rounding == .stochastic { fields["seed"] = .string(String(recipe.seed)) }
-    if let dtype = recipe.quantises ? "Q8_0" : recipe.dtype?.rawValue { fields["dtype"] = .string(dtype) }
+    if let dtype = recipe.blocks?.name ?? recipe.dtype?.rawValue { fields["dtype"] = .string(dtype) }
+    if recipe.requantises { fields["requantise"] = .bool(true) }
     return JSONValue.object(fields).compactText
   }
 }

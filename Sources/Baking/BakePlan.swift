@@ -24,6 +24,8 @@ public struct BakePlan: Sendable {
   /// How an output of GGUF stores each of the base's tensors; `nil` for one of safetensors. Quantised ones are F32 in
   /// `outputs`.
   let formats: [GGUFFormat]?
+  /// The changed weights that stay codes, with steps and offsets as they are, and move on their own grid.
+  let recoded: Set<Int>
   /// The changed 8-bit weights that have a scale, by the index of the scale's tensor.
   let scaledWeights: [Int: Int]
 
@@ -62,20 +64,29 @@ public struct BakePlan: Sendable {
     let weights = stack.weights
     let formats = try Self.formats(formats, changing: weights.additions.keys, base, recipe)
     self.formats = formats
+    let recoded = Self.recoded(base, changing: weights.additions.keys, formats, recipe)
+    self.recoded = recoded
     let outputs =
       try formats?.map(\.dtype)
-      ?? Self.outputs(base, changing: Set(weights.additions.keys), recipe.writes ? recipe.dtype : .f32, recipe.writes)
+      ?? Self.outputs(
+        base, changing: Set(weights.additions.keys), keeping: recoded, recipe.writes ? recipe.dtype : .f32,
+        recipe.writes)
     self.outputs = outputs
     scaledWeights = Self.scaledWeights(base, changed: weights.additions.keys, outputs)
-    findings = Self.findings(base, recipe) + Self.leavings(base, changing: weights.additions.keys, outputs)
+    findings =
+      Self.findings(base, recipe)
+      + Self.leavings(base, changing: Set(weights.additions.keys).subtracting(recoded), outputs)
     inputWarnings = base.warnings + stack.layers.flatMap(\.adapter.warnings) + stack.layers.flatMap(\.notes)
     for index in weights.additions.keys {
       let weight = base.weights[index]
       guard SumRounding(weight.entry.dtype) != nil else {
         throw BakingError(.format(weight: weight.entry.name, dtype: weight.entry.dtype.rawValue), path: base.path)
       }
-      if formats?[index].isQuantised == true, recipe.rounding != .nearest {
-        throw BakingError(.quantisedRounding(weight: weight.entry.name, recipe.rounding), path: base.path)
+      if let rounding = recipe.rounding, rounding != .nearest, let format = formats?[index], format.isQuantised,
+        !recoded.contains(index)
+      {
+        throw BakingError(
+          .quantisedRounding(weight: weight.entry.name, format: format.name, rounding), path: base.path)
       }
     }
   }
@@ -104,7 +115,7 @@ public struct BakePlan: Sendable {
         let whole = additions.filter { $0.target.whole != nil }
         let rank = additions.reduce(0) { $0 + ($1.target.whole == nil ? $1.target.rank : 0) }
         // Factors as doubles and as floats, once more while shaping.
-        let factors = (recipe.rounding == .shaped ? 28 : 12) * rank * (rows + columns)
+        let factors = (rounding(of: index) == .shaped ? 28 : 12) * rank * (rows + columns)
         // A delta without factors as floats; and while it is made the base, the sum and copies of them as doubles.
         let deltas = whole.isEmpty ? 0 : (40 + 4 * whole.count) * rows * columns
         return factors + deltas + 20 * max(1 << 18, 64 * columns)
@@ -114,13 +125,32 @@ public struct BakePlan: Sendable {
       $0.entry.shape.elementCount * $0.entry.dtype.bits / 8
     }
     // Sums that become blocks are collected whole.
-    let quantised = weights.additions.keys.filter { formats?[$0].isQuantised == true }.map {
-      base.weights[$0].entry.shape.elementCount * 10
+    let quantised = weights.additions.keys.map { index in
+      // Codes are changed in a copy; a tile has places and steps besides.
+      if recoded.contains(index) { return base.storedBytes(base.weights[index]).count + 6 << 18 }
+      return formats?[index].isQuantised == true ? base.weights[index].entry.shape.elementCount * 10 : 0
     }
     return 40_000_000 + threads * (max(largest, 16 << 20) + (copied.max() ?? 0) + (quantised.max() ?? 0))
   }
 
   // MARK: Number formats
+
+  /// How sums become stored numbers of a weight.
+  func rounding(of index: Int) -> Rounding {
+    if let rounding = recipe.rounding { return rounding }
+    if recoded.contains(index) { return .shaped }
+    // The blocks of a new quantisation have factors of their own.
+    if formats?[index].isQuantised == true { return .nearest }
+    return outputs[index].map { $0.bits < 16 } ?? false ? .shaped : .nearest
+  }
+
+  /// The roundings of all changed weights, for people: `nearest`, or `nearest, shaped`.
+  public var roundings: String {
+    if let rounding = recipe.rounding { return rounding.rawValue }
+    let used = Set(weights.additions.keys.map(rounding(of:)))
+    return used.isEmpty
+      ? Rounding.nearest.rawValue : Rounding.allCases.filter(used.contains).map(\.rawValue).joined(separator: ", ")
+  }
 
   private static func scaledWeights(
     _ base: Checkpoint, changed: some Collection<Int>, _ outputs: [DType?]

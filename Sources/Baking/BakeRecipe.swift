@@ -1,4 +1,5 @@
 public import Adapters
+public import Codecs
 public import Factoring
 public import Tensors
 
@@ -18,12 +19,17 @@ public struct BakeRecipe: Sendable {
   public var dtype: DType?
   /// What the output is. GGUF comes only of a base of GGUF, whose other contents it keeps.
   public var container = Container.safetensors
-  /// Whether matrices and kernels whose rows are whole blocks are stored as Q8_0; for GGUF.
-  public var quantises = false
+  /// The blocks in which matrices and kernels are stored whose rows are whole ones; for GGUF. Weights that are blocks of another
+  /// kind already stay so where nothing is added to them.
+  public var blocks: BlockFormat?
+  /// Whether blocks that something is added to are made anew by the format's own quantiser, with new factors, rather than
+  /// moved to other codes of their old ones; for GGUF.
+  public var requantises = false
   /// Whether an output is to be written. What is only added in memory may be added to weights of any format that is read.
   public var writes = true
-  /// How sums become numbers of the output's format.
-  public var rounding: Rounding
+  /// How sums become numbers of the output's format; `nil` for shaped rounding in formats of less than 16 bits, whose steps
+  /// most deltas are smaller than, and the nearest number in all others.
+  public var rounding: Rounding?
   /// How strengths enter changes that depend on the weight.
   public var rule = StrengthRule.linear
   /// For stochastic rounding.
@@ -35,7 +41,7 @@ public struct BakeRecipe: Sendable {
 
   /// A recipe for safetensors with strengths that enter linearly; what is left out here is set afterwards.
   public init(
-    base: String, inputs: [AdapterInput], dtype: DType? = nil, rounding: Rounding = .nearest, seed: UInt64 = 0,
+    base: String, inputs: [AdapterInput], dtype: DType? = nil, rounding: Rounding? = nil, seed: UInt64 = 0,
     allowsUnmatched: Bool = false, allowsUnknown: Bool = false
   ) {
     self.base = base

@@ -9,8 +9,8 @@ public struct BakeResult: Sendable {
     public let name: String
     /// The part of the network, for totals.
     public let block: String
-    /// The number format that it is stored in now.
-    public let dtype: DType
+    /// The number format that it is stored in now: `F16`, `Q4_K`, `nf4`.
+    public let format: String
     /// How much of the delta is left after rounding to that format.
     public let survival: Survival
   }
@@ -42,12 +42,21 @@ public struct BakeResult: Sendable {
 
   /// By block, in the order of the first weight.
   public var blocks: [(name: String, survival: Survival)] {
-    var order: [String] = [], sums: [String: Survival] = [:]
+    sums(by: \.block).map { ($0.name, $0.survival) }
+  }
+
+  /// By the number format that weights are stored in, in the order of the first weight.
+  public var formats: [(name: String, weights: Int, survival: Survival)] { sums(by: \.format) }
+
+  private func sums(by label: (Entry) -> String) -> [(name: String, weights: Int, survival: Survival)] {
+    var order: [String] = [], sums: [String: (weights: Int, survival: Survival)] = [:]
     for entry in entries {
-      if sums[entry.block] == nil { order.append(entry.block) }
-      sums[entry.block, default: Survival()] += entry.survival
+      let name = label(entry)
+      if sums[name] == nil { order.append(name) }
+      sums[name, default: (0, Survival())].weights += 1
+      sums[name]!.survival += entry.survival
     }
-    return order.map { ($0, sums[$0]!) }
+    return order.map { ($0, sums[$0]!.weights, sums[$0]!.survival) }
   }
 }
 

@@ -12,9 +12,10 @@ public struct BakingError: Error, CustomStringConvertible {
     case undoIsOutput
     case outputName(ending: String, container: BakeRecipe.Container)
     case needsGGUF(kind: String)
-    case needsGGUFOutput
+    case needsGGUFOutput(String)
+    case requantisesGGUF
     case formatOfGGUF(DType)
-    case quantisedRounding(weight: String, Rounding)
+    case quantisedRounding(weight: String, format: String, Rounding)
     case codes(weight: String, format: String)
     case configuredCodes(weight: String, format: String, method: String)
     case noUndo(base: String, kind: String)
@@ -61,19 +62,22 @@ public struct BakingError: Error, CustomStringConvertible {
         + "end it in \(container == .gguf ? ".gguf" : ".safetensors")"
     case .needsGGUF(let kind):
       "base: expected a GGUF file for an output of GGUF, found \(kind); hint: end the output's name in .safetensors"
-    case .needsGGUFOutput: "dtype q8_0: expected an output of GGUF, found safetensors; hint: end its name in .gguf"
+    case .needsGGUFOutput(let format):
+      "dtype \(format): expected an output of GGUF, found safetensors; hint: end its name in .gguf"
+    case .requantisesGGUF: "requantise: expected a base and an output of GGUF, found safetensors"
     case .formatOfGGUF(let dtype):
-      "dtype: expected f32, f16, bf16 or q8_0 for GGUF, found \(dtype.rawValue.lowercased())"
-    case .quantisedRounding(let weight, let rounding):
-      "\(weight): expected nearest rounding for Q8_0, found \(rounding.rawValue)"
+      "dtype: expected f32, f16, bf16 or blocks such as q8_0 for GGUF, found \(dtype.rawValue.lowercased())"
+    case .quantisedRounding(let weight, let format, let rounding):
+      "\(weight): expected nearest rounding for new blocks of \(format), found \(rounding.rawValue)"
     case .codes(let weight, let format):
       "\(weight): expected a number format that a sum can be written in, found \(format), which is only read"
     case .configuredCodes(let weight, let format, let method):
       "\(weight): expected a number format that a sum can be written in, found \(format), and a config.json that says "
         + "\(method) of all weights beside it; hint: use the unquantised checkpoint and quantise the result"
     case .noUndo(let base, let kind):
-      "undo: expected a base of safetensors, found \(kind), \(base), which could not be restored bit for bit; hint: keep "
-        + "the base, or bake with every adapter at strength 0 first, which makes safetensors of it, and bake into that"
+      "undo: expected a base of safetensors, or of GGUF with an output of GGUF, found \(kind), \(base), which could not be "
+        + "restored bit for bit; hint: keep the base, or bake with every adapter at strength 0 first, which makes safetensors "
+        + "of it, and bake into that"
     case .undo(let reason): "expected an undo file of lathe bake, \(reason)"
     case .otherBake(let weight, let expected, let found):
       "\(weight): expected \(expected) as the undo file says, found \(found); hint: this is not the checkpoint it belongs to"

@@ -19,17 +19,28 @@ struct ResidualEncoder {
     }
   }
 
+  /// Compares the places of `count` codes of a grid.
+  mutating func append(places: UnsafePointer<UInt8>, predicted: UnsafePointer<UInt8>, count: Int) {
+    compare(count) { (Int64(places[$0]), Int64(predicted[$0])) }
+  }
+
   private mutating func compare<Code: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(
     _ stored: UnsafeRawPointer, _ predicted: UnsafeRawPointer, _ count: Int, as type: Code.Type
   ) {
     let a = stored.assumingMemoryBound(to: type), b = predicted.assumingMemoryBound(to: type)
+    compare(count) { (a[$0].ordered, b[$0].ordered) }
+  }
+
+  /// Appends the differences of `count` pairs of a stored place and a predicted one.
+  @inline(__always) private mutating func compare(_ count: Int, _ pair: (Int) -> (Int64, Int64)) {
     for i in 0..<count {
-      guard a[i] != b[i] else {
+      let (stored, predicted) = pair(i)
+      guard stored != predicted else {
         agreeing += 1
         continue
       }
       gaps.append(number: UInt64(agreeing))
-      let difference = a[i].ordered - b[i].ordered
+      let difference = stored - predicted
       values.append(number: UInt64(bitPattern: (difference << 1) ^ (difference >> 63)))
       agreeing = 0
       self.count += 1
@@ -59,10 +70,20 @@ struct ResidualDecoder {
     }
   }
 
+  /// Corrects the places of `count` codes of a grid.
+  mutating func correct(places: UnsafeMutablePointer<UInt8>, count: Int) {
+    correct(count) { places[$0] = UInt8(truncatingIfNeeded: Int64(places[$0]) &+ $1) }
+  }
+
   private mutating func correct<Code: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(
     _ codes: UnsafeMutableRawPointer, _ count: Int, as type: Code.Type
   ) {
     let codes = codes.assumingMemoryBound(to: type)
+    correct(count) { codes[$0] = Code(ordered: codes[$0].ordered &+ $1) }
+  }
+
+  /// Calls `body` with each of the next `count` predictions that is off, and by how many steps.
+  private mutating func correct(_ count: Int, _ body: (Int, Int64) -> Void) {
     var place = 0
     while let gap = agreeing {
       guard gap < count - place else {
@@ -71,8 +92,7 @@ struct ResidualDecoder {
       }
       place += gap
       let zigzag = values.next() ?? 0
-      let difference = Int64(bitPattern: zigzag >> 1) ^ -Int64(bitPattern: zigzag & 1)
-      codes[place] = Code(ordered: codes[place].ordered &+ difference)
+      body(place, Int64(bitPattern: zigzag >> 1) ^ -Int64(bitPattern: zigzag & 1))
       place += 1
       agreeing = gaps.next().flatMap { Int(exactly: $0) }
     }

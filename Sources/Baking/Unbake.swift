@@ -68,7 +68,11 @@ public struct Unbake: Sendable {
     let place = try CheckpointOutput(output, isFolder: baked.isFolder, overwriting: overwriting)
     let heads = try undo.record.files.indices.map(head)
     let files = try undo.record.files.map { try place.file(for: $0.path) }
-    for (file, head) in zip(files, heads) { try head.bytes.withUnsafeBytes { try file.write($0, at: 0) } }
+    for (file, head) in zip(files, heads) {
+      // What lies between and behind the tensors is zeros.
+      try withUnsafeBytes(of: UInt8(0)) { try file.write($0, at: max(head.fileCount - 1, 0)) }
+      try head.bytes.withUnsafeBytes { try file.write($0, at: 0) }
+    }
     let restorer = try WeightRestorer(undo, baked: baked, heads: heads, files: files)
     _ = try concurrentMap(
       count: undo.record.weights.count, threads: threads, progress: progress, workspace: AdditionWorkspace.init
@@ -80,7 +84,7 @@ public struct Unbake: Sendable {
         throw BakingError(
           .undo(reason: "found no contents for the end of \(undo.record.files[index].path)"), path: undo.path)
       }
-      let hash = ContentHash.sha256(streaming: bytes[heads[index].bytes.count..<bytes.count])
+      let hash = ContentHash.sha256(streaming: bytes[heads[index].contentStart..<bytes.count])
       let expected = undo.record.files[index].contentSHA256
       guard hash == expected else {
         throw BakingError(
@@ -105,24 +109,13 @@ public struct Unbake: Sendable {
   private static let largestFile = 1 << 50
 
   private func head(_ file: Int) throws -> OriginalHead {
-    let bytes = try undo.head(ofFile: file)
-    let entries = try SafetensorsFile.entries(head: Bytes(copying: bytes), path: undo.path)
-    guard entries.allSatisfy({ $0.range.upperBound <= Self.largestFile }) else {
-      throw BakingError(.undo(reason: "found a file of impossible size in it"), path: undo.path)
-    }
-    return OriginalHead(bytes: bytes, entries: entries)
-  }
-}
-
-/// The beginning of a base file, and where its tensors lay.
-struct OriginalHead: Sendable {
-  let bytes: [UInt8]
-  let entries: [String: SafetensorsFile.Entry]
-  let fileCount: Int
-
-  init(bytes: [UInt8], entries: [SafetensorsFile.Entry]) {
-    self.bytes = bytes
-    self.entries = Dictionary(uniqueKeysWithValues: entries.map { ($0.name, $0) })
-    fileCount = bytes.count + (entries.map(\.range.upperBound).max() ?? 0)
+    let record = undo.record.files[file], bytes = try undo.head(ofFile: file)
+    let head =
+      try record.ggufCount.map { try OriginalHead(gguf: bytes, fileCount: $0, path: undo.path) }
+      ?? OriginalHead(safetensors: bytes, path: undo.path)
+    guard head.fileCount <= Self.largestFile,
+      head.entries.values.allSatisfy({ $0.range.upperBound <= Self.largestFile })
+    else { throw BakingError(.undo(reason: "found a file of impossible size in it"), path: undo.path) }
+    return head
   }
 }

@@ -6,7 +6,9 @@ import Tensors
 
 /// The part of an undo file that is text: which files there were, and what was added where.
 struct UndoRecord: Codable {
-  static let currentVersion = 1
+  static let currentVersion = 2
+  /// Of files that speak of safetensors and plain numbers only, which every Lathe reads.
+  static let firstVersion = 1
 
   /// The most additions of one target, and to one weight. Bakes make a handful; without a limit a few lines of a record
   /// could ask for factors of any size beside each other.
@@ -17,8 +19,10 @@ struct UndoRecord: Codable {
     var path: String
     /// SHA-256 of the base file's beginning: its length field and header.
     var headSHA256: String
-    /// SHA-256 of the base file's data section.
+    /// SHA-256 of the base file's data section; of all of a GGUF file.
     var contentSHA256: String
+    /// The size of a GGUF file, which may end in padding.
+    var ggufCount: Int?
   }
 
   /// A file beside the weights whose text the bake changed.
@@ -52,7 +56,7 @@ struct UndoRecord: Codable {
     var isTransposed: Bool
   }
 
-  var version = currentVersion
+  var version = firstVersion
   var tool = ToolVersion.current
   var isFolder: Bool
   var files: [File]
@@ -76,8 +80,10 @@ struct UndoRecord: Codable {
     isFolder = plan.base.isFolder
     files = plan.base.files.indices.map {
       File(
-        path: plan.base.files[$0].relativePath, headSHA256: ContentHash.sha256(heads[$0]), contentSHA256: hashes[$0])
+        path: plan.base.files[$0].relativePath, headSHA256: ContentHash.sha256(heads[$0]), contentSHA256: hashes[$0],
+        ggufCount: plan.base.files[$0].contents.gguf?.bytes.count)
     }
+    if !plan.recoded.isEmpty || files.contains(where: { $0.ggufCount != nil }) { version = Self.currentVersion }
     self.companions = companions.map { Companion(path: $0.path, sha256: ContentHash.sha256($0.bytes)) }
     weights = plan.base.weights.indices.map { index in
       let weight = plan.base.weights[index], name = weight.stored.name

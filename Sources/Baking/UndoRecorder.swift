@@ -1,4 +1,5 @@
 import Checkpoints
+import Codecs
 import Foundation
 import Safetensors
 import Synchronization
@@ -38,11 +39,32 @@ final class UndoRecorder: Sendable {
     }
     let predicted = WeightPrediction(rounding: original, scales: tiles.scales).predict(
       baked: numbers.baseAddress!, delta: tile.delta, rows: tile.rows, columns: columns, in: workspace)
-    // One thread works on a weight, so its encoder can be taken out while it is used.
+    append(index) {
+      $0.append(
+        tile.stored.baseAddress!, predicted: predicted.baseAddress!, count: tile.rows.count * columns,
+        width: stored.bits / 8)
+    }
+  }
+
+  /// Compares the codes of a tile of the base with what the baked ones predict.
+  ///
+  /// - Parameters:
+  ///   - before: the places of the base's codes.
+  ///   - now: of the baked ones.
+  func record(
+    _ index: Int, before: UnsafePointer<UInt8>, now: UnsafePointer<UInt8>, steps: UnsafePointer<Float>,
+    _ tile: WeightTiles.Tile, count: Int, on grid: CodeGrid, in workspace: AdditionWorkspace
+  ) {
+    guard !plan.keepsOriginal(index) else { return }
+    let predicted = WeightPrediction.places(
+      before: now, steps: steps, base: tile.base, delta: tile.delta, count: count, on: grid, in: workspace)
+    append(index) { $0.append(places: before, predicted: predicted, count: count) }
+  }
+
+  /// One thread works on a weight, so its encoder can be taken out while it is used.
+  private func append(_ index: Int, _ body: (inout ResidualEncoder) -> Void) {
     var encoder = state.withLock { $0.open.removeValue(forKey: index) } ?? ResidualEncoder()
-    encoder.append(
-      tile.stored.baseAddress!, predicted: predicted.baseAddress!, count: tile.rows.count * columns,
-      width: stored.bits / 8)
+    body(&encoder)
     state.withLock { $0.open[index] = encoder }
   }
 
@@ -58,7 +80,7 @@ final class UndoRecorder: Sendable {
   /// Writes the undo file under a temporary name; `commit` of the result gives it its own.
   ///
   /// - Parameter hashes: of each base file's data section.
-  /// - Precondition: the base's files are safetensors.
+  /// - Precondition: the base's files are safetensors or GGUF.
   func write(to path: String, overwriting: Bool, hashes: [String]) throws -> SafetensorsWriter {
     let streams = state.withLock { $0.streams }
     var tensors: [(name: String, tensor: Tensor)] = []
@@ -69,7 +91,7 @@ final class UndoRecorder: Sendable {
       add("gaps.\(index)", Bytes(copying: stream.gaps))
       add("values.\(index)", Bytes(copying: stream.values))
     }
-    let heads = try plan.base.files.map { try $0.contents.safetensors!.head }
+    let heads = try plan.base.files.map { try $0.contents.gguf?.head ?? $0.contents.safetensors!.head }
     for (index, head) in heads.enumerated() {
       add("head.\(index)", Bytes(copying: Zstandard.compressed(head.withUnsafeBytes(Array.init))))
     }
@@ -101,8 +123,9 @@ final class UndoRecorder: Sendable {
 
 extension BakePlan {
   /// Whether an undo file holds a weight as it was: of a delta without factors, the delta would be no smaller; and codes that
-  /// become numbers cannot be told from these.
+  /// become numbers cannot be told from these, nor numbers that become codes.
   func keepsOriginal(_ index: Int) -> Bool {
-    leavesCodes(index) || weights.additions[index]?.contains { $0.target.whole != nil } ?? false
+    if formats?[index].isQuantised == true, !keepsFormat(index) { return true }
+    return leavesCodes(index) || weights.additions[index]?.contains { $0.target.whole != nil } ?? false
   }
 }

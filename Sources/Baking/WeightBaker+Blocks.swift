@@ -1,11 +1,11 @@
 import Checkpoints
-import GGUF
+import Codecs
 import Tensors
 
 extension WeightBaker {
   /// Adds to a weight that is stored in blocks which share a factor: sums are rounded to single precision, and a block
   /// is quantised anew where a sum in it differs from the base.
-  func addQuantised(_ index: Int, in workspace: AdditionWorkspace) throws -> Survival {
+  func addQuantised(_ index: Int, to format: BlockFormat, in workspace: AdditionWorkspace) throws -> Survival {
     let weight = plan.base.weights[index], tiles = try WeightTiles(plan.weights, stored: index, in: workspace)
     let count = weight.entry.shape.elementCount, rounding = SumRounding(.f32)!
     let sums = workspace.sums.room(for: count)
@@ -16,14 +16,16 @@ extension WeightBaker {
         base: tile.base, delta: tile.delta, count: tile.rows.count * tiles.columns, into: place, counting: &changes)
     }
     guard changes.notFiniteCount == 0 else { throw notFinite(index, count: changes.notFiniteCount, .f32) }
-    let blocks = Bytes(count: GGUFFormat.q8_0.byteCount(count)) { blocks in
-      Q8Blocks.quantise(UnsafeBufferPointer(sums), into: blocks)
+    let blocks = Bytes(count: count / format.elements * format.bytes) { blocks in
+      format.encode(UnsafeBufferPointer(sums), into: blocks)
       if plan.keepsFormat(index) {
-        keep(plan.base.storedBytes(weight), in: blocks, where: sums, equals: plan.base.decodedTensor(weight).bytes)
+        keep(
+          plan.base.storedBytes(weight), in: blocks, of: format, where: sums,
+          equals: plan.base.decodedTensor(weight).bytes)
       }
-      Q8Blocks.widen(UnsafeRawBufferPointer(blocks), into: sums)
+      format.decode(UnsafeRawBufferPointer(blocks), into: sums)
     }
-    // The factor of a block is of half precision.
+    // Factors of blocks are of half precision.
     let lost = sums.count { !$0.isFinite }
     guard lost == 0 else { throw notFinite(index, count: lost, .f16) }
     try write(blocks, of: index)
@@ -33,14 +35,14 @@ extension WeightBaker {
   /// Puts the base's blocks back where nothing was added to any of their numbers: another program may have chosen
   /// their factors otherwise.
   private func keep(
-    _ stored: Bytes, in blocks: UnsafeMutableRawBufferPointer, where sums: UnsafeMutableBufferPointer<Float>,
-    equals base: Bytes
+    _ stored: Bytes, in blocks: UnsafeMutableRawBufferPointer, of format: BlockFormat,
+    where sums: UnsafeMutableBufferPointer<Float>, equals base: Bytes
   ) {
     stored.withUnsafeBytes { stored in
       base.withUnsafeBytes { base in
-        let base = base.bindMemory(to: Float.self), size = Q8Blocks.bytes
+        let base = base.bindMemory(to: Float.self), size = format.bytes
         for block in 0..<blocks.count / size {
-          let range = block * Q8Blocks.elements..<(block + 1) * Q8Blocks.elements
+          let range = block * format.elements..<(block + 1) * format.elements
           guard range.allSatisfy({ sums[$0] == base[$0] }) else { continue }
           UnsafeMutableRawBufferPointer(rebasing: blocks[block * size..<(block + 1) * size])
             .copyMemory(from: UnsafeRawBufferPointer(rebasing: stored[block * size..<(block + 1) * size]))

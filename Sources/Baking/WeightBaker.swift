@@ -22,8 +22,11 @@ struct WeightBaker {
       return nil
     }
     guard write != nil || isChanged else { return nil }
-    return plan.formats?[index].isQuantised == true
-      ? try addQuantised(index, in: workspace) : try add(index, as: dtype, in: workspace)
+    if plan.recoded.contains(index), let grid = weight.quantisation?.codec.grid {
+      return try recode(index, on: grid, in: workspace)
+    }
+    if let blocks = plan.formats?[index].blocks { return try addQuantised(index, to: blocks, in: workspace) }
+    return try add(index, as: dtype, in: workspace)
   }
 
   // MARK: Copies
@@ -45,7 +48,7 @@ struct WeightBaker {
 
   private func add(_ index: Int, as dtype: DType, in workspace: AdditionWorkspace) throws -> Survival {
     let weight = plan.base.weights[index]
-    let isShaped = plan.recipe.rounding == .shaped && dtype != .f32
+    let isShaped = plan.rounding(of: index) == .shaped && dtype != .f32
     let tiles = try WeightTiles(plan.weights, stored: index, shaping: isShaped, in: workspace)
     let rounding = SumRounding(dtype)!, isSameFormat = dtype == weight.entry.dtype
     let scales = isSameFormat ? try fittingScales(of: weight, tiles, rounding) : [1]
@@ -58,7 +61,8 @@ struct WeightBaker {
         return
       }
       let output = UnsafeMutableRawBufferPointer(workspace.output.room(for: tile.rows.count * rowBytes))
-      let survival = round(tile, tiles, scales: scales, rounding, seed: seed, into: output.baseAddress!)
+      let survival = round(
+        tile, tiles, scales: scales, rounding, plan.rounding(of: index), seed: seed, into: output.baseAddress!)
       if tile.isChanged { changed += survival } else { unchanged += survival }
       let bytes = UnsafeRawBufferPointer(output)
       try undo?.record(index, tile, tiles: tiles, output: bytes, dtype: dtype, scales: scales, in: workspace)
@@ -74,11 +78,12 @@ struct WeightBaker {
   /// Rounds a tile's sums in the way that the recipe asks for. Rows that nothing is added to have no directions to shape
   /// errors for, and are rounded to the nearest.
   private func round(
-    _ tile: WeightTiles.Tile, _ tiles: WeightTiles, scales: [Float], _ rounding: SumRounding, seed: UInt64,
-    into target: UnsafeMutableRawPointer
+    _ tile: WeightTiles.Tile, _ tiles: WeightTiles, scales: [Float], _ rounding: SumRounding, _ way: Rounding,
+    seed: UInt64, into target: UnsafeMutableRawPointer
   ) -> Survival {
     var survival = Survival()
-    let columns = tiles.columns, isRandom = plan.recipe.rounding == .stochastic
+    let columns = tiles.columns
+    let isRandom = way == .stochastic || way.isRandomWithoutDirections && tile.isChanged && rounding.dtype.bits < 16
     if let space = tile.space {
       let rowScales = tile.rows.map { tiles.scale($0, of: scales) }
       rowScales.withUnsafeBufferPointer {

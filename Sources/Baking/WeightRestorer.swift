@@ -1,6 +1,7 @@
 import Checkpoints
+import Codecs
 import Files
-import Safetensors
+import GGUF
 import Tensors
 
 /// Turns baked weights back into the base's, one at a time.
@@ -57,8 +58,15 @@ struct WeightRestorer: Sendable {
       throw BakingError(
         .otherBake(weight: name, expected: "\(entry.shape)", found: "\(baked.stored.shape)"), path: weights.base.path)
     }
-    if weights.additions[place] == nil, baked.stored.dtype == entry.dtype {
-      return try copy(weights.base.storedBytes(baked), write)
+    let isAlike = baked.stored.dtype == entry.dtype && weights.base.files[baked.file].format(of: name) == entry.format
+    if weights.additions[place] == nil, isAlike { return try copy(weights.base.storedBytes(baked), write) }
+    if isAlike, !baked.isInPlace, let grid = baked.quantisation?.codec.grid {
+      return try subtract(index, place, on: grid, in: workspace, write)
+    }
+    guard baked.quantisation == nil || baked.isInPlace else {
+      throw BakingError(
+        .otherBake(weight: name, expected: "plain numbers", found: baked.quantisation!.codec.name),
+        path: weights.base.path)
     }
     try subtract(index, place, entry, in: workspace, write)
   }
@@ -75,7 +83,7 @@ struct WeightRestorer: Sendable {
   }
 
   private func subtract(
-    _ index: Int, _ place: Int, _ entry: SafetensorsFile.Entry, in workspace: AdditionWorkspace,
+    _ index: Int, _ place: Int, _ entry: OriginalHead.Entry, in workspace: AdditionWorkspace,
     _ write: (UnsafeRawBufferPointer, Int) throws -> Void
   ) throws {
     guard let rounding = SumRounding(entry.dtype) else {
@@ -96,8 +104,32 @@ struct WeightRestorer: Sendable {
     }
   }
 
+  /// The same for codes, which were moved on the grid that they still have.
+  private func subtract(
+    _ index: Int, _ place: Int, on grid: CodeGrid, in workspace: AdditionWorkspace,
+    _ write: (UnsafeRawBufferPointer, Int) throws -> Void
+  ) throws {
+    let tiles = try WeightTiles(weights, stored: place, on: grid, in: workspace), baked = weights.base.weights[place]
+    let stored = weights.base.storedBytes(baked)
+    let bytes = UnsafeMutableRawBufferPointer(workspace.codes.room(for: stored.count))
+    stored.withUnsafeBytes { bytes.copyMemory(from: $0) }
+    stored.forget()
+    var residual = try undo.residual(index, elements: baked.entry.shape.elementCount)
+    try tiles.forEach { tile in
+      guard tile.isChanged else { return }
+      let count = tile.rows.count * tiles.columns
+      let places = workspace.places.room(for: count).baseAddress!, steps = workspace.steps.room(for: count).baseAddress!
+      grid.read(rows: tile.rows, places: places, steps: steps)
+      let predicted = WeightPrediction.places(
+        before: places, steps: steps, base: tile.base, delta: tile.delta, count: count, on: grid, in: workspace)
+      residual.correct(places: predicted, count: count)
+      grid.write(rows: tile.rows, places: predicted, into: bytes)
+    }
+    try write(UnsafeRawBufferPointer(bytes), 0)
+  }
+
   /// The scales that an 8-bit weight had before the bake.
-  private func originalScales(_ entry: SafetensorsFile.Entry, file: Int) throws -> [Float] {
+  private func originalScales(_ entry: OriginalHead.Entry, file: Int) throws -> [Float] {
     guard entry.dtype.bits == 8 else { return [1] }
     let stored = StoredWeight.scaleNames(of: entry.name).lazy.compactMap { heads[file].entries[$0] }.first
     guard let stored, case let name = stored.name,
@@ -119,5 +151,12 @@ extension AdaptedWeights.Addition {
       ? target.columns == rows && target.rows == columns
       : target.columns == columns && placement.storedRows.upperBound <= rows
         && placement.deltaRows.upperBound <= target.rows && placement.storedRows.count == placement.deltaRows.count
+  }
+}
+
+extension Checkpoint.File {
+  /// How a GGUF file stores a tensor; `nil` in other containers.
+  fileprivate func format(of name: String) -> GGUFFormat? {
+    contents.gguf.flatMap { file in contents.index(of: name).map { file.entries[$0].format } }
   }
 }

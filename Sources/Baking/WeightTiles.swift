@@ -23,14 +23,21 @@ struct WeightTiles {
   private let tensor: Tensor
   /// Of codes that are no numbers with a scale for rows.
   private let codec: (any WeightCodec)?
+  /// Where codes are moved; its rotation is that of deltas and directions too.
+  private let grid: CodeGrid?
   private let reading: SumRounding
   private let segments: [AdditionSegment]
   private let workspace: AdditionWorkspace
 
   private static let tileElements = 1 << 18
 
+  /// - Parameter grid: on which codes are to be moved: deltas are then those of what the codes stand for.
   /// - Throws: `BakingError` when the weight is of a format that nothing can be added to.
-  init(_ weights: AdaptedWeights, stored index: Int, shaping: Bool = false, in workspace: AdditionWorkspace) throws {
+  init(
+    _ weights: AdaptedWeights, stored index: Int, shaping: Bool = false, on grid: CodeGrid? = nil,
+    in workspace: AdditionWorkspace
+  ) throws {
+    self.grid = grid
     let weight = weights.base.weights[index]
     codec = weight.isInPlace ? nil : weight.quantisation?.codec
     tensor = weights.base.tensor(weight)
@@ -41,7 +48,7 @@ struct WeightTiles {
     (rows, columns) = weight.entry.shape.flattened
     scales = weights.base.scales(of: weight) ?? [1]
     segments = try AdditionSegment.segments(
-      rows: rows, columns: columns, weights.additions[index] ?? [], shaping: shaping, workspace.factors)
+      rows: rows, columns: columns, weights.additions[index] ?? [], shaping: shaping, on: grid, workspace.factors)
     self.workspace = workspace
   }
 
@@ -58,6 +65,7 @@ struct WeightTiles {
         let range = start..<min(start + height, segment.rows.upperBound), count = range.count * columns
         let base = workspace.base.room(for: count), delta = workspace.delta.room(for: count)
         add(segment, range, into: delta)
+        if !segment.products.isEmpty { grid?.rotate(delta) }
         func work(_ stored: UnsafeRawBufferPointer) throws {
           try body(
             Tile(

@@ -1,5 +1,6 @@
 #include "quantised.h"
 #include "formats.h"
+#include "tables.h"
 
 // A product is rounded before anything is subtracted from it, whatever instructions there are.
 #pragma STDC FP_CONTRACT OFF
@@ -88,8 +89,6 @@ MULTIVERSIONED void lathe_decode_q5_1(const uint8_t *source, float *destination,
   }
 }
 
-static const float curved[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-
 MULTIVERSIONED void lathe_decode_iq4_nl(const uint8_t *source, float *destination, size_t blocks) {
   for (size_t b = 0; b < blocks; b++, source += 18, destination += 32) {
     float d = half_at(source);
@@ -100,12 +99,13 @@ MULTIVERSIONED void lathe_decode_iq4_nl(const uint8_t *source, float *destinatio
   }
 }
 
-// Twice the values of E2M1.
-static const float doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, -0.0f, -1, -2, -3, -4, -6, -8, -12};
+INLINE float mxfp4_step(const uint8_t *block) {
+  return block[0] == 255 ? float_of(0x7fc00000u) : half_exponent_of(block[0]);
+}
 
 MULTIVERSIONED void lathe_decode_mxfp4(const uint8_t *source, float *destination, size_t blocks) {
   for (size_t b = 0; b < blocks; b++, source += 17, destination += 32) {
-    float d = source[0] == 255 ? float_of(0x7fc00000u) : half_exponent_of(source[0]);
+    float d = mxfp4_step(source);
     for (int i = 0; i < 16; i++) {
       destination[i] = doubled[source[1 + i] & 15] * d;
       destination[16 + i] = doubled[source[1 + i] >> 4] * d;
@@ -113,13 +113,18 @@ MULTIVERSIONED void lathe_decode_mxfp4(const uint8_t *source, float *destination
   }
 }
 
+// Of group g of four.
+INLINE float nvfp4_step(const uint8_t *block, int g) {
+  // E4M3 without a sign; the code that is NaN elsewhere counts as 0 here.
+  uint32_t code = block[g] & 0x7f;
+  float scale = code == 0x7f ? 0 : code < 8 ? (float)code * 0x1p-9f : float_of((code << 20) + 0x3c000000u);
+  return scale * 0.5f;
+}
+
 MULTIVERSIONED void lathe_decode_nvfp4(const uint8_t *source, float *destination, size_t blocks) {
   for (size_t b = 0; b < blocks; b++, source += 36, destination += 64) {
     for (int g = 0; g < 4; g++) {
-      // E4M3 without a sign; the code that is NaN elsewhere counts as 0 here.
-      uint32_t code = source[g] & 0x7f;
-      float scale = code == 0x7f ? 0 : code < 8 ? (float)code * 0x1p-9f : float_of((code << 20) + 0x3c000000u);
-      float d = scale * 0.5f;
+      float d = nvfp4_step(source, g);
       for (int i = 0; i < 8; i++) {
         uint8_t pair = source[4 + 8 * g + i];
         destination[16 * g + i] = doubled[pair & 15] * d;
@@ -143,13 +148,17 @@ MULTIVERSIONED void lathe_decode_q2_k(const uint8_t *source, float *destination,
   }
 }
 
+// Of group j of sixteen: six bits, four of them in one place and two in another.
+INLINE float q3_k_step(const uint8_t *block, int j) {
+  const uint8_t *scales = block + 96;
+  int low = scales[j % 8] >> 4 * (j / 8) & 15, high = scales[8 + j % 4] >> 2 * (j / 4) & 3;
+  return half_at(block + 108) * (float)((low | high << 4) - 32);
+}
+
 MULTIVERSIONED void lathe_decode_q3_k(const uint8_t *source, float *destination, size_t blocks) {
   for (size_t b = 0; b < blocks; b++, source += 110, destination += 256) {
-    const uint8_t *scales = source + 96;
-    float d = half_at(source + 108);
     for (int j = 0; j < 16; j++) {
-      int low = scales[j % 8] >> 4 * (j / 8) & 15, high = scales[8 + j % 4] >> 2 * (j / 4) & 3;
-      float step = d * (float)((low | high << 4) - 32);
+      float step = q3_k_step(source, j);
       const uint8_t *codes = source + 32 + 32 * (j / 8) + 16 * (j % 2), *mask = source + 16 * (j % 2);
       unsigned shift = (unsigned)(2 * (j % 8 / 2)), bit = (unsigned)(j / 2);
       for (int i = 0; i < 16; i++) {
@@ -218,19 +227,72 @@ MULTIVERSIONED void lathe_decode_q6_k(const uint8_t *source, float *destination,
   }
 }
 
+// Of group g of eight.
+INLINE float iq4_xs_step(const uint8_t *block, int g) {
+  int low = block[4 + g / 2] >> 4 * (g % 2) & 15, high = load16(block + 2, 0) >> 2 * g & 3;
+  return half_at(block) * (float)((low | high << 4) - 32);
+}
+
 MULTIVERSIONED void lathe_decode_iq4_xs(const uint8_t *source, float *destination, size_t blocks) {
   for (size_t b = 0; b < blocks; b++, source += 136, destination += 256) {
-    float d = half_at(source);
-    unsigned high = load16(source + 2, 0);
     for (int g = 0; g < 8; g++) {
-      int low = source[4 + g / 2] >> 4 * (g % 2) & 15;
-      float step = d * (float)((low | (int)(high >> 2 * g & 3) << 4) - 32);
+      float step = iq4_xs_step(source, g);
       const uint8_t *codes = source + 8 + 16 * g;
       for (int i = 0; i < 16; i++) {
         destination[32 * g + i] = curved[codes[i] & 15] * step;
         destination[32 * g + 16 + i] = curved[codes[i] >> 4] * step;
       }
     }
+  }
+}
+
+// MARK: Steps
+
+void lathe_steps_half(const uint8_t *source, size_t bytes, float *steps, size_t blocks) {
+  for (size_t b = 0; b < blocks; b++) steps[b] = half_at(source + b * bytes);
+}
+
+void lathe_steps_mxfp4(const uint8_t *source, float *steps, size_t blocks) {
+  for (size_t b = 0; b < blocks; b++) steps[b] = mxfp4_step(source + 17 * b);
+}
+
+void lathe_steps_nvfp4(const uint8_t *source, float *steps, size_t blocks) {
+  for (size_t b = 0; b < blocks; b++) {
+    for (int g = 0; g < 4; g++) steps[4 * b + g] = nvfp4_step(source + 36 * b, g);
+  }
+}
+
+void lathe_steps_q2_k(const uint8_t *source, float *steps, size_t blocks) {
+  for (size_t b = 0; b < blocks; b++, source += 84) {
+    for (int j = 0; j < 16; j++) steps[16 * b + j] = half_at(source + 80) * (float)(source[j] & 15);
+  }
+}
+
+void lathe_steps_q3_k(const uint8_t *source, float *steps, size_t blocks) {
+  for (size_t b = 0; b < blocks; b++) {
+    for (int j = 0; j < 16; j++) steps[16 * b + j] = q3_k_step(source + 110 * b, j);
+  }
+}
+
+void lathe_steps_q4_k(const uint8_t *source, size_t bytes, float *steps, size_t blocks) {
+  for (size_t b = 0; b < blocks; b++, source += bytes) {
+    for (int g = 0; g < 8; g++) {
+      float scale, minimum;
+      scale_and_minimum(source + 4, g, &scale, &minimum);
+      steps[8 * b + g] = half_at(source) * scale;
+    }
+  }
+}
+
+void lathe_steps_q6_k(const uint8_t *source, float *steps, size_t blocks) {
+  for (size_t b = 0; b < blocks; b++, source += 210) {
+    for (int j = 0; j < 16; j++) steps[16 * b + j] = half_at(source + 208) * (float)((const int8_t *)source)[192 + j];
+  }
+}
+
+void lathe_steps_iq4_xs(const uint8_t *source, float *steps, size_t blocks) {
+  for (size_t b = 0; b < blocks; b++) {
+    for (int g = 0; g < 8; g++) steps[8 * b + g] = iq4_xs_step(source + 136 * b, g);
   }
 }
 

@@ -1,7 +1,4 @@
-#include "rounding.h"
-#include "formats.h"
-
-enum { BLOCK = 1024, LANES = 16, ROWS = 16 };
+#include "survival.h"
 
 // A small float format: its mantissa bits, exponent bias, largest finite code, and whether larger numbers are clamped.
 typedef struct {
@@ -82,38 +79,9 @@ INLINE void store(void *out, size_t i, uint32_t code, uint32_t sign, lathe_forma
   }
 }
 
-typedef struct {
-  float delta[LANES], projection[LANES], residual[LANES];
-  uint32_t moved[LANES], not_finite[LANES], clamped[LANES];
-} lanes;
-
 INLINE void count_in(lanes *sums, size_t lane, float w, float d, float t, float q, int clamped) {
-  float change = q - w, error = q - t;
-  sums->delta[lane] += d * d;
-  sums->projection[lane] += change * d;
-  sums->residual[lane] += error * error;
-  sums->moved[lane] += q != w;
-  // Also true for NaN.
-  sums->not_finite[lane] += !(q - q == 0);
-  sums->clamped[lane] += clamped;
-}
-
-INLINE void add_lanes(const lanes *block, lathe_survival *sums) {
-  for (int lane = 0; lane < LANES; lane++) {
-    sums->delta += block->delta[lane];
-    sums->projection += block->projection[lane];
-    sums->residual += block->residual[lane];
-    sums->moved += block->moved[lane];
-    sums->not_finite += block->not_finite[lane];
-    sums->clamped += block->clamped[lane];
-  }
-}
-
-INLINE uint64_t mixed(uint64_t x) {
-  // The finaliser of splitmix64 (Steele, Lea, Flood 2014).
-  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-  return x ^ x >> 31;
+  // The last but one is also true for NaN.
+  count_change(sums, lane, d, q - w, q - t, q != w, !(q - q == 0), clamped);
 }
 
 // Rounds one number. `draw` is a uniform 24-bit number, or negative for the nearest.
@@ -158,14 +126,14 @@ INLINE void round_all(const float *w, const float *d, float scale, void *out, si
     for (; i + LANES <= end; i += LANES) {
       for (size_t lane = 0; lane < LANES; lane++) {
         size_t k = i + lane;
-        int32_t draw = isRandom ? (int32_t)(mixed(seed + (first + k) * 0x9e3779b97f4a7c15u) >> 40) : -1;
+        int32_t draw = isRandom ? drawn(seed, first + k) : -1;
         int clamped;
         float q = rounded(w[k], d[k], scale, inverse, out, k, draw, format, &clamped);
         count_in(&block, lane, w[k], d[k], w[k] + d[k], q, clamped);
       }
     }
     for (; i < end; i++) {
-      int32_t draw = isRandom ? (int32_t)(mixed(seed + (first + i) * 0x9e3779b97f4a7c15u) >> 40) : -1;
+      int32_t draw = isRandom ? drawn(seed, first + i) : -1;
       int clamped;
       float q = rounded(w[i], d[i], scale, inverse, out, i, draw, format, &clamped);
       count_in(&block, 0, w[i], d[i], w[i] + d[i], q, clamped);
@@ -197,8 +165,6 @@ MULTIVERSIONED void lathe_round_stochastic(lathe_format format, const float *w, 
 #undef CALL
 }
 
-typedef float row_vector __attribute__((vector_size(4 * ROWS)));
-
 // Greedy noise shaping: each element takes the neighbour that keeps ‖(Σ e·v)‖² + λ'·Σ e² smallest so far; the state
 // holds Σ e·v for each row, and a weight is ‖v‖² + λ'. The rows go side by side through the lanes.
 INLINE void shape_rows(const float *w, const float *d, const float *scales, void *out, size_t rows, size_t columns,
@@ -221,13 +187,8 @@ INLINE void shape_rows(const float *w, const float *d, const float *scales, void
       base[row] = w[row * columns + j];
       delta[row] = d[row * columns + j];
     }
-    row_vector even = {0}, odd = {0};
-    for (size_t k = 0; k + 1 < rank; k += 2) {
-      even += state[k] * direction[k];
-      odd += state[k + 1] * direction[k + 1];
-    }
-    if (rank % 2) even += state[rank - 1] * direction[rank - 1];
-    row_vector response = even + odd, error;
+    row_vector response, error;
+    respond(state, direction, rank, &response);
     uint32_t codes[ROWS];
     for (size_t row = 0; row < ROWS; row++) {
       float t = base[row] + delta[row], stored = t * inverse[row];

@@ -116,7 +116,7 @@ enum ComfyFormats {
     let (rows, half) = try packed(module, [.i8, .u8]), columns = 2 * half
     let codec = try GridCodec(
       "convrot_w4a4", rows: rows, columns: columns, codes: .nibbles(CodeTable.signedNibbles, evenIsHigh: false),
-      bytes: module.codes.bytes, arrangement: .blocks(height: 1, width: max(columns, 1), perRow: 1),
+      unused: [8], bytes: module.codes.bytes, arrangement: .blocks(height: 1, width: max(columns, 1), perRow: 1),
       steps: try steps(&module, "weight_scale", count: rows))
     let group = try count(fields, "convrot_groupsize", usual: 256)
     return ResolvedWeight(codec: try RotatedCodec(codec, group: group), shape: [rows, columns])

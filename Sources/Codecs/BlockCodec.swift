@@ -6,7 +6,7 @@ public struct BlockCodec: WeightCodec {
   public let format: BlockFormat
   public let rows: Int
   public let columns: Int
-  private let bytes: Bytes
+  let bytes: Bytes
 
   /// - Precondition: the weight's numbers are whole blocks, and `bytes` has all of them.
   public init(_ format: BlockFormat, rows: Int, columns: Int, bytes: Bytes) {

@@ -25,28 +25,31 @@ public struct GridCodec: WeightCodec {
   public let rows: Int
   public let columns: Int
   /// What is multiplied in after the step, where that is another rounding.
-  private let lastFactor: Float?
+  let lastFactor: Float?
   /// What each column is multiplied by in the end.
-  private let columnFactors: [Float]?
-  private let codes: Codes
-  private let bytes: Bytes
+  let columnFactors: [Float]?
+  let codes: Codes
+  let bytes: Bytes
+  /// Codes that are read, and never written anew.
+  let unused: Set<UInt8>
   /// Codes from one row to the next; more than columns where rows are padded.
-  private let stride: Int
+  let stride: Int
   private let arrangement: Arrangement
   private let steps: StepNumbers
   private let offsets: StepNumbers?
 
   /// - Parameters:
+  ///   - unused: codes that the format's encoder never writes.
   ///   - stride: codes from one row to the next.
   ///   - offsets: as many as `steps`, subtracted.
   ///   - columnFactors: one for each column.
   /// - Throws: `CodecError` for codes or steps that are too few.
   public init(
-    _ name: String, rows: Int, columns: Int, codes: Codes, bytes: Bytes, stride: Int? = nil,
+    _ name: String, rows: Int, columns: Int, codes: Codes, unused: Set<UInt8> = [], bytes: Bytes, stride: Int? = nil,
     arrangement: Arrangement, steps: StepNumbers, offsets: StepNumbers? = nil, lastFactor: Float? = nil,
     columnFactors: [Float]? = nil
   ) throws(CodecError) {
-    self.name = name
+    (self.name, self.unused) = (name, unused)
     (self.rows, self.columns, self.codes, self.bytes) = (rows, columns, codes, bytes)
     (self.arrangement, self.steps, self.offsets) = (arrangement, steps, offsets)
     (self.lastFactor, self.columnFactors, self.stride) = (lastFactor, columnFactors, stride ?? columns)
@@ -132,7 +135,7 @@ public struct GridCodec: WeightCodec {
   }
 
   /// The steps of one row at a time.
-  private struct StepLine {
+  struct StepLine {
     private let codec: GridCodec
     private var steps: [Float] = [], offsets: [Float] = []
     private var loaded = 0..<0

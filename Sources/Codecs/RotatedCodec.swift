@@ -23,6 +23,7 @@ public struct RotatedCodec: WeightCodec {
   public var bitsPerWeight: Double { stored.bitsPerWeight }
   public var rows: Int { stored.rows }
   public var columns: Int { stored.columns }
+  public var grid: CodeGrid? { stored.grid.flatMap { $0.rotation == nil ? $0.rotated(by: group) : nil } }
   public func requireSteps() throws(CodecError) { try stored.requireSteps() }
 
   public func decode(rows: Range<Int>, into numbers: UnsafeMutableBufferPointer<Float>) {

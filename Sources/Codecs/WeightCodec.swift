@@ -12,6 +12,9 @@ public protocol WeightCodec: Sendable {
   /// Of the matrix that the codes stand for: inputs, with a kernel's extents.
   var columns: Int { get }
 
+  /// What the numbers can be moved on; `nil` for a format that is only read.
+  var grid: CodeGrid? { get }
+
   /// Writes what rows stand for, row-major.
   ///
   /// - Precondition: the rows are the weight's, and `numbers` has room for exactly them.
@@ -24,6 +27,9 @@ public protocol WeightCodec: Sendable {
 }
 
 extension WeightCodec {
+  /// Most formats can do more than be read, and say so.
+  public var grid: CodeGrid? { nil }
+
   /// Nothing is known of them without reading the whole weight.
   public func requireSteps() throws(CodecError) {}
 

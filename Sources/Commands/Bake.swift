@@ -1,6 +1,7 @@
 import Adapters
 import ArgumentParser
 import Baking
+import Codecs
 import Factoring
 import Reports
 import Tensors
@@ -37,11 +38,20 @@ struct Bake: LatheCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Store weights as f32, f16, bf16 or f8_e4m3, or in GGUF as q8_0 (default: as the base).", valueName: "format"))
+      "Store weights as f32, f16, bf16 or f8_e4m3, or in GGUF as q8_0, q6_k, q5_k, q4_k and so on (default: as the base).",
+      valueName: "format"))
   var dtype: BakeDType?
 
-  @Option(help: "nearest; stochastic (exact on average); shaped (keeps small deltas audible in coarse formats).")
+  @Option(
+    help: ArgumentHelp(
+      "nearest; stochastic (exact on average); shaped (default below 16 bits: keeps small deltas audible).",
+      valueName: "rounding"))
   var rounding: Rounding?
+
+  @Flag(
+    help:
+      "Make blocks of GGUF that change anew, with new factors, as the format's own quantiser does; loses small deltas.")
+  var requantise = false
 
   @Option(
     help: ArgumentHelp(
@@ -140,7 +150,8 @@ struct Bake: LatheCommand {
       }
     }
     if output?.lowercased().hasSuffix(".gguf") == true { result.container = .gguf }
-    if let dtype { (result.dtype, result.quantises) = (dtype.dtype, dtype == .q8_0) }
+    if let dtype { (result.dtype, result.blocks) = (dtype.dtype, dtype.blocks) }
+    if requantise { result.requantises = true }
     if let rounding { result.rounding = rounding }
     if let seed { result.seed = seed }
     if let compat { result.rule = compat }
@@ -154,8 +165,10 @@ struct Bake: LatheCommand {
 enum BakeDType: String, ExpressibleByArgument, CaseIterable {
   case f32, f16, bf16
   case f8e4m3 = "f8_e4m3"
-  case q8_0
+  case q8_0, q6_k, q5_k, q4_k, q3_k, q2_k, q5_1, q5_0, q4_1, q4_0, iq4_nl, iq4_xs, mxfp4
 
-  /// `nil` for a quantisation.
+  /// `nil` for blocks.
   var dtype: DType? { OutputDType(rawValue: rawValue)?.dtype }
+  /// Of GGUF; `nil` for plain numbers.
+  var blocks: BlockFormat? { BlockFormat(rawValue: rawValue) }
 }

@@ -34,6 +34,8 @@ public struct GGUFFile: Sendable {
   public let alignment: Int
   /// The whole file.
   public let bytes: Bytes
+  /// Everything before the data.
+  public let head: Bytes
 
   /// Whether a file begins like this one does.
   public static func recognises(_ beginning: [UInt8]) -> Bool { beginning.starts(with: "GGUF".utf8) }
@@ -44,12 +46,42 @@ public struct GGUFFile: Sendable {
   /// - Throws: `GGUFError` naming the first fault.
   public init(_ file: MappedFile) throws(GGUFError) {
     let outcome = file.bytes.withUnsafeBytes { bytes in
-      Result { () throws(GGUFError) in try GGUFHeader(bytes, path: file.path) }
+      Result { () throws(GGUFError) in try GGUFHeader(bytes, fileCount: bytes.count, path: file.path) }
     }
     let header = try outcome.get()
     path = file.path
     bytes = file.bytes
+    head = bytes[0..<min(header.dataStart, bytes.count)]
     (version, fields, alignment, entries) = (header.version, header.fields, header.alignment, header.entries)
+  }
+
+  /// The tensors of a file of which only the beginning is there.
+  ///
+  /// - Parameters:
+  ///   - head: everything before the data.
+  ///   - fileCount: the size of the whole file.
+  /// - Throws: `GGUFError` naming the first fault.
+  public static func entries(head: Bytes, fileCount: Int, path: String) throws(GGUFError) -> [Entry] {
+    let outcome = head.withUnsafeBytes { bytes in
+      Result { () throws(GGUFError) in
+        guard recognises(Array(bytes.prefix(16))) else { throw GGUFError(.version(0), path: path) }
+        return try GGUFHeader(bytes, fileCount: fileCount, path: path)
+      }
+    }
+    return try outcome.get().entries
+  }
+
+  /// Whether nothing but zeros stands between tensors and behind them.
+  public var hasZeroPadding: Bool {
+    var end = head.count
+    let places = entries.map(\.place).sorted { $0.lowerBound < $1.lowerBound }
+    for place in places + [bytes.count..<bytes.count] {
+      if end < place.lowerBound, !bytes[end..<place.lowerBound].withUnsafeBytes({ $0.allSatisfy { $0 == 0 } }) {
+        return false
+      }
+      end = max(end, place.upperBound)
+    }
+    return true
   }
 
   /// The value of a metadata entry.

@@ -50,9 +50,6 @@ public enum GGUFFormat: UInt32, Sendable, CaseIterable {
   /// Whether the stored bytes are not the numbers themselves.
   public var isQuantised: Bool { blocks != nil }
 
-  /// Whether numbers can be put into the format: a bake leaves weights of others only widened.
-  public var isWritable: Bool { !isQuantised || self == .q8_0 }
-
   /// How many elements a row is cut into at a time; rows are whole blocks.
   public var blockSize: Int { blocks?.elements ?? 1 }
 
@@ -65,6 +62,9 @@ public enum GGUFFormat: UInt32, Sendable, CaseIterable {
   public func byteCount(_ elements: Int) -> Int {
     blocks.map { elements / $0.elements * $0.bytes } ?? elements * (dtype.bits / 8)
   }
+
+  /// The format that keeps numbers in these blocks.
+  public init(_ blocks: BlockFormat) { self = Self.allCases.first { $0.blocks == blocks }! }
 
   /// The format in which plain tensors of a number format are stored; `nil` where there is none.
   public init?(_ dtype: DType) {

@@ -6,6 +6,8 @@ struct GGUFHeader {
   private(set) var fields: [GGUFField] = []
   private(set) var alignment = 32
   private(set) var entries: [GGUFFile.Entry] = []
+  /// Where the data begins.
+  private(set) var dataStart = 0
 
   private let path: String
   /// The entries that have the shape of a reshaped tensor, by key.
@@ -24,8 +26,10 @@ struct GGUFHeader {
   private static let mostDimensions = 4
   private static let largestAlignment = 1 << 20
 
-  /// - Parameter bytes: the whole file, which begins with `GGUF`.
-  init(_ bytes: UnsafeRawBufferPointer, path: String) throws(GGUFError) {
+  /// - Parameters:
+  ///   - bytes: the file, or its beginning up to the data; it begins with `GGUF`.
+  ///   - fileCount: the size of the whole file.
+  init(_ bytes: UnsafeRawBufferPointer, fileCount: Int, path: String) throws(GGUFError) {
     self.path = path
     var cursor = GGUFCursor(bytes, at: 4, path: path)
     version = try cursor.integer()
@@ -43,8 +47,8 @@ struct GGUFHeader {
     alignment = try Self.alignment(fields, path: path)
     var listings: [Listing] = []
     for _ in 0..<Int(declared) { listings.append(try Self.listing(&cursor, path: path)) }
-    let start = (cursor.position + alignment - 1) / alignment * alignment
-    entries = try places(of: listings, from: start, fileCount: bytes.count)
+    dataStart = (cursor.position + alignment - 1) / alignment * alignment
+    entries = try places(of: listings, from: dataStart, fileCount: fileCount)
   }
 
   private static func fields(

@@ -23,6 +23,15 @@ public struct BakeReport: JSONReport {
     var deltaNorm: Double
   }
 
+  struct FormatRow: Encodable, Sendable {
+    /// `F16`, `Q4_K`, `nf4`.
+    var name: String
+    var weights: Int
+    @Explicit var survival: Double?
+    @Explicit var residual: Double?
+    var moved: Double
+  }
+
   struct FileRow: Encodable, Sendable {
     var path: String
     var bytes: Int
@@ -50,6 +59,7 @@ public struct BakeReport: JSONReport {
   let clamped: Int
   let peakMemory: Int
   let adapters: [AdapterRow]
+  let formats: [FormatRow]
   let blocks: [Row]
   let weights: [Row]
   let files: [FileRow]
@@ -61,7 +71,7 @@ public struct BakeReport: JSONReport {
 
   private enum CodingKeys: String, CodingKey {
     case output, bytes, dryRun, rounding, family, targetsBaked, weightsChanged, skipped, survival, residual, moved
-    case clamped, peakMemory, adapters, blocks, weights, files, undo, warnings
+    case clamped, peakMemory, adapters, formats, blocks, weights, files, undo, warnings
   }
 
   /// - Parameters:
@@ -73,7 +83,7 @@ public struct BakeReport: JSONReport {
     output = result.output
     bytes = result.bytes
     dryRun = isDryRun
-    rounding = plan.recipe.rounding.rawValue
+    rounding = plan.roundings
     family = plan.base.family.name
     targetsBaked = plan.targetCount
     weightsChanged = plan.changedCount
@@ -87,6 +97,11 @@ public struct BakeReport: JSONReport {
       AdapterRow(
         file: layer.input.path, strength: layer.input.strength, textEncoderStrength: layer.input.textEncoderStrength,
         targets: layer.fit.entries.count, fitting: layer.fit.fittingCount)
+    }
+    formats = result.formats.map {
+      FormatRow(
+        name: $0.name, weights: $0.weights, survival: $0.survival.share, residual: $0.survival.residual,
+        moved: $0.survival.moved)
     }
     blocks = result.blocks.map { Self.row($0.name, $0.survival) }
     weights = result.entries.map { Self.row($0.name, $0.survival) }
@@ -112,11 +127,11 @@ public struct BakeReport: JSONReport {
     if result.losesMuch, let share = total.share {
       warnings.append(
         "only \(Numbers.percent(share)) of the adapters' effect survives rounding: the rest is smaller than the steps "
-          + "between the base's numbers\(hints.ending(.littleSurvives(plan.recipe.rounding)))")
+          + "between the base's numbers\(hints.ending(.littleSurvives(Rounding(rawValue: plan.roundings) ?? .shaped)))")
     }
     if total.clampedCount > 0 {
       warnings.append(
-        "\(total.clampedCount) weights are too large for the 8-bit format and became its largest number"
+        "\(total.clampedCount) weights are beyond what their format's codes reach, and became the largest number there"
           + hints.ending(.clamped)
       )
     }
@@ -158,8 +173,21 @@ public struct BakeReport: JSONReport {
       lines.append("  not baked:")
       lines += skipped.map { "    \($0)" }
     }
+    if formats.count > 1 { lines += Self.table(formats).lines(width: width) + [""] }
     lines += Self.table(showsTargets ? weights : blocks, title: showsTargets ? "weight" : "block").lines(width: width)
     return lines.joined(separator: "\n") + "\n"
+  }
+
+  private static func table(_ rows: [FormatRow]) -> TextTable {
+    var table = TextTable(
+      .name("format"), .number("weights"), .number("survival"), .number("residual"), .number("moved"))
+    for row in rows {
+      table.add(
+        row.name, "\(row.weights)", row.survival.map(Numbers.percent) ?? "–",
+        row.residual.map { Numbers.short($0) } ?? "–",
+        Numbers.percent(row.moved))
+    }
+    return table
   }
 
   private static func table(_ rows: [Row], title: String) -> TextTable {

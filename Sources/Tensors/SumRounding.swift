@@ -1,4 +1,4 @@
-import CArithmetic
+package import CArithmetic
 
 /// How a sum of a base weight and a delta becomes a stored number.
 public enum Rounding: String, Sendable, CaseIterable {
@@ -24,7 +24,7 @@ public struct Survival: Sendable, Equatable {
   public var movedCount = 0
   /// All weights.
   public var count = 0
-  /// Sums beyond the largest number of an 8-bit format, which became that number.
+  /// Sums beyond the largest number of a format, which became that number; changes of what has no step.
   public var clampedCount = 0
   /// Sums that are NaN or infinite.
   public var notFiniteCount = 0
@@ -94,7 +94,7 @@ public struct SumRounding: Sendable {
     base: UnsafePointer<Float>, delta: UnsafePointer<Float>, scale: Float = 1, count: Int,
     into target: UnsafeMutableRawPointer, counting survival: inout Survival
   ) {
-    account(count, in: &survival) { lathe_round_nearest(format, base, delta, scale, target, count, $0) }
+    survival.account(count) { lathe_round_nearest(format, base, delta, scale, target, count, $0) }
   }
 
   /// Stores base + delta rounded at random; element i draws from counter `first + i` of the generator `seed`.
@@ -102,7 +102,7 @@ public struct SumRounding: Sendable {
     base: UnsafePointer<Float>, delta: UnsafePointer<Float>, scale: Float = 1, count: Int, seed: UInt64, first: Int,
     into target: UnsafeMutableRawPointer, counting survival: inout Survival
   ) {
-    account(count, in: &survival) {
+    survival.account(count) {
       lathe_round_stochastic(format, base, delta, scale, target, count, seed, UInt64(first), $0)
     }
   }
@@ -119,7 +119,7 @@ public struct SumRounding: Sendable {
     let columns = space.columns, bytes = dtype.bits / 8
     for row in stride(from: 0, to: rows, by: 16) {
       let batch = min(16, rows - row)
-      account(batch * columns, in: &survival) {
+      survival.account(batch * columns) {
         lathe_round_shaped(
           format, base + row * columns, delta + row * columns, scales.baseAddress! + row,
           target + row * columns * bytes, batch, columns, space.directions, space.weights, space.rank, $0)
@@ -131,19 +131,20 @@ public struct SumRounding: Sendable {
   public static func largestSum(base: UnsafePointer<Float>, delta: UnsafePointer<Float>, count: Int) -> Float {
     lathe_largest_sum(base, delta, count)
   }
+}
 
-  private func account(
-    _ count: Int, in survival: inout Survival, _ body: (UnsafeMutablePointer<lathe_survival>) -> Void
-  ) {
+extension Survival {
+  /// Adds what a loop over `count` numbers has counted.
+  package mutating func account(_ count: Int, _ body: (UnsafeMutablePointer<lathe_survival>) -> Void) {
     var sums = lathe_survival()
     body(&sums)
-    survival.deltaEnergy += sums.delta
-    survival.projection += sums.projection
-    survival.residualEnergy += sums.residual
-    survival.movedCount += Int(sums.moved)
-    survival.notFiniteCount += Int(sums.not_finite)
-    survival.clampedCount += Int(sums.clamped)
-    survival.count += count
+    deltaEnergy += sums.delta
+    projection += sums.projection
+    residualEnergy += sums.residual
+    movedCount += Int(sums.moved)
+    notFiniteCount += Int(sums.not_finite)
+    clampedCount += Int(sums.clamped)
+    self.count += count
   }
 }
 
@@ -154,9 +155,9 @@ public struct ShapingSpace: Sendable {
   /// How many directions there are.
   public let rank: Int
   /// columns × rank: row j holds what each direction hears of input j.
-  let directions: [Float]
+  package let directions: [Float]
   /// For each column ‖v‖² plus λ times its mean.
-  let weights: [Float]
+  package let weights: [Float]
 
   /// - Parameters:
   ///   - directions: rank × columns, row-major, orthonormal rows.

@@ -161,7 +161,9 @@ import Testing
     try bench.base(tensors)
     let change = Change("lora_unet_a", 8, 6, size: 0.1)
     let plan = try BakePlan(
-      BakeRecipe(base: bench.path("base.safetensors"), inputs: [.init(path: bench.adapter([change]))], dtype: target))
+      BakeRecipe(
+        base: bench.path("base.safetensors"), inputs: [.init(path: bench.adapter([change]))], dtype: target,
+        rounding: .nearest))
     let result = try plan.write(to: bench.path("out.safetensors"), overwriting: true, threads: 1)
     let file = try bench.file()
     #expect(file.data.count == plan.byteCount && file.byteCount == result.bytes)

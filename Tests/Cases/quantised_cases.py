@@ -58,6 +58,11 @@ def q4_0(value):
     return data, ((codes.astype(np.float32) - 8) * step).reshape(value.shape)
 
 
+def plain(value):
+    """Numbers in single precision, which stand for themselves."""
+    return value.float().numpy().tobytes(), value.float().numpy()
+
+
 def write_gguf(path, tensors, encode, number):
     """A GGUF file with matrices in blocks and all else in F32; returns what it stands for."""
     wide, listings, data = {}, b"", b""
@@ -200,12 +205,61 @@ def leaving(place):
         assert b"_quantization_metadata" not in contents("out.safetensors")[:100_000]
 
 
-@case("a format that is only read: no bake without a number format, and with one only what changes becomes wide")
+@case("a bake into int8 or blocks moves codes and nothing else, keeps most of the adapter, and is taken back to the byte")
+def recoded(place):
+    tensors, lumi = toybox(), adapter(place)
+    write_int8("int8.safetensors", tensors)
+    write_gguf("q8.gguf", tensors, q8_0, 8)
+    write_gguf("q4.gguf", tensors, q4_0, 2)
+    for name, format, least in [("int8.safetensors", "int8_tensorwise", 0.97), ("q8.gguf", "Q8_0", 0.97), ("q4.gguf", "Q4_0", 0.85)]:
+        out = "out." + name.split(".")[1]
+        run = place.run("bake", name, lumi, "-o", out, "--undo", "undo", "--force", "--json").expect(0)
+        report = json.loads(run.output)
+        share = next(row["survival"] for row in report["formats"] if row["name"] == format)
+        assert share > least, f"{name}: {share}"
+        dry = ["bake", name, lumi, "-o", out, "--dry-run", "--json"]
+        foretold = json.loads(place.run(*dry).expect(0).output)
+        assert foretold["formats"] == report["formats"] and foretold["blocks"] == report["blocks"], name
+        nearest = json.loads(place.run(*dry, "--rounding", "nearest").expect(0).output)
+        assert nearest["survival"] < report["survival"], f"{name}: {nearest['survival']}"
+        before, after = contents(name), contents(out)
+        if name.endswith(".gguf"):
+            # The recipe stands in the header; scales, and what nothing is added to, stay.
+            assert len(after) - len(before) < 4096 and before[-64:] in after
+        else:
+            old, new = load_file(name), load_file(out)
+            moved = [k for k in old if not torch.equal(old[k], new[k])]
+            assert moved and all(old[k].dtype == new[k].dtype for k in old)
+            assert any(old[k].dtype == torch.int8 for k in moved) and not any("scale" in k for k in moved)
+        place.run("unbake", out, "--undo", "undo", "-o", "back", "--force").expect(0)
+        assert contents("back") == before, f"{name}: not restored"
+        place.run("render", out, *SMALL, "-o", "a.png", "--force").expect(0)
+        place.run("render", name, *SMALL, "-o", "b.png", "--force").expect(0)
+        assert (pixels("a.png") != pixels("b.png")).any()
+
+
+@case("blocks are made anew where that is asked for, and wide weights become blocks of the format that is asked for")
+def requantised(place):
+    tensors, lumi = toybox(), adapter(place)
+    write_gguf("q8.gguf", tensors, q8_0, 8)
+    write_gguf("f32.gguf", tensors, plain, 0)
+    old = json.loads(place.run("bake", "q8.gguf", lumi, "-o", "new.gguf", "--requantise", "--json").expect(0).output)
+    assert old["rounding"] == "nearest"
+    place.run("bake", "q8.gguf", lumi, "-o", "a.gguf", "--requantise", "--rounding", "shaped").expect(64, "nearest rounding")
+    place.run("bake", "old.safetensors", lumi, "-o", "a.gguf", "--requantise").expect(66)
+    for name in ["q8_0", "q4_1", "iq4_nl"]:
+        place.run("bake", "f32.gguf", lumi, "-o", f"{name}.gguf", "--undo", "undo", "--dtype", name, "--force").expect(0)
+        place.run("unbake", f"{name}.gguf", "--undo", "undo", "-o", "back", "--force").expect(0)
+        assert contents("back") == contents("f32.gguf"), name
+        place.run("check", lumi, f"{name}.gguf").expect(0, "fits")
+        place.run("render", f"{name}.gguf", *SMALL, "-o", "a.png", "--force").expect(0)
+    assert not os.path.exists("a.gguf")
+
+
+@case("codes become plain numbers where a number format is asked for: only those that change")
 def widened(place):
     tensors, lumi = toybox(), adapter(place)
     write_int8("int8.safetensors", tensors)
-    place.run("bake", "int8.safetensors", lumi, "-o", "out.safetensors").expect(65, "int8_tensorwise", "--dtype bf16")
-    assert not os.path.exists("out.safetensors")
     place.run("bake", "int8.safetensors", lumi, "-o", "out.safetensors", "--undo", "undo", "--dtype", "bf16").expect(0)
     before, after = load_file("int8.safetensors"), load_file("out.safetensors")
     kept = [k for k in before if before[k].dtype == torch.int8 and after[k].dtype == torch.int8]
@@ -216,10 +270,24 @@ def widened(place):
     place.run("unbake", "out.safetensors", "--undo", "undo", "-o", "back.safetensors").expect(0)
     assert contents("back.safetensors") == contents("int8.safetensors")
     write_gguf("q4.gguf", tensors, q4_0, 2)
-    place.run("bake", "q4.gguf", lumi, "-o", "out.gguf").expect(65, "Q4_0", "--dtype bf16")
-    assert not os.path.exists("out.gguf")
-    place.run("bake", "q4.gguf", lumi, "-o", "out.gguf", "--dtype", "f16").expect(0)
+    place.run("bake", "q4.gguf", lumi, "-o", "out.gguf", "--undo", "undo", "--dtype", "f16", "--force").expect(0)
     place.run("check", lumi, "out.gguf").expect(0, "fits")
+    place.run("unbake", "out.gguf", "--undo", "undo", "-o", "back.gguf").expect(0)
+    assert contents("back.gguf") == contents("q4.gguf")
+
+
+@case("a format that is only read is no place for a change without a number format")
+def read_only(place):
+    module = "blocks.0.attn.q"
+    codes = torch.zeros(16, 64, dtype=torch.uint8)
+    save_file({f"{module}.weight": codes, f"{module}.weight_s_rel": torch.ones(16, 8).to(torch.float8_e4m3fn),
+               f"{module}.weight_s_channel": torch.ones(16), f"{module}.weight_codebook": torch.arange(16.0),
+               f"{module}.comfy_quant": marker('{"format": "asym_w4a8_int8", "convrot_groupsize": 64}'),
+               "img_in.weight": torch.ones(8, 8)}, "base.safetensors")  # fmt: skip
+    lora = small_adapter("q.safetensors", module, 16, 128)
+    place.run("bake", "base.safetensors", lora, "-o", "out.safetensors").expect(65, "asym_w4a8_int8", "--dtype bf16")
+    assert not os.path.exists("out.safetensors")
+    place.run("bake", "base.safetensors", lora, "-o", "out.safetensors", "--dtype", "bf16").expect(0)
 
 
 def marker(text):

@@ -35,11 +35,11 @@ import Testing
       BakingError(.notFinite(weight: "w", count: 3, dtype: "F16", cause: .base), path: "a"),
       "a: w: expected finite F16 numbers, found 3 NaN or infinite; the base itself is not finite there")
     line(
-      BakingError(.needsGGUFOutput, path: "a"),
+      BakingError(.needsGGUFOutput("q8_0"), path: "a"),
       "a: --dtype q8_0: expected an output of GGUF, found safetensors; hint: end its name in .gguf")
     line(
       BakingError(.noUndo(base: "b", kind: "a pickle"), path: "a"),
-      "a: --undo: expected a base of safetensors, found a pickle, b, which could not be restored bit for bit; hint: keep "
+      "a: --undo: expected a base of safetensors, or of GGUF with an output of GGUF, found a pickle, b, which could not be restored bit for bit; hint: keep "
         + "the base, or bake with every adapter at strength 0 first, which makes safetensors of it, and bake into that")
     line(
       AuditError(.otherAudit(reason: "steps"), path: "a"),

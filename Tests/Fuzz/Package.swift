@@ -12,12 +12,14 @@ let package = Package(
   ]
     + [
       "safetensors", "adapter", "pickle", "gguf", "configuration", "recipe", "undo", "png", "prompt", "tokenizer",
+      "codec",
     ].map { reader in
       .executableTarget(
         name: "\(reader)-fuzz",
         dependencies: ["FuzzInputs"]
           + [
-            "Tensors", "Files", "JSON", "Models", "Safetensors", "TorchPickles", "GGUF", "Checkpoints", "Adapters",
+            "Tensors", "Files", "JSON", "Models", "Safetensors", "TorchPickles", "GGUF", "Codecs", "Checkpoints",
+            "Adapters",
             "Factoring", "Merging", "Baking", "Images", "Prompts", "Sampling", "Networks", "Rendering",
           ].map {
             .product(name: $0, package: "Lathe")

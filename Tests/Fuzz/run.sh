@@ -4,7 +4,7 @@
 #   bash Tests/Fuzz/run.sh TARGET SECONDS [FOLDER]
 #
 # TARGET is safetensors, adapter, pickle, gguf, configuration (of a picture's model), recipe (of merges and bakes), undo, png,
-# prompt or tokenizer. With FOLDER, inputs that reach new places are kept there, and a later run
+# prompt, tokenizer or codec (of quantised weights). With FOLDER, inputs that reach new places are kept there, and a later run
 # goes on from them.
 set -euo pipefail
 shopt -s nullglob
@@ -44,6 +44,7 @@ configuration) # A byte that says which file, and its text.
     number=$((number + 1))
   done ;;
 recipe | undo | prompt | tokenizer) ;;
+codec) small "$goldens"/quantised/*.{safetensors,gguf} ;;
 png) small "$goldens"/images/png/*.png ;;
 *) sed -n '/^# TARGET is/,/^# prompt/p' "$0" >&2 && exit 64 ;;
 esac

@@ -1,3 +1,4 @@
+import Codecs
 import Files
 import GGUF
 import Safetensors
@@ -24,14 +25,14 @@ import Testing
   @Test("blocks of zeros, ties, tiny and huge numbers have ggml's bits") func blocks() throws {
     let file = try SafetensorsFile(path: Goldens.path("checkpoints/q8_0.safetensors"))
     let values = try #require(file["values"]).floats(), expected = bytes(try #require(file["blocks"]))
-    var found = [UInt8](repeating: 0, count: values.count / Q8Blocks.elements * Q8Blocks.bytes)
+    var found = [UInt8](repeating: 0, count: values.count / 32 * 34)
     values.withUnsafeBufferPointer { values in
-      found.withUnsafeMutableBytes { Q8Blocks.quantise(values, into: $0) }
+      found.withUnsafeMutableBytes { BlockFormat.q8_0.encode(values, into: $0) }
     }
     #expect(found == expected)
     var numbers = [Float](repeating: 0, count: values.count)
     numbers.withUnsafeMutableBufferPointer { numbers in
-      found.withUnsafeBytes { Q8Blocks.widen($0, into: numbers) }
+      found.withUnsafeBytes { BlockFormat.q8_0.decode($0, into: numbers) }
     }
     #expect(numbers == (try #require(file["numbers"])).floats())
   }

@@ -33,6 +33,18 @@ void lathe_decode_iq4_xs(const uint8_t *source, float *destination, size_t block
 void lathe_decode_mxfp4(const uint8_t *source, float *destination, size_t blocks);
 void lathe_decode_nvfp4(const uint8_t *source, float *destination, size_t blocks);
 
+// The steps of blocks: how far apart the numbers of codes that differ by one are, for each group of a block that shares one.
+// Formats whose blocks begin with their only factor; `bytes` is a block's size.
+void lathe_steps_half(const uint8_t *source, size_t bytes, float *steps, size_t blocks);
+void lathe_steps_mxfp4(const uint8_t *source, float *steps, size_t blocks);
+void lathe_steps_nvfp4(const uint8_t *source, float *steps, size_t blocks);
+void lathe_steps_q2_k(const uint8_t *source, float *steps, size_t blocks);
+void lathe_steps_q3_k(const uint8_t *source, float *steps, size_t blocks);
+// Q4_K and Q5_K, whose blocks begin alike; `bytes` is a block's size.
+void lathe_steps_q4_k(const uint8_t *source, size_t bytes, float *steps, size_t blocks);
+void lathe_steps_q6_k(const uint8_t *source, float *steps, size_t blocks);
+void lathe_steps_iq4_xs(const uint8_t *source, float *steps, size_t blocks);
+
 // Undoes ConvRot in place: each group of `group` numbers, a power of four, times H₄ ⊗ … ⊗ H₄ ÷ √group. The order of the sums is
 // a part of the definition: strides from 1 up, halves of pairs first.
 void lathe_rotate(float *numbers, size_t count, size_t group);

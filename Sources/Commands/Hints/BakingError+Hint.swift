@@ -8,7 +8,7 @@ extension BakingError: HintedError {
     case .wrongFamily: .new("lathe check shows what fits")
     case .doesNotFit: .new("--allow-unmatched bakes the rest")
     case .notFinite(_, _, _, cause: .sum): .new("--dtype bf16 or f32")
-    case .needsGGUFOutput, .formatOfGGUF, .noUndo: .about("--")
+    case .needsGGUFOutput, .formatOfGGUF, .noUndo, .requantisesGGUF: .about("--")
     case .quantisedRounding: .new("--dtype f16")
     case .codes: .new("--dtype bf16 widens the weights that change, and leaves the others as they are")
     default: nil
