@@ -46,7 +46,7 @@ import Testing
   func defaults() throws {
     let (recipe, _) = try recipe("adapters:\n  - file: a.safetensors\n")
     #expect(recipe.dtype == nil)
-    #expect(recipe.rounding == .nearest)
+    #expect(recipe.rounding == nil)
     #expect(recipe.seed == 0)
     #expect(recipe.inputs[0].blocks == nil)
   }

@@ -1,4 +1,5 @@
 import LinearAlgebra
+import Platform
 import Synchronization
 import TestSupport
 import Testing
@@ -96,9 +97,12 @@ import Testing
     #expect(throws: Refusal(index: 5)) {
       try concurrentMap(
         count: 1000, threads: threads, progress: { if $0 == 5 { throw Refusal(index: 5) } }, workspace: {}
-      ) { _, _ in _ = begun.wrappingAdd(1, ordering: .relaxed) }
+      ) { _, _ in
+        // Other threads go on until they hear of it, which takes a while when the one that says it has no processor.
+        if begun.wrappingAdd(1, ordering: .relaxed).newValue > 5 + threads { usleep(2000) }
+      }
     }
-    #expect(begun.load(ordering: .relaxed) <= 5 + threads)
+    #expect(begun.load(ordering: .relaxed) < 500)
   }
 
   @Test("a task that is cancelled begins nothing more", arguments: [1, 3])
