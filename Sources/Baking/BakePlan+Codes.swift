@@ -1,4 +1,5 @@
 import Checkpoints
+import Codecs
 import GGUF
 import Tensors
 
@@ -69,25 +70,24 @@ extension BakePlan {
     let weight = base.weights[index]
     guard weight.quantisation != nil else { return false }
     if weight.isInPlace { return outputs[index] == weight.entry.dtype }
-    if recoded.contains(index) { return true }
+    if recoded[index] != nil { return true }
     guard weights.additions[index] == nil else { return false }
     return formats == nil ? base.files[weight.file].contents.gguf == nil : keepsFormat(index)
   }
 
-  /// The changed weights that stay as they are stored but for their codes: those whose codes can be moved, unless the recipe
-  /// asks for another format.
+  /// The grids of the changed weights that stay as they are stored but for their codes: those whose codes can be moved, unless
+  /// the recipe asks for another format.
   static func recoded(
     _ base: Checkpoint, changing changed: some Collection<Int>, _ formats: [GGUFFormat]?, _ recipe: BakeRecipe
-  ) -> Set<Int> {
-    guard recipe.writes, !recipe.requantises else { return [] }
-    return Set(
-      changed.filter { index in
-        let weight = base.weights[index], blocks = base.files[weight.file].contents.gguf?.entries[index].format
-        guard let quantisation = weight.quantisation, !weight.isInPlace, quantisation.codec.grid != nil else {
-          return false
-        }
-        return blocks == nil ? formats == nil && recipe.dtype == nil : blocks == formats?[index]
-      })
+  ) -> [Int: CodeGrid] {
+    guard recipe.writes, !recipe.requantises else { return [:] }
+    let grids = changed.compactMap { index -> (Int, CodeGrid)? in
+      let weight = base.weights[index], blocks = base.files[weight.file].contents.gguf?.entries[index].format
+      let isKept = blocks == nil ? formats == nil && recipe.dtype == nil : blocks == formats?[index]
+      guard isKept, !weight.isInPlace else { return nil }
+      return weight.quantisation?.codec.grid.map { (index, $0) }
+    }
+    return Dictionary(uniqueKeysWithValues: grids)
   }
 
   /// Whether a weight that is stored as codes which cannot be written in their place becomes plain numbers.
@@ -98,7 +98,7 @@ extension BakePlan {
 
   /// The format that a changed weight is stored in, for people.
   func formatName(of index: Int) -> String {
-    if recoded.contains(index), let codec = base.weights[index].quantisation?.codec { return codec.name }
+    if recoded[index] != nil, let codec = base.weights[index].quantisation?.codec { return codec.name }
     return formats?[index].name ?? outputs[index]?.rawValue ?? "none"
   }
 

@@ -15,18 +15,13 @@ extension BakePlan {
     guard base.files.count == 1, !base.isFolder, let file = base.files[0].contents.gguf else {
       throw BakingError(.needsGGUF(kind: base.isFolder ? "a folder" : base.files[0].contents.kind), path: base.path)
     }
-    let wanted = try recipe.dtype.map { dtype in
-      guard let format = GGUFFormat(dtype) else {
-        throw BakingError(.formatOfGGUF(dtype), path: base.path)
-      }
-      return format
-    }
+    let wanted = try wantedFormat(base, recipe)
     return zip(base.weights, file.entries).map { weight, entry in
       // Norms, biases and tables are small and need their digits, and programs that read GGUF expect them in F32.
       // Blocks that are coarser than Q8_0 stay where nothing is added: other numbers would only take more room.
       guard !entry.format.isQuantised || entry.format == .q8_0 else { return entry.format }
       guard weight.component != .other, entry.shape.rank > 1, entry.format.dtype.unitRoundoff != nil,
-        entry.format != .f64, let format = recipe.blocks.map(GGUFFormat.init) ?? wanted
+        entry.format != .f64, let format = wanted
       else { return entry.format }
       return entry.holds(format) ? format : entry.format
     }
@@ -39,9 +34,9 @@ extension BakePlan {
     _ formats: [GGUFFormat]?, changing changed: some Collection<Int>, _ base: Checkpoint, _ recipe: BakeRecipe
   ) throws -> [GGUFFormat]? {
     guard var formats, let entries = base.files[0].contents.gguf?.entries else { return formats }
+    let wanted = try wantedFormat(base, recipe)
     for index in changed where formats[index].isQuantised {
       let codec = base.weights[index].quantisation?.codec
-      let wanted = recipe.blocks.map(GGUFFormat.init) ?? recipe.dtype.flatMap { GGUFFormat($0) }
       if let wanted, entries[index].holds(wanted) {
         formats[index] = wanted
       } else if recipe.requantises ? formats[index].blocks?.isEncodable != true : codec?.grid == nil {
@@ -49,6 +44,14 @@ extension BakePlan {
       }
     }
     return formats
+  }
+
+  /// The format that the recipe asks for.
+  private static func wantedFormat(_ base: Checkpoint, _ recipe: BakeRecipe) throws(BakingError) -> GGUFFormat? {
+    if let blocks = recipe.blocks { return GGUFFormat(blocks) }
+    guard let dtype = recipe.dtype else { return nil }
+    guard let format = GGUFFormat(dtype) else { throw BakingError(.formatOfGGUF(dtype), path: base.path) }
+    return format
   }
 
   /// Whether a weight's stored bytes can be taken over where nothing is added.

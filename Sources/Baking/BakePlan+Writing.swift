@@ -245,7 +245,7 @@ extension BakePlan {
       ])
     }
     var fields: [String: JSONValue] = [
-      "operation": .string("bake"), "inputs": .array(inputs), "rounding": .string(roundings),
+      "operation": .string("bake"), "inputs": .array(inputs), "rounding": .string(roundingNames),
       "base": .object([
         "file": .string(base.files[file].relativePath), "content_sha256": .string(baseHash ?? unknown),
       ]),

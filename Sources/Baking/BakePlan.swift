@@ -1,9 +1,10 @@
 public import Adapters
 public import Checkpoints
+import Codecs
 import Factoring
 import GGUF
 import Models
-import Tensors
+public import Tensors
 
 /// A bake resolved against the real files: what is added where, what comes out, and how large it is.
 ///
@@ -24,8 +25,8 @@ public struct BakePlan: Sendable {
   /// How an output of GGUF stores each of the base's tensors; `nil` for one of safetensors. Quantised ones are F32 in
   /// `outputs`.
   let formats: [GGUFFormat]?
-  /// The changed weights that stay codes, with steps and offsets as they are, and move on their own grid.
-  let recoded: Set<Int>
+  /// The grids of the changed weights that stay codes, with steps and offsets as they are.
+  let recoded: [Int: CodeGrid]
   /// The changed 8-bit weights that have a scale, by the index of the scale's tensor.
   let scaledWeights: [Int: Int]
 
@@ -69,13 +70,13 @@ public struct BakePlan: Sendable {
     let outputs =
       try formats?.map(\.dtype)
       ?? Self.outputs(
-        base, changing: Set(weights.additions.keys), keeping: recoded, recipe.writes ? recipe.dtype : .f32,
+        base, changing: Set(weights.additions.keys), keeping: Set(recoded.keys), recipe.writes ? recipe.dtype : .f32,
         recipe.writes)
     self.outputs = outputs
     scaledWeights = Self.scaledWeights(base, changed: weights.additions.keys, outputs)
     findings =
       Self.findings(base, recipe)
-      + Self.leavings(base, changing: Set(weights.additions.keys).subtracting(recoded), outputs)
+      + Self.leavings(base, changing: Set(weights.additions.keys).subtracting(recoded.keys), outputs)
     inputWarnings = base.warnings + stack.layers.flatMap(\.adapter.warnings) + stack.layers.flatMap(\.notes)
     for index in weights.additions.keys {
       let weight = base.weights[index]
@@ -83,7 +84,7 @@ public struct BakePlan: Sendable {
         throw BakingError(.format(weight: weight.entry.name, dtype: weight.entry.dtype.rawValue), path: base.path)
       }
       if let rounding = recipe.rounding, rounding != .nearest, let format = formats?[index], format.isQuantised,
-        !recoded.contains(index)
+        recoded[index] == nil
       {
         throw BakingError(
           .quantisedRounding(weight: weight.entry.name, format: format.name, rounding), path: base.path)
@@ -127,7 +128,7 @@ public struct BakePlan: Sendable {
     // Sums that become blocks are collected whole.
     let quantised = weights.additions.keys.map { index in
       // Codes are changed in a copy; a tile has places and steps besides.
-      if recoded.contains(index) { return base.storedBytes(base.weights[index]).count + 6 << 18 }
+      if recoded[index] != nil { return base.storedBytes(base.weights[index]).count + 6 << 18 }
       return formats?[index].isQuantised == true ? base.weights[index].entry.shape.elementCount * 10 : 0
     }
     return 40_000_000 + threads * (max(largest, 16 << 20) + (copied.max() ?? 0) + (quantised.max() ?? 0))
@@ -138,19 +139,21 @@ public struct BakePlan: Sendable {
   /// How sums become stored numbers of a weight.
   func rounding(of index: Int) -> Rounding {
     if let rounding = recipe.rounding { return rounding }
-    if recoded.contains(index) { return .shaped }
+    if recoded[index] != nil { return .shaped }
     // The blocks of a new quantisation have factors of their own.
     if formats?[index].isQuantised == true { return .nearest }
     return outputs[index].map { $0.bits < 16 } ?? false ? .shaped : .nearest
   }
 
-  /// The roundings of all changed weights, for people: `nearest`, or `nearest, shaped`.
-  public var roundings: String {
-    if let rounding = recipe.rounding { return rounding.rawValue }
+  /// The roundings of all changed weights; the nearest number where there are none.
+  public var roundings: [Rounding] {
+    if let rounding = recipe.rounding { return [rounding] }
     let used = Set(weights.additions.keys.map(rounding(of:)))
-    return used.isEmpty
-      ? Rounding.nearest.rawValue : Rounding.allCases.filter(used.contains).map(\.rawValue).joined(separator: ", ")
+    return used.isEmpty ? [.nearest] : Rounding.allCases.filter(used.contains)
   }
+
+  /// The same for people: `nearest`, or `nearest, shaped`.
+  public var roundingNames: String { roundings.map(\.rawValue).joined(separator: ", ") }
 
   private static func scaledWeights(
     _ base: Checkpoint, changed: some Collection<Int>, _ outputs: [DType?]

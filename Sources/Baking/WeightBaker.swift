@@ -22,9 +22,7 @@ struct WeightBaker {
       return nil
     }
     guard write != nil || isChanged else { return nil }
-    if plan.recoded.contains(index), let grid = weight.quantisation?.codec.grid {
-      return try recode(index, on: grid, in: workspace)
-    }
+    if let grid = plan.recoded[index] { return try recode(index, on: grid, in: workspace) }
     if let blocks = plan.formats?[index].blocks { return try addQuantised(index, to: blocks, in: workspace) }
     return try add(index, as: dtype, in: workspace)
   }
@@ -83,7 +81,9 @@ struct WeightBaker {
   ) -> Survival {
     var survival = Survival()
     let columns = tiles.columns
-    let isRandom = way == .stochastic || way.isRandomWithoutDirections && tile.isChanged && rounding.dtype.bits < 16
+    // A coarse format draws at random where a delta has no directions to shape errors for: the nearest number would lose what is
+    // smaller than half a step.
+    let isRandom = way == .stochastic || way == .shaped && tile.isChanged && rounding.dtype.bits < 16
     if let space = tile.space {
       let rowScales = tile.rows.map { tiles.scale($0, of: scales) }
       rowScales.withUnsafeBufferPointer {

@@ -1,5 +1,4 @@
-import Checkpoints
-import LinearAlgebra
+import Codecs
 import Tensors
 
 /// What the base's weights must have been, judged from baked ones: stored − delta, rounded to the base's format.
@@ -21,22 +20,42 @@ struct WeightPrediction {
     in workspace: AdditionWorkspace
   ) -> UnsafeMutableRawBufferPointer {
     let count = rows.count * columns, width = rounding.dtype.bits / 8
-    let negative = workspace.negative.room(for: count)
-    for i in 0..<count { negative[i] = -delta[i] }
+    let negative = workspace.negative(of: delta, count: count)
     let codes = UnsafeMutableRawBufferPointer(workspace.predicted.room(for: count * width))
     var unused = Survival()
     if scales.count == 1 {
       rounding.roundNearest(
-        base: baked, delta: negative.baseAddress!, scale: scales[0], count: count, into: codes.baseAddress!,
+        base: baked, delta: negative, scale: scales[0], count: count, into: codes.baseAddress!,
         counting: &unused)
     } else {
       for row in rows {
         let offset = (row - rows.lowerBound) * columns
         rounding.roundNearest(
-          base: baked + offset, delta: negative.baseAddress! + offset, scale: scales[row], count: columns,
+          base: baked + offset, delta: negative + offset, scale: scales[row], count: columns,
           into: codes.baseAddress! + offset * width, counting: &unused)
       }
     }
     return codes
+  }
+}
+
+extension WeightPrediction {
+  /// Where the base's codes must have been: base = nearest(baked − delta) on the grid that both have.
+  ///
+  /// - Parameters:
+  ///   - places: of the baked codes.
+  ///   - base: what the codes stand for; only looked at for numbers that are not finite.
+  /// - Returns: the predicted places, good until the next call with this workspace.
+  static func places(
+    before places: UnsafePointer<UInt8>, steps: UnsafePointer<Float>, base: UnsafePointer<Float>,
+    delta: UnsafePointer<Float>, count: Int, on grid: CodeGrid, in workspace: AdditionWorkspace
+  ) -> UnsafeMutablePointer<UInt8> {
+    let negative = workspace.negative(of: delta, count: count)
+    let predicted = workspace.predicted.room(for: count).baseAddress!
+    predicted.update(from: places, count: count)
+    var unused = Survival()
+    grid.roundNearest(
+      predicted, steps: steps, base: base, delta: negative, count: count, counting: &unused)
+    return predicted
   }
 }

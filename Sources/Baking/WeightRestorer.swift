@@ -110,16 +110,12 @@ struct WeightRestorer: Sendable {
     _ write: (UnsafeRawBufferPointer, Int) throws -> Void
   ) throws {
     let tiles = try WeightTiles(weights, stored: place, on: grid, in: workspace), baked = weights.base.weights[place]
-    let stored = weights.base.storedBytes(baked)
-    let bytes = UnsafeMutableRawBufferPointer(workspace.codes.room(for: stored.count))
-    stored.withUnsafeBytes { bytes.copyMemory(from: $0) }
-    stored.forget()
+    let bytes = workspace.copy(of: weights.base.storedBytes(baked))
     var residual = try undo.residual(index, elements: baked.entry.shape.elementCount)
     try tiles.forEach { tile in
       guard tile.isChanged else { return }
       let count = tile.rows.count * tiles.columns
-      let places = workspace.places.room(for: count).baseAddress!, steps = workspace.steps.room(for: count).baseAddress!
-      grid.read(rows: tile.rows, places: places, steps: steps)
+      let (places, steps) = workspace.read(grid, rows: tile.rows, count: count)
       let predicted = WeightPrediction.places(
         before: places, steps: steps, base: tile.base, delta: tile.delta, count: count, on: grid, in: workspace)
       residual.correct(places: predicted, count: count)

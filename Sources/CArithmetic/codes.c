@@ -64,9 +64,11 @@ INLINE uint32_t chosen(choice c, int is_high, float *value) {
   return stays ? c.stored : place;
 }
 
-INLINE void count_choice(lanes *sums, size_t lane, choice c, float d, float value) {
-  float change = (value - c.at_stored) * c.step, error = change - d;
-  count_change(sums, lane, d, c.is_bad ? 0 : change, c.is_bad ? 0 : error, value != c.at_stored, c.is_bad, c.is_clamped);
+// How far the place's number is off.
+INLINE float count_choice(lanes *sums, size_t lane, choice c, float d, float value) {
+  float change = (value - c.at_stored) * c.step, error = c.is_bad ? 0 : change - d;
+  count_change(sums, lane, d, c.is_bad ? 0 : change, error, value != c.at_stored, c.is_bad, c.is_clamped);
+  return error;
 }
 
 // `draw` is a uniform 24-bit number, or negative for the nearest.
@@ -85,41 +87,33 @@ INLINE void recode(const lathe_code_order *order, uint8_t *place, float step, fl
 INLINE void recode_all(const lathe_code_order *order, uint8_t *places, const float *steps, const float *base,
                        const float *d, size_t count, int is_random, uint64_t seed, uint64_t first, lathe_survival *sums,
                        int is_integers) {
-  for (size_t start = 0; start < count; start += BLOCK) {
-    size_t end = start + BLOCK < count ? start + BLOCK : count, i = start;
-    lanes block;
-    memset(&block, 0, sizeof block);
-    for (; i + LANES <= end; i += LANES) {
-      for (size_t lane = 0; lane < LANES; lane++) {
-        size_t k = i + lane;
-        recode(order, places + k, steps[k], base[k], d[k], is_random ? drawn(seed, first + k) : -1, &block, lane,
-               is_integers);
-      }
-    }
-    for (; i < end; i++) {
-      recode(order, places + i, steps[i], base[i], d[i], is_random ? drawn(seed, first + i) : -1, &block, 0, is_integers);
-    }
-    add_lanes(&block, sums);
-  }
+#define EACH(k, lane, block)                                                                                           \
+  recode(order, places + (k), steps[k], base[k], d[k], is_random ? drawn(seed, first + (k)) : -1, block, lane, is_integers)
+  FOR_EACH_COUNTED(count, sums, EACH)
+#undef EACH
 }
+
+// Called with a constant, so that whole numbers get loops of their own.
+#define FOR_EACH_KIND(CALL)                                                                                            \
+  if (order->is_integers) {                                                                                            \
+    CALL(1);                                                                                                           \
+  } else {                                                                                                             \
+    CALL(0);                                                                                                           \
+  }
 
 MULTIVERSIONED void lathe_recode_nearest(const lathe_code_order *order, uint8_t *places, const float *steps,
                                          const float *base, const float *d, size_t count, lathe_survival *sums) {
-  if (order->is_integers) {
-    recode_all(order, places, steps, base, d, count, 0, 0, 0, sums, 1);
-  } else {
-    recode_all(order, places, steps, base, d, count, 0, 0, 0, sums, 0);
-  }
+#define CALL(IS_INTEGERS) recode_all(order, places, steps, base, d, count, 0, 0, 0, sums, IS_INTEGERS)
+  FOR_EACH_KIND(CALL)
+#undef CALL
 }
 
 MULTIVERSIONED void lathe_recode_stochastic(const lathe_code_order *order, uint8_t *places, const float *steps,
                                             const float *base, const float *d, size_t count, uint64_t seed,
                                             uint64_t first, lathe_survival *sums) {
-  if (order->is_integers) {
-    recode_all(order, places, steps, base, d, count, 1, seed, first, sums, 1);
-  } else {
-    recode_all(order, places, steps, base, d, count, 1, seed, first, sums, 0);
-  }
+#define CALL(IS_INTEGERS) recode_all(order, places, steps, base, d, count, 1, seed, first, sums, IS_INTEGERS)
+  FOR_EACH_KIND(CALL)
+#undef CALL
 }
 
 // As `shape_rows` of the formats of numbers: the state holds what each direction hears of a row's errors so far.
@@ -142,9 +136,7 @@ INLINE void reshape_rows(const lathe_code_order *order, uint8_t *places, const f
       float high_cost = to_high * (2 * response[row] + to_high * weights[j]);
       float value;
       places[i] = (uint8_t)chosen(c, high_cost < low_cost, &value);
-      count_choice(&block, row, c, d[i], value);
-      float off = (value - c.at_stored) * c.step - d[i];
-      error[row] = c.is_bad ? 0 : off;
+      error[row] = count_choice(&block, row, c, d[i], value);
     }
     for (size_t k = 0; k < rank; k++) state[k] += error * direction[k];
     if (j % 64 == 63 || j + 1 == columns) {
@@ -157,11 +149,10 @@ INLINE void reshape_rows(const lathe_code_order *order, uint8_t *places, const f
 MULTIVERSIONED void lathe_recode_shaped(const lathe_code_order *order, uint8_t *places, const float *steps,
                                         const float *base, const float *d, size_t rows, size_t columns, const float *v,
                                         const float *weights, size_t rank, lathe_survival *sums) {
-  if (order->is_integers) {
-    reshape_rows(order, places, steps, base, d, rows, columns, v, weights, rank, sums, 1);
-  } else {
-    reshape_rows(order, places, steps, base, d, rows, columns, v, weights, rank, sums, 0);
-  }
+#define CALL(IS_INTEGERS)                                                                                              \
+  reshape_rows(order, places, steps, base, d, rows, columns, v, weights, rank, sums, IS_INTEGERS)
+  FOR_EACH_KIND(CALL)
+#undef CALL
 }
 
 // MARK: Blocks

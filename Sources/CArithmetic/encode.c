@@ -1,5 +1,5 @@
 #include "encode.h"
-#include "formats.h"
+#include "quantised.h"
 #include "tables.h"
 
 #pragma STDC FP_CONTRACT OFF
@@ -65,7 +65,7 @@ MULTIVERSIONED void lathe_encode_mxfp4(const float *x, uint8_t *blocks, uint8_t 
     // The exponent's field is its power of two plus 127; four is the largest power of two among the values.
     int field = (int)(bits_of(largest) >> 23) - 2;
     blocks[0] = (uint8_t)(field > 0 ? field : 0);
-    float step = float_of(blocks[0] < 2 ? 0x00200000u << blocks[0] : (uint32_t)(blocks[0] - 1) << 23);
+    float step = half_exponent_of(blocks[0]);
     for (int i = 0; i < 32; i++) {
       int best = 0;
       float least = size_of(doubled[0] * step - x[i]);
@@ -82,7 +82,7 @@ MULTIVERSIONED void lathe_encode_mxfp4(const float *x, uint8_t *blocks, uint8_t 
 // The code whose value is nearest; the higher one of two.
 INLINE int curved_code(float x) {
   int code = 0;
-  for (int c = 0; c < 15; c++) code += !(x - curved[c] < curved[c + 1] - x);
+  for (int c = 0; c < 15; c++) code += !(x - lathe_curve[c] < lathe_curve[c + 1] - x);
   return code;
 }
 
@@ -92,10 +92,10 @@ INLINE float fit_curve(const float *x) {
   if (is_nothing(extreme)) return 0;
   float step = 0, best = 0;
   for (int k = -8; k <= 7; k++) {
-    float inverse = k == -8 ? 1 / (-extreme / curved[0]) : ((float)k + curved[0]) / extreme;
+    float inverse = k == -8 ? 1 / (-extreme / lathe_curve[0]) : ((float)k + lathe_curve[0]) / extreme;
     float qx = 0, qq = 0;
     for (int i = 0; i < 32; i++) {
-      float q = curved[curved_code(inverse * x[i])], weight = x[i] * x[i];
+      float q = lathe_curve[curved_code(inverse * x[i])], weight = x[i] * x[i];
       qx += weight * q * x[i];
       qq += weight * q * q;
     }
@@ -202,23 +202,41 @@ INLINE void settle_affine(const float *x, int n, int most, float step, float lea
   for (int i = 0; i < n; i++) codes[i] = (uint8_t)clamped(nearest((x[i] + least) / step), 0, most);
 }
 
+// The groups of a super-block, and the largest of what they found.
+typedef struct {
+  float steps[16], leasts[16], most_step, most_least;
+} affine_groups;
+
+// A number weighs its magnitude, plus the group's root mean square where that is asked for.
+INLINE affine_groups fit_groups(const float *x, affine_fit f, int adds_mean, uint8_t *codes) {
+  affine_groups found = {0};
+  for (int g = 0; g < SUPER / f.n; g++) {
+    const float *own = x + f.n * g;
+    float weights[MOST], squares = 0;
+    for (int i = 0; i < f.n; i++) squares += own[i] * own[i];
+    float mean = adds_mean ? __builtin_sqrtf(squares / (float)f.n) : 0;
+    for (int i = 0; i < f.n; i++) weights[i] = mean + size_of(own[i]);
+    found.steps[g] = fit_affine(own, weights, f, codes + f.n * g, found.leasts + g);
+    found.most_step = found.steps[g] > found.most_step ? found.steps[g] : found.most_step;
+    found.most_least = found.leasts[g] > found.most_least ? found.leasts[g] : found.most_least;
+  }
+  return found;
+}
+
+// How often each of `count` levels up to the largest number goes into it; nothing where that is nothing.
+INLINE float levels_in(float most, int count) { return most > 0 ? (float)count / most : 0; }
+
 MULTIVERSIONED void lathe_encode_q2_k(const float *x, uint8_t *blocks, uint8_t *out, size_t count) {
   affine_fit fit = {16, 3, 15, 1, -0.5f, 0.1f};
   for (size_t b = 0; b < count; b++, x += SUPER, blocks += 84, out += SUPER) {
-    float steps[16], leasts[16], most_step = 0, most_least = 0;
-    for (int j = 0; j < 16; j++) {
-      float weights[16];
-      for (int i = 0; i < 16; i++) weights[i] = size_of(x[16 * j + i]);
-      steps[j] = fit_affine(x + 16 * j, weights, fit, out + 16 * j, leasts + j);
-      most_step = steps[j] > most_step ? steps[j] : most_step;
-      most_least = leasts[j] > most_least ? leasts[j] : most_least;
-    }
-    float by_step = most_step > 0 ? 15 / most_step : 0, by_least = most_least > 0 ? 15 / most_least : 0;
-    uint16_t d = narrow_f16(most_step > 0 ? most_step / 15 : 0), dm = narrow_f16(most_least > 0 ? most_least / 15 : 0);
+    affine_groups found = fit_groups(x, fit, 0, out);
+    float by_step = levels_in(found.most_step, 15), by_least = levels_in(found.most_least, 15);
+    uint16_t d = narrow_f16(found.most_step / 15), dm = narrow_f16(found.most_least / 15);
     store16(blocks + 80, 0, d);
     store16(blocks + 82, 0, dm);
     for (int j = 0; j < 16; j++) {
-      int scale = clamped(nearest(by_step * steps[j]), 0, 15), least = clamped(nearest(by_least * leasts[j]), 0, 15);
+      int scale = clamped(nearest(by_step * found.steps[j]), 0, 15);
+      int least = clamped(nearest(by_least * found.leasts[j]), 0, 15);
       blocks[j] = (uint8_t)(scale | least << 4);
       settle_affine(x + 16 * j, 16, 3, widen_f16(d) * (float)scale, widen_f16(dm) * (float)least, out + 16 * j);
     }
@@ -228,23 +246,15 @@ MULTIVERSIONED void lathe_encode_q2_k(const float *x, uint8_t *blocks, uint8_t *
 // Q4_K and Q5_K.
 INLINE void encode_six_bits(const float *x, affine_fit fit, size_t bytes, uint8_t *blocks, uint8_t *out, size_t count) {
   for (size_t b = 0; b < count; b++, x += SUPER, blocks += bytes, out += SUPER) {
-    float steps[8], leasts[8], most_step = 0, most_least = 0;
-    for (int g = 0; g < 8; g++) {
-      float weights[32], squares = 0;
-      for (int i = 0; i < 32; i++) squares += x[32 * g + i] * x[32 * g + i];
-      float mean = __builtin_sqrtf(squares / 32);
-      for (int i = 0; i < 32; i++) weights[i] = mean + size_of(x[32 * g + i]);
-      steps[g] = fit_affine(x + 32 * g, weights, fit, out + 32 * g, leasts + g);
-      most_step = steps[g] > most_step ? steps[g] : most_step;
-      most_least = leasts[g] > most_least ? leasts[g] : most_least;
-    }
-    float by_step = most_step > 0 ? 63 / most_step : 0, by_least = most_least > 0 ? 63 / most_least : 0;
-    uint16_t d = narrow_f16(most_step / 63), dm = narrow_f16(most_least / 63);
+    affine_groups found = fit_groups(x, fit, 1, out);
+    float by_step = levels_in(found.most_step, 63), by_least = levels_in(found.most_least, 63);
+    uint16_t d = narrow_f16(found.most_step / 63), dm = narrow_f16(found.most_least / 63);
     store16(blocks, 0, d);
     store16(blocks, 1, dm);
     uint8_t *packed = blocks + 4;
     for (int g = 0; g < 8; g++) {
-      int scale = clamped(nearest(by_step * steps[g]), 0, 63), least = clamped(nearest(by_least * leasts[g]), 0, 63);
+      int scale = clamped(nearest(by_step * found.steps[g]), 0, 63);
+      int least = clamped(nearest(by_least * found.leasts[g]), 0, 63);
       if (g < 4) {
         packed[g] |= (uint8_t)scale;
         packed[g + 4] |= (uint8_t)least;

@@ -40,11 +40,6 @@ MULTIVERSIONED void lathe_decode_nibbles(const uint8_t *codes, size_t first, int
 
 INLINE float half_at(const uint8_t *p) { return widen_f16(load16(p, 0)); }
 
-// 2^(code − 128) for every code but 255: half of what an exponent byte stands for.
-INLINE float half_exponent_of(uint32_t code) {
-  return float_of(code < 2 ? 0x00200000u << code : (code - 1) << 23);
-}
-
 MULTIVERSIONED void lathe_decode_q4_0(const uint8_t *source, float *destination, size_t blocks) {
   for (size_t b = 0; b < blocks; b++, source += 18, destination += 32) {
     float d = half_at(source);
@@ -93,8 +88,8 @@ MULTIVERSIONED void lathe_decode_iq4_nl(const uint8_t *source, float *destinatio
   for (size_t b = 0; b < blocks; b++, source += 18, destination += 32) {
     float d = half_at(source);
     for (int i = 0; i < 16; i++) {
-      destination[i] = curved[source[2 + i] & 15] * d;
-      destination[16 + i] = curved[source[2 + i] >> 4] * d;
+      destination[i] = lathe_curve[source[2 + i] & 15] * d;
+      destination[16 + i] = lathe_curve[source[2 + i] >> 4] * d;
     }
   }
 }
@@ -239,8 +234,8 @@ MULTIVERSIONED void lathe_decode_iq4_xs(const uint8_t *source, float *destinatio
       float step = iq4_xs_step(source, g);
       const uint8_t *codes = source + 8 + 16 * g;
       for (int i = 0; i < 16; i++) {
-        destination[32 * g + i] = curved[codes[i] & 15] * step;
-        destination[32 * g + 16 + i] = curved[codes[i] >> 4] * step;
+        destination[32 * g + i] = lathe_curve[codes[i] & 15] * step;
+        destination[32 * g + 16 + i] = lathe_curve[codes[i] >> 4] * step;
       }
     }
   }

@@ -115,31 +115,21 @@ INLINE float rounded(float w, float d, float scale, float inverse, void *out, si
   return float_of(bits_of(value) | sign);
 }
 
+INLINE void round_one(float w, float d, float scale, float inverse, void *out, size_t i, int32_t draw,
+                      lathe_format format, lanes *block, size_t lane) {
+  int clamped;
+  float q = rounded(w, d, scale, inverse, out, i, draw, format, &clamped);
+  count_in(block, lane, w, d, w + d, q, clamped);
+}
+
 // Called with a constant format, so that each gets loops of its own.
 INLINE void round_all(const float *w, const float *d, float scale, void *out, size_t count, int isRandom, uint64_t seed,
                       uint64_t first, lathe_survival *sums, lathe_format format) {
   float inverse = inverse_of(scale);
-  for (size_t start = 0; start < count; start += BLOCK) {
-    size_t end = start + BLOCK < count ? start + BLOCK : count, i = start;
-    lanes block;
-    memset(&block, 0, sizeof block);
-    for (; i + LANES <= end; i += LANES) {
-      for (size_t lane = 0; lane < LANES; lane++) {
-        size_t k = i + lane;
-        int32_t draw = isRandom ? drawn(seed, first + k) : -1;
-        int clamped;
-        float q = rounded(w[k], d[k], scale, inverse, out, k, draw, format, &clamped);
-        count_in(&block, lane, w[k], d[k], w[k] + d[k], q, clamped);
-      }
-    }
-    for (; i < end; i++) {
-      int32_t draw = isRandom ? drawn(seed, first + i) : -1;
-      int clamped;
-      float q = rounded(w[i], d[i], scale, inverse, out, i, draw, format, &clamped);
-      count_in(&block, 0, w[i], d[i], w[i] + d[i], q, clamped);
-    }
-    add_lanes(&block, sums);
-  }
+#define EACH(k, lane, block)                                                                                           \
+  round_one(w[k], d[k], scale, inverse, out, k, isRandom ? drawn(seed, first + (k)) : -1, format, block, lane)
+  FOR_EACH_COUNTED(count, sums, EACH)
+#undef EACH
 }
 
 #define FOR_EACH_FORMAT(CALL)                                                                                          \

@@ -32,6 +32,20 @@ INLINE void add_lanes(const lanes *block, lathe_survival *sums) {
   }
 }
 
+// EACH(i, lane, block) for every number i below `count`: sixteen side by side, each counting in a lane of its own, and sums in
+// double precision after every BLOCK numbers. So counts have the same bits whatever instructions there are.
+#define FOR_EACH_COUNTED(count, sums, EACH)                                                                            \
+  for (size_t start = 0; start < (count); start += BLOCK) {                                                            \
+    size_t end = start + BLOCK < (count) ? start + BLOCK : (count), i = start;                                         \
+    lanes block;                                                                                                       \
+    memset(&block, 0, sizeof block);                                                                                   \
+    for (; i + LANES <= end; i += LANES) {                                                                             \
+      for (size_t lane = 0; lane < LANES; lane++) EACH(i + lane, lane, &block);                                        \
+    }                                                                                                                  \
+    for (; i < end; i++) EACH(i, 0, &block);                                                                           \
+    add_lanes(&block, sums);                                                                                           \
+  }
+
 INLINE uint64_t mixed(uint64_t x) {
   // The finaliser of splitmix64 (Steele, Lea, Flood 2014).
   x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;

@@ -27,9 +27,9 @@ struct BlockLayout: Sendable {
     case .q5_0: (order, parts) = (Self.whole(32, from: -16), Self.fifths(high: 2, low: 6))
     case .q5_1: (order, parts) = (Self.whole(32, from: 0), Self.fifths(high: 4, low: 8))
     case .q8_0:
-      order = CodeOrder((0..<256).map { Float(Int8(truncatingIfNeeded: $0)) }, unused: [0x80])
+      order = .signedBytes
       parts = { [Self.part(2 + $0, shift: 0, bits: 8)] }
-    case .iq4_nl: (order, parts) = (CodeOrder(Self.curve), Self.halves(2))
+    case .iq4_nl: (order, parts) = (Self.curve, Self.halves(2))
     case .mxfp4: (order, parts) = (Self.doubledE2M1, Self.halves(1))
     case .nvfp4:
       order = Self.doubledE2M1
@@ -56,7 +56,7 @@ struct BlockLayout: Sendable {
         ]
       }
     case .iq4_xs:
-      order = CodeOrder(Self.curve)
+      order = Self.curve
       parts = { [Self.part(8 + 16 * ($0 / 32) + $0 % 16, shift: $0 % 32 < 16 ? 0 : 4, bits: 4)] }
     }
     self.order = order
@@ -74,7 +74,7 @@ struct BlockLayout: Sendable {
 
   /// Twice the values of E2M1, as ggml's factors for it are halved.
   private static let doubledE2M1 = CodeOrder(CodeTable.e2m1.map { 2 * $0 })
-  private static let curve: [Float] = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113]
+  private static let curve = CodeOrder(withUnsafeBytes(of: lathe_curve) { Array($0.bindMemory(to: Float.self)) })
 
   private static func part(_ byte: Int, shift: Int, bits: Int, up: Int = 0) -> lathe_code_part {
     lathe_code_part(byte: UInt16(byte), shift: UInt8(shift), mask: UInt8(1 << bits - 1), up: UInt8(up))

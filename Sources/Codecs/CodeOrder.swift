@@ -41,6 +41,9 @@ public struct CodeOrder: Sendable {
     (self.table, self.codes, self.places) = (table, codes, places)
   }
 
+  /// Eight bits in two's complement. Encoders leave −128 out, so that both signs reach as far.
+  static let signedBytes = CodeOrder((0..<256).map { Float(Int8(truncatingIfNeeded: $0)) }, unused: [0x80])
+
   /// Turns codes into places, in place.
   func places(of codes: UnsafeMutablePointer<UInt8>, count: Int) { lathe_map_codes(codes, places, codes, count) }
 

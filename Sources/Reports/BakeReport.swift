@@ -83,7 +83,7 @@ public struct BakeReport: JSONReport {
     output = result.output
     bytes = result.bytes
     dryRun = isDryRun
-    rounding = plan.roundings
+    rounding = plan.roundingNames
     family = plan.base.family.name
     targetsBaked = plan.targetCount
     weightsChanged = plan.changedCount
@@ -127,7 +127,8 @@ public struct BakeReport: JSONReport {
     if result.losesMuch, let share = total.share {
       warnings.append(
         "only \(Numbers.percent(share)) of the adapters' effect survives rounding: the rest is smaller than the steps "
-          + "between the base's numbers\(hints.ending(.littleSurvives(Rounding(rawValue: plan.roundings) ?? .shaped)))")
+          + "between the base's numbers\(hints.ending(.littleSurvives(plan.roundings == [.nearest] ? .nearest : .shaped)))"
+      )
     }
     if total.clampedCount > 0 {
       warnings.append(

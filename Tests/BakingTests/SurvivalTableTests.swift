@@ -47,7 +47,7 @@ import Testing
     var places = [UInt8](repeating: 0, count: count), steps = [Float](repeating: 0, count: count)
     grid.read(rows: 0..<rows, places: &places, steps: &steps)
 
-    let directions = orthonormal(random.gaussians(rank * columns), rank: rank, columns: columns)
+    let directions = random.orthonormal(rank, columns).map(Float.init)
     let up = random.gaussians(rows * rank)
     var delta = [Float](repeating: 0, count: count)
     for i in 0..<rows {
@@ -99,19 +99,5 @@ import Testing
       let error = heard.squareRoot() / norm(own)
       #expect((error - line.heard).magnitude < 0.2 * line.heard + 0.001, "heard: \(error)")
     }
-  }
-
-  /// Rows made orthonormal, one after the other.
-  private func orthonormal(_ rows: [Double], rank: Int, columns: Int) -> [Float] {
-    var result = rows
-    for k in 0..<rank {
-      for other in 0..<k {
-        let product = (0..<columns).reduce(0) { $0 + result[k * columns + $1] * result[other * columns + $1] }
-        for j in 0..<columns { result[k * columns + j] -= product * result[other * columns + j] }
-      }
-      let size = (0..<columns).reduce(0) { $0 + result[k * columns + $1] * result[k * columns + $1] }.squareRoot()
-      for j in 0..<columns { result[k * columns + j] /= size }
-    }
-    return result.map(Float.init)
   }
 }

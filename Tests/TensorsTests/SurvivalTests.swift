@@ -118,7 +118,7 @@ import Testing
   func shaped(_ row: Row) {
     let seed: UInt64 = 0x5a4d, rows = 48, columns = 1024, rank = 16, count = rows * columns
     var generator = SplitMix64(seed: seed)
-    let directions = orthonormal(rank, columns, &generator)
+    let directions = generator.orthonormal(rank, columns)
     let up = generator.gaussians(rows * rank)
     var delta = Dense.product(up, directions, rows: rows, inner: rank, columns: columns)
     let weights = generator.gaussians(count)
@@ -158,7 +158,7 @@ import Testing
   func batches() {
     let rows = 35, columns = 50, rank = 3
     var generator = SplitMix64(seed: 21)
-    let directions = orthonormal(rank, columns, &generator).map { Float($0) }
+    let directions = generator.orthonormal(rank, columns).map { Float($0) }
     let space = ShapingSpace(directions: directions, rank: rank, columns: columns)
     let sums = sums(.bf16, count: rows * columns, seed: 22, size: 0.002)
     let scales = (0..<rows).map { 1 + Float($0 % 3) / 4 }
@@ -177,20 +177,5 @@ import Testing
     }
     #expect(rounded(0..<rows) == (0..<rows).flatMap { rounded($0..<$0 + 1) })
     #expect(rounded(0..<rows) == rounded(0..<17) + rounded(17..<rows))
-  }
-
-  /// Orthonormal rows (Gram and Schmidt).
-  private func orthonormal(_ rank: Int, _ columns: Int, _ generator: inout SplitMix64) -> [Double] {
-    var rows: [[Double]] = []
-    for _ in 0..<rank {
-      var row = generator.gaussians(columns)
-      for other in rows {
-        let overlap = zip(row, other).reduce(0) { $0 + $1.0 * $1.1 }
-        for j in 0..<columns { row[j] -= overlap * other[j] }
-      }
-      let norm = Dense.norm(row)
-      rows.append(row.map { $0 / norm })
-    }
-    return rows.flatMap { $0 }
   }
 }

@@ -27,6 +27,21 @@ public struct SplitMix64: RandomNumberGenerator, Sendable {
     (-2 * log(uniform())).squareRoot() * cos(2 * Double.pi * uniform())
   }
 
+  /// rank × columns, row-major: orthonormal rows (Gram and Schmidt).
+  public mutating func orthonormal(_ rank: Int, _ columns: Int) -> [Double] {
+    var rows: [[Double]] = []
+    for _ in 0..<rank {
+      var row = gaussians(columns)
+      for other in rows {
+        let overlap = zip(row, other).reduce(0) { $0 + $1.0 * $1.1 }
+        for j in 0..<columns { row[j] -= overlap * other[j] }
+      }
+      let norm = Dense.norm(row)
+      rows.append(row.map { $0 / norm })
+    }
+    return rows.flatMap { $0 }
+  }
+
   public mutating func gaussians(_ count: Int) -> [Double] {
     var values: [Double] = []
     values.reserveCapacity(count)

@@ -7,6 +7,9 @@
 //
 // The stored side may be unaligned. Layouts of ggml's blocks: `ggml-common.h` and `ggml-quants.c` of ggml.
 
+// What the codes of IQ4_NL and IQ4_XS stand for.
+static const float lathe_curve[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
 // One code a byte.
 void lathe_decode_bytes(const uint8_t *codes, const float *table, float step, float *destination, size_t count);
 
