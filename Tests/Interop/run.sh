@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Bakes what PEFT saved for language models, and compares it with PEFT's own merges; then opens what Lathe writes in diffusers, PEFT and
-# LyCORIS, and compares the fused weights with Lathe's own bake. Installs Python packages into a folder of their own, once; afterwards
-# it takes a few minutes.
+# LyCORIS, and compares the fused weights with Lathe's own bake; then bakes into what comfy-kitchen, bitsandbytes and gguf have
+# quantised, and lets them read the result. Installs Python packages into a folder of their own, once; afterwards it takes a few
+# minutes.
 #
 #   bash Tests/Interop/run.sh LATHE      the built program
 #
@@ -18,3 +19,4 @@ export XDG_CACHE_HOME="$work/caches"
 export PYTHONDONTWRITEBYTECODE=1 PYTHONWARNINGS=ignore HF_HUB_OFFLINE=1
 "$python" Tests/Interop/language_models.py "$lathe" "$work"
 "$python" Tests/Interop/interop.py "$lathe" "$work"
+"$python" Tests/Interop/quantised.py "$lathe" "$work"
