@@ -74,7 +74,7 @@ final class NativeLinear: Linear {
     x.requireWhole()
     let x = backend.converted(x, to: operand)
     backend.work(.linear) {
-      if OneDNN.keepsBits {
+      if OneDNN.keepsBits(of: operand, terms: inputs) {
         let primitive = primitive(rows: x.rows, target.format, sums: sums)
         layer.run(primitive, x.base, into: target.base, scratch: backend.scratch(primitive.scratchBytes))
       } else {
@@ -90,11 +90,12 @@ final class NativeLinear: Linear {
     }
   }
 
-  /// Rows of a product that one thread computes by itself where the library would cut sums among its threads.
-  private static let rowsOfPiece = 128
+  /// Rows of a product that one thread computes by itself where the library would cut sums among its threads: enough for its
+  /// registers, and few enough for several threads.
+  private static func rowsOfPiece(of rows: Int) -> Int { rows < 512 ? 32 : 128 }
 
   private func runInPieces(_ x: FeatureMap, into target: FeatureMap, sums: Bool) {
-    let rows = Self.rowsOfPiece, pieces = (x.rows + rows - 1) / rows, rest = x.rows - (pieces - 1) * rows
+    let rows = Self.rowsOfPiece(of: x.rows), pieces = (x.rows + rows - 1) / rows, rest = x.rows - (pieces - 1) * rows
     // Made for one thread, they run on one.
     kernels_set_threads(1)
     let whole = primitive(rows: min(rows, x.rows), target.format, sums: sums)

@@ -21,8 +21,13 @@ enum OneDNN {
   /// Whether products of 16-bit operands have instructions of their own.
   static var hasBFloat16: Bool { has(dnnl_cpu_isa_avx512_core_bf16) }
 
-  /// Whether products have the same bits with any number of threads. Without AVX-512 the library cuts sums by that number.
-  static var keepsBits: Bool { has(dnnl_cpu_isa_avx512_core) }
+  /// Whether sums of so many products have the same bits with any number of threads.
+  ///
+  /// Without AVX-512 the library cuts sums by that number. With AMX, which multiplies 16-bit operands in tiles, it cuts sums of
+  /// more than 1,024 terms by blocks whose size depends on it, and from sixteen threads on by that number too.
+  static func keepsBits(of operand: NumberFormat, terms: Int) -> Bool {
+    has(dnnl_cpu_isa_avx512_core) && !(operand == .bf16 && terms > 1024 && has(dnnl_cpu_isa_avx512_core_amx))
+  }
 
   private static func has(_ instructions: dnnl_cpu_isa_t) -> Bool {
     dnnl_get_effective_cpu_isa().rawValue & instructions.rawValue == instructions.rawValue
