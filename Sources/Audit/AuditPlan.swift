@@ -1,3 +1,4 @@
+import Baking
 public import Checkpoints
 import Kernels
 public import Rendering
@@ -61,7 +62,7 @@ public struct AuditPlan: Sendable {
   /// The steps of all pictures, for progress.
   public var stepCount: Int {
     guard let rendering else { return 0 }
-    let nulls = NullKind.kinds(for: rendering.precision).count
+    let nulls = NullKind.kinds(for: rendering.precision, hasCodes: base.hasCodes).count
     return rendering.request.steps * scenes.reduce(0) { $0 + 1 + 2 * $1.strengths.count + nulls }
   }
 
@@ -117,7 +118,8 @@ public struct AuditPlan: Sendable {
   private func ask(
     _ engine: AuditEngine, _ progress: (Progress) -> Void
   ) throws -> (NoiseError, AuditPictures?, reused: [String]) {
-    let shots = AuditShot.all(of: scenes), kinds = NullKind.kinds(for: engine.rendering.precision)
+    let shots = AuditShot.all(of: scenes)
+    let kinds = NullKind.kinds(for: engine.rendering.precision, hasCodes: base.hasCodes)
     let largest = AuditShot.places(ofLargestStrengthIn: shots).map { shots[$0] }
     func tell(_ name: String, _ series: AuditPictures.Series, _ step: Renderer.Progress?) {
       progress(step.map { .pictures(series, $0) } ?? .probing(name))

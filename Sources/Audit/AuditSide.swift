@@ -130,6 +130,15 @@ extension AuditSide: WeightSource {
   }
 }
 
+extension AuditSide {
+  /// The weight with the adapters added, as codes of the base can store it; `nil` where nothing is added to codes.
+  ///
+  /// - Throws: what reading a weight throws.
+  func weightInOwnCodes(named name: WeightName, shape: Shape) throws -> Tensor? {
+    borrowed.contains(name.component) ? nil : try stack.weights.weightInOwnCodes(named: name, shape: shape)
+  }
+}
+
 /// What stands behind a name on the command line.
 private enum Opened {
   case adapter(Adapter)

@@ -2,7 +2,8 @@ import Checkpoints
 import Models
 import Tensors
 
-/// Weights of a side rounded to a number format: what everybody runs who loads a model with 16 bits.
+/// Weights of a side rounded to a number format: what everybody runs who loads a model with 16 bits. What the base stores as codes
+/// becomes codes again where something is added.
 struct RoundedWeights: AuditVariant {
   let source: AuditSide
   let format: DType
@@ -18,6 +19,7 @@ struct RoundedWeights: AuditVariant {
   func facts(_ hashes: KnownHashes) throws -> [String] { try source.facts(hashes) + ["rounded to \(format.rawValue)"] }
 
   func weight(named name: WeightName, shape: Shape) throws -> Tensor {
+    if let stored = try source.weightInOwnCodes(named: name, shape: shape) { return stored }
     let exact = try source.weight(named: name, shape: shape)
     guard let rounding = SumRounding(format), exact.dtype != format, exact.dtype.unitRoundoff != nil else {
       return exact

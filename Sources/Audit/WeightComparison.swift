@@ -1,4 +1,5 @@
 import Adapters
+import Baking
 public import Checkpoints
 public import LinearAlgebra
 import Models
@@ -82,8 +83,8 @@ public struct WeightComparison: Sendable {
 
   /// The weights that a side changes, in the base's order.
   public let entries: [Entry]
-  /// The 16 bits that rounding is measured with: those of the base, or f16.
-  public let roundingFormat: DType
+  /// What rounding is measured with, for people: the base's own codes, its 16 bits, or f16.
+  public let roundingFormat: String
   /// For reading all weights but the autoencoder's, as the comparison does; the sum over all threads.
   public let times: LoadTimes
 
@@ -119,7 +120,7 @@ public struct WeightComparison: Sendable {
     }
     entries = all.filter(\.isChanged)
     times = all.reduce(into: LoadTimes()) { $0 += $1.times }
-    roundingFormat = format
+    roundingFormat = base.hasCodes ? "the base's own codes" : format.rawValue.lowercased()
   }
 
   /// How many weights the work is about, for progress.
@@ -144,14 +145,31 @@ public struct WeightComparison: Sendable {
     guard old != nil || new != nil else { return entry }
     entry.sums = .init(numbers, old, new)
     if let old, entry.sums.notFiniteBefore == 0 {
-      var survival = Survival()
-      withUnsafeTemporaryAllocation(byteCount: 2 * numbers.count, alignment: 64) { target in
-        rounding.roundNearest(
-          base: numbers, delta: old, count: numbers.count, into: target.baseAddress!, counting: &survival)
-      }
-      entry.sums.roundingEnergy = survival.residualEnergy
+      entry.sums.roundingEnergy =
+        try before.weightInOwnCodes(named: name, shape: shape).map { Self.energy(of: $0.floats(), numbers, old) }
+        ?? Self.energy(ofRounding: numbers, old, rounding)
     }
     return entry
+  }
+
+  /// ‖stored − (base + delta)‖².
+  private static func energy(of stored: [Float], _ base: [Float], _ delta: [Float]) -> Double {
+    var energy = 0.0
+    for i in stored.indices {
+      let error = Double(stored[i]) - Double(base[i]) - Double(delta[i])
+      energy += error * error
+    }
+    return energy
+  }
+
+  /// The same of what rounding to the nearest number stores.
+  private static func energy(ofRounding base: [Float], _ delta: [Float], _ rounding: SumRounding) -> Double {
+    var survival = Survival()
+    withUnsafeTemporaryAllocation(byteCount: 2 * base.count, alignment: 64) { target in
+      rounding.roundNearest(
+        base: base, delta: delta, count: base.count, into: target.baseAddress!, counting: &survival)
+    }
+    return survival.residualEnergy
   }
 
   private static func timed<Result>(_ seconds: inout Double, _ body: () throws -> Result) rethrows -> Result {

@@ -50,6 +50,15 @@ public struct CodeGrid: Sendable {
     if let rotation, let base = numbers.baseAddress { lathe_rotate(base, numbers.count, rotation) }
   }
 
+  /// What numbers change by whose places do, as what the codes stand for.
+  public func readChange(
+    from before: UnsafePointer<UInt8>, to places: UnsafePointer<UInt8>, steps: UnsafePointer<Float>,
+    into change: UnsafeMutableBufferPointer<Float>
+  ) {
+    let values = order.values
+    for i in change.indices { change[i] = (values[Int(places[i])] - values[Int(before[i])]) * steps[i] }
+  }
+
   // MARK: Rounding
 
   /// Moves places to those nearest to base + delta.

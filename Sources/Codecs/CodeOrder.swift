@@ -10,6 +10,11 @@ public struct CodeOrder: Sendable {
   /// How many codes stand for numbers.
   public var count: Int { Int(table.finite) }
 
+  /// What the codes of places stand for before their step.
+  var values: [Float] {
+    withUnsafeBytes(of: table.values) { Array($0.bindMemory(to: Float.self)) }
+  }
+
   /// - Parameters:
   ///   - values: what codes stand for before their step, by code; at most 256. Those that are not finite are stored only.
   ///   - unused: codes that the format's own encoder never writes: the lowest or the highest ones. They are read as well,

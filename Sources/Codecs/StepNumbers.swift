@@ -46,6 +46,9 @@ public struct StepNumbers: Sendable {
     (self.part, self.count, self.byteCount, self.read) = (part, count, byteCount, read)
   }
 
+  /// One step of 1, which nothing is stored of.
+  static let one = StepNumbers(part: "", count: 1, byteCount: 0) { $1.update(repeating: 1) }
+
   /// Writes the numbers of a range to `target`, which has as much room.
   func copy(_ range: Range<Int>, to target: UnsafeMutableBufferPointer<Float>) { read(range, target) }
 

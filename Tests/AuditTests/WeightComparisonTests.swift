@@ -52,7 +52,7 @@ import Testing
     let weights = try WeightComparison(
       before: AuditSide(stack, base: sides.base), after: sides.side(.init(path: path)), threads: 2)
     // A bake rounds once to the base's 16 bits: the very rounding that the noise is measured with.
-    #expect(weights.roundingFormat == .f16)
+    #expect(weights.roundingFormat == "f16")
     #expect(weights.total.relativeError > 0)
     #expect(abs(weights.total.relativeError - weights.total.roundingError) <= 1e-3 * weights.total.roundingError)
     #expect(Set(weights.entries.map(\.name.component)) == [.denoiser, .textEncoder1])

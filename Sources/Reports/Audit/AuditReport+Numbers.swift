@@ -42,7 +42,7 @@ extension AuditReport {
     @Explicit public var cosine: Double?
     /// The relative error that rounding the adapted weights to `nullFormat` makes.
     public var null: Double
-    /// The base's 16 bits, or f16; `nil` in reports that do not say it.
+    /// The base's own codes, its 16 bits, or f16, for people; `nil` in reports that do not say it.
     public var nullFormat: String?
     /// Sums over the weights of each block, in the order of their first weights.
     public var blocks: [WeightRow]

@@ -96,7 +96,7 @@ extension AuditReport.Weights {
     self.init(
       relativeError: total.relativeError, baseRelativeError: total.baseRelativeError, scale: total.scale,
       cosine: total.cosine, null: total.roundingError,
-      nullFormat: weights.roundingFormat.rawValue.lowercased(),
+      nullFormat: weights.roundingFormat,
       blocks: weights.blocks.map { name, total in
         AuditReport.WeightRow(
           name: name, block: name, shape: [], relativeError: total.relativeError,
@@ -144,6 +144,7 @@ extension NullKind {
   fileprivate var meaning: String {
     switch self {
     case .roundedWeights: "What was before, its weights rounded to 16 bits as most programs load them."
+    case .ownCodes: "What was before, put into the base's own codes at random, as no bake into it can do without."
     case .bfloatArithmetic: "What was before, computed in bf16 as many programs do."
     }
   }
