@@ -125,10 +125,14 @@ public struct BakeReport: JSONReport {
     var warnings: [String] = []
     let total = result.total
     if result.losesMuch, let share = total.share {
+      let formats = result.formats.filter { $0.survival.share != nil }
+      let least = formats.count > 1 ? formats.min { $0.survival.share! < $1.survival.share! } : nil
+      let worst = least.map { ", most of all in \($0.name) (\(Numbers.percent($0.survival.share!)))" } ?? ""
       warnings.append(
         "only \(Numbers.percent(share)) of the adapters' effect survives rounding: the rest is smaller than the steps "
-          + "between the base's numbers\(hints.ending(.littleSurvives(plan.roundings == [.nearest] ? .nearest : .shaped)))"
-      )
+          + "between the base's numbers\(worst)"
+          + hints.ending(
+            .littleSurvives(plan.roundings == [.nearest] ? .nearest : .shaped, plan.recipe.container)))
     }
     if total.clampedCount > 0 {
       warnings.append(

@@ -24,8 +24,8 @@ public struct ReportHints: Sendable {
     case narrowFactors
     /// Something that the plan of a bake found.
     case bake(BakeFinding.Kind)
-    /// Little of the delta is left after rounding.
-    case littleSurvives(Rounding)
+    /// Little of the delta is left after rounding, in a file of this kind.
+    case littleSurvives(Rounding, BakeRecipe.Container)
     /// Numbers are too large for an 8-bit format.
     case clamped
     /// Little is kept of one adapter of several.

@@ -136,6 +136,39 @@ import Testing
     }
   }
 
+  @Test("what a base's own codes can store of a sum is what a bake at random stores", arguments: files)
+  func ownCodes(file: String) throws {
+    let (base, adapter) = try prepare(file, share: 0.02)
+    let output = "out" + (file.hasSuffix(".gguf") ? ".gguf" : ".safetensors")
+    var recipe = BakeRecipe(base: base.path, inputs: [.init(path: adapter)], rounding: .stochastic, seed: 0)
+    if base.path.hasSuffix(".gguf") { recipe.container = .gguf }
+    let plan = try BakePlan(recipe)
+    _ = try plan.write(to: bench.path(output), overwriting: true, threads: 2)
+    let baked = try Checkpoint(path: bench.path(output))
+    var compared = 0
+    for name in base.names(of: .denoiser).map({ WeightName(.denoiser, $0) }) {
+      let weight = try #require(base.weight(named: name)), shape = weight.shape, stored = weight.pieces[0].stored
+      guard let numbers = try plan.weights.weightInOwnCodes(named: name, shape: shape)?.floats() else {
+        #expect(plan.weights.additions[stored] == nil, "\(name)")
+        continue
+      }
+      let expected = try baked.weight(named: name, shape: shape).floats(), size = expected.map(\.magnitude).max()!
+      if base.weights[stored].isInPlace {
+        // A bake draws otherwise there, and enlarges scales where a sum is beyond them.
+        let sums = try plan.weights.weight(named: name, shape: shape).floats()
+        func error(_ values: [Float]) -> Double {
+          zip(values, sums).reduce(0) { $0 + Double($1.0 - $1.1) * Double($1.0 - $1.1) }.squareRoot()
+        }
+        let ratio = error(numbers) / error(expected)
+        #expect(ratio > 0.8 && ratio < 1.25, "\(name): \(ratio)")
+      } else {
+        #expect(zip(numbers, expected).allSatisfy { ($0 - $1).magnitude <= 1e-6 * size }, "\(name)")
+      }
+      compared += 1
+    }
+    #expect(compared > 0)
+  }
+
   @Test("the same bytes with any number of threads, and those that are rehearsed")
   func threads() throws {
     let (base, adapter) = try prepare("gguf_write.gguf", share: 0.01)

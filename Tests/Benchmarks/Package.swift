@@ -19,6 +19,9 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     .executableTarget(
+      name: "lathe-codec-benchmark",
+      dependencies: [.product(name: "Tensors", package: "Lathe"), .product(name: "Codecs", package: "Lathe")]),
+    .executableTarget(
       name: "lathe-engine-benchmark",
       dependencies: [
         .product(name: "Tensors", package: "Lathe"), .product(name: "Safetensors", package: "Lathe"),

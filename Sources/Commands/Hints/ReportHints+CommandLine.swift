@@ -15,8 +15,10 @@ extension ReportHints {
     case .capped: "a higher --max-rank"
     case .narrowFactors: "--dtype f32 keeps more"
     case .bake(let finding): finding.hint
-    case .littleSurvives(.nearest): "--rounding shaped keeps it in this format, --dtype f16 or f32 in a larger one"
-    case .littleSurvives: "--dtype f16 or f32"
+    case .littleSurvives(let rounding, let container):
+      (rounding == .nearest ? "--rounding shaped keeps it in this format, " : "")
+        + "--dtype \(container == .gguf ? "q8_0, f16" : "f16") or f32"
+        + (rounding == .nearest ? " in a larger one" : " keeps more")
     case .clamped: "--dtype bf16"
     case .starved: "--fair shares the loss, a larger size or rank lessens it"
     case .note(.family): "--family or --base says it"
