@@ -12,12 +12,16 @@ if [ -z "${LATHE:-}" ]; then
   LATHE=$(swift build -c release --show-bin-path)/lathe
 fi
 lathe=$(realpath "$LATHE")
+source Tests/prepare.sh
+prepare_interop_python
 
 # Commands run where they can be read: paths in them are relative to Examples. What is not a picture goes elsewhere.
 cd Examples
 work=$(mktemp -d "${TMPDIR:-/tmp}/lathe-gallery.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-rm -rf Gallery && mkdir Gallery
+# Others are another page's.
+mkdir -p Gallery
+find Gallery -name '*.png' ! -name 'smaller-*' -delete
 page=$work/Gallery.md
 
 text() { printf '%s\n' "$@" '' >>"$page"; }
@@ -167,6 +171,42 @@ table
 printf '\n```\nlathe merge %s\nlathe bake %s\nlathe render baked-f8 %s\n```\n' \
   "$(quoted "${stack[@]}" -o six.safetensors)" "$(quoted $model "${stack[@]}" -o baked-f8 --dtype f8_e4m3)" \
   "$(quoted --prompt "$owl" "${how[@]}" -o baked-f8.png)" >>"$page"
+
+text '' \
+  '## Baked into quantised files' \
+  '' \
+  'A style at 0.6, baked into Toybox in the formats in which people keep large models. Scales and steps of such files stay as they' \
+  'are, and only codes move. The nearest code is mostly the old one where steps are coarse; shaped rounding, which is usual there,' \
+  'chooses among the two next to each number so that errors leave out what the adapter reads. *Latents* is the error of where the' \
+  'picture ends beside the same adapter on the same file at run time, as a share of what it does there. The fp8 file and the wide' \
+  'one that all others come from are made by `Tests/Cases/quantised_bases.py`.'
+"$python" ../Tests/Cases/quantised_bases.py "$work"
+for dtype in f16 q8_0 q4_k; do
+  "$lathe" bake "$work/wide.gguf" "$adapters/blueprint.safetensors@0" -o "$work/$dtype.gguf" --dtype $dtype --quiet >/dev/null
+done
+style=$adapters/blueprint.safetensors@0.6
+small=(--prompt "$scene" --size 128x128)
+column "at run time" into-f16-live "f16" "$work/f16.gguf" "$style" "${small[@]}"
+# baked_into HEAD FILE ROUNDING
+baked_into() {
+  local head=$1 base=$2 rounding=$3 name out survival latents
+  name=into-${base%%.*}-$rounding out=$work/into-$rounding.${base##*.}
+  survival=$("$lathe" bake "$work/$base" "$style" -o "$out" --rounding "$rounding" --quiet --force | line survival)
+  latents=$("$lathe" audit "$work/$base" --before "$style" --after "$out" --prompt "$scene" --strengths 1 --steps 8 --cfg 4 \
+    --quiet --json -o "$work/audit" --force | sed 's/.*"name":"latents.effect_error"[^}]*"value":\([0-9.]*\).*/\1/') || true
+  column "$head" "$name" "survival $survival %, latents ${latents:0:4}" "$out" "${small[@]}"
+}
+baked_into "f16" f16.gguf nearest
+baked_into "fp8, nearest" fp8.safetensors nearest
+baked_into "fp8, shaped" fp8.safetensors shaped
+baked_into "Q8_0, nearest" q8_0.gguf nearest
+baked_into "Q8_0, shaped" q8_0.gguf shaped
+baked_into "Q4_K, nearest" q4_k.gguf nearest
+baked_into "Q4_K, shaped" q4_k.gguf shaped
+table
+printf '\n```\nlathe bake %s\nlathe render %s\n```\n' \
+  "$(quoted q4_k.gguf "$style" -o into-q4_k.gguf)" "$(quoted into-q4_k.gguf "${small[@]}" "${how[@]}" -o into-q4_k.png)" \
+  >>"$page"
 
 mv "$page" Gallery.md
 echo "Examples/Gallery.md and $(ls Gallery | wc -l) pictures are new."
