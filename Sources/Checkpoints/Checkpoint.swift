@@ -151,7 +151,10 @@ public struct Checkpoint: Sendable {
     }
     self.path = path
     isFolder = source.isFolder
-    family = detected == .unknown && source.languageModel != nil ? .languageModel : detected
+    let isOfLlama = weights.contains {
+      source.files[$0.file].contents.gguf != nil && LlamaCppNames.isKnown($0.entry.name)
+    }
+    family = detected == .unknown && (source.languageModel != nil || isOfLlama) ? .languageModel : detected
     files = source.files.map {
       File(contents: $0.contents, relativePath: $0.relativePath, quantisationMethod: $0.quantisation?.method)
     }
@@ -174,13 +177,29 @@ public struct Checkpoint: Sendable {
     if files.contains(where: { $0["general.type"] == .string("adapter") }) {
       throw CheckpointError(.notACheckpoint(reason: "found an adapter of llama.cpp"), path: path)
     }
-    if !files.isEmpty, weights.contains(where: { isOfLlama($0.entry.name) }) {
+  }
+
+  /// What the modules of a language model in a file of llama.cpp are called; `nil` for other files.
+  ///
+  /// - Throws: `CheckpointError` for a model whose names are not known, or whose rows are in another order.
+  private static func llamaNames(of file: WeightFile, path: String) throws(CheckpointError) -> LlamaCppNames? {
+    guard let gguf = file.gguf, gguf.entries.contains(where: { LlamaCppNames.isKnown($0.name) }) else { return nil }
+    var architecture = "of no name"
+    if case .string(let name)? = gguf["general.architecture"] { architecture = name }
+    let found = "found a language model under llama.cpp's names for the architecture \(architecture)"
+    guard let names = LlamaCppNames(architecture: architecture) else {
+      let known = LlamaCppNames.all.filter { !$0.reordersRows }.map(\.architecture).joined(separator: ", ")
+      throw CheckpointError(
+        .notACheckpoint(reason: "\(found), whose names are not known; known are \(known)"), path: path)
+    }
+    guard !names.reordersRows else {
       throw CheckpointError(
         .notACheckpoint(
-          reason:
-            "found a language model under llama.cpp's names, which no adapter uses; hint: use what it was made from"),
+          reason: "\(found), which has rows of queries and keys in an order of its own; hint: use what it was made from"
+        ),
         path: path)
     }
+    return names
   }
 
   private static let outerLevels = ["model.", "transformer.", "unet.", "dit."]
@@ -199,11 +218,18 @@ public struct Checkpoint: Sendable {
       names: source.files.filter { $0.component == nil }.flatMap { $0.contents.entries.map(\.name) })
     for (index, file) in source.files.enumerated() {
       let levels = WrapperLevels(file.contents.entries.map(\.name))
+      let llama = try llamaNames(of: file.contents, path: path)
       for entry in file.contents.entries {
         // What the index does not speak of is no part of the model that loaders make of it.
         if file.unlisted.contains(entry.name) {
           unlisted[entry.name.underscored] = file.relativePath
           weights.append(Weight(file: index, entry: entry, component: .other, name: entry.name))
+          continue
+        }
+        if let llama {
+          let name = llama.weight(of: entry.name)
+          weights.append(
+            Weight(file: index, entry: entry, component: name == nil ? .other : .denoiser, name: name ?? entry.name))
           continue
         }
         let (component, name) =
@@ -331,10 +357,5 @@ public struct Checkpoint: Sendable {
     else { return nil }
     let stored = weights[weight.pieces[0].stored].entry.name
     return "\(flatName.dropping(suffix: "_weight")) is tied to \(stored): a change to one is a change to both"
-  }
-
-  /// `blk.0.attn_q.weight`, `enc.blk.0.attn_q.weight`
-  private static func isOfLlama(_ name: String) -> Bool {
-    ["blk.0.", "enc.blk.0.", "dec.blk.0."].contains(where: name.hasPrefix)
   }
 }

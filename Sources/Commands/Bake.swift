@@ -149,7 +149,8 @@ struct Bake: LatheCommand {
         result.inputs[index].blocks = weights.blocks
       }
     }
-    if output?.lowercased().hasSuffix(".gguf") == true { result.container = .gguf }
+    // What a dry run without a name would write is of the base's own kind.
+    if (output ?? result.base).lowercased().hasSuffix(".gguf") { result.container = .gguf }
     if let dtype { (result.dtype, result.blocks) = (dtype.dtype, dtype.blocks) }
     if requantise { result.requantises = true }
     if let rounding { result.rounding = rounding }

@@ -55,6 +55,22 @@ public struct LlamaCppNames: Sendable {
     self = found
   }
 
+  /// Whether a tensor's name is one of llama.cpp's: `blk.0.attn_q.weight`, `enc.blk.0.attn_q.weight`.
+  public static func isKnown(_ name: String) -> Bool {
+    ["blk.0.", "enc.blk.0.", "dec.blk.0."].contains(where: name.hasPrefix)
+  }
+
+  /// Whether rows of queries and keys stand in another order there than in the model that such a file is made from.
+  public var reordersRows: Bool { reordersHeads }
+
+  /// `blk.3.attn_q.weight` → `model.layers.3.self_attn.q_proj.weight`; `nil` for what no adapter changes, such as norms.
+  public func weight(of name: String) -> String? {
+    for suffix in [".weight", ".bias"] where name.hasSuffix(suffix) {
+      return module(of: name.dropping(suffix: suffix)).map { $0 + suffix }
+    }
+    return nil
+  }
+
   private var layer: [(theirs: String, ours: String)] {
     own + Self.usual.filter { usual in !own.contains { $0.theirs == usual.theirs } }
   }

@@ -137,7 +137,7 @@ public struct BakeReport: JSONReport {
     if total.clampedCount > 0 {
       warnings.append(
         "\(total.clampedCount) weights are beyond what their format's codes reach, and became the largest number there"
-          + hints.ending(.clamped)
+          + hints.ending(.clamped(plan.recipe.container))
       )
     }
     return warnings

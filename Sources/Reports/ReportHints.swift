@@ -26,8 +26,8 @@ public struct ReportHints: Sendable {
     case bake(BakeFinding.Kind)
     /// Little of the delta is left after rounding, in a file of this kind.
     case littleSurvives(Rounding, BakeRecipe.Container)
-    /// Numbers are too large for an 8-bit format.
-    case clamped
+    /// Numbers are too large for an 8-bit format, or for the steps of a block, in a file of this kind.
+    case clamped(BakeRecipe.Container)
     /// Little is kept of one adapter of several.
     case starved
     /// A note of a plan that has a remedy.

@@ -50,7 +50,7 @@ def main():
                 for row in report["formats"]:
                     shares.setdefault(row["name"], []).append(row["survival"])
                 names = [row["name"] for row in report["weights"] if row["name"] in tensors]
-                delta = sum(row["deltaNorm"] ** 2 for row in report["weights"])
+                delta = sum(row["delta_norm"] ** 2 for row in report["weights"])
             size = (delta / sum(float(tensors[name].float().square().sum()) for name in names)) ** 0.5
             for name, values in shares.items():
                 print(f"{file:44} {label:6} {name:10} {size:10.4f} " + " ".join(f"{share:11.3f}" for share in values), flush=True)

@@ -3,6 +3,7 @@
 import json
 import os
 
+import gguf
 import numpy as np
 import torch
 from cases import case
@@ -244,3 +245,45 @@ def overflowing(place):
     lora = small_adapter("q.safetensors", "blocks.0.attn.q", 8, 32)
     place.run("bake", "b.gguf", lora, "-o", "out.gguf", "--dtype", "q8_0").expect(65, "q.weight")
     assert not os.path.exists("out.gguf")
+
+
+@case("an adapter of PEFT goes into a language model of llama.cpp, whose names are others, and out of it to the byte")
+def language_model(place):
+    generator, hidden, wide = torch.Generator().manual_seed(11), 64, 96
+    shapes = {"attn_q": (hidden, hidden), "attn_output": (hidden, hidden), "ffn_gate": (wide, hidden), "ffn_down": (hidden, wide)}
+    ours = {"attn_q": "self_attn.q_proj", "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_down": "mlp.down_proj"}
+    writer = gguf.GGUFWriter("base.gguf", "qwen3")
+    writer.add_block_count(2)
+    tensors, wanted = {}, {}
+    for layer in range(2):
+        writer.add_tensor(f"blk.{layer}.attn_norm.weight", np.ones(hidden, dtype=np.float32))
+        for name, (rows, inputs) in shapes.items():
+            weight = 0.05 * torch.randn(rows, inputs, generator=generator)
+            down, up = torch.randn(4, inputs, generator=generator), 0.01 * torch.randn(rows, 4, generator=generator)
+            stored = gguf.quantize(weight.numpy(), gguf.GGMLQuantizationType.Q8_0)
+            writer.add_tensor(f"blk.{layer}.{name}.weight", stored, raw_dtype=gguf.GGMLQuantizationType.Q8_0)
+            module = f"base_model.model.model.layers.{layer}.{ours[name]}"
+            tensors |= {f"{module}.lora_A.weight": down, f"{module}.lora_B.weight": up}
+            decoded = torch.from_numpy(gguf.dequantize(stored, gguf.GGMLQuantizationType.Q8_0)).reshape(rows, inputs)
+            wanted[f"blk.{layer}.{name}.weight"] = decoded, 2 * 0.5 * up @ down
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    os.mkdir("lora")
+    save_file(tensors, "lora/adapter_model.safetensors")
+    with open("lora/adapter_config.json", "w") as file:
+        json.dump({"peft_type": "LORA", "r": 4, "lora_alpha": 8, "target_modules": list(ours.values())}, file)
+    place.run("check", "lora", "base.gguf").expect(0, "fits")
+    place.run("bake", "base.gguf", "lora@0.5", "-o", "out.gguf", "--undo", "undo").expect(0)
+    found = {tensor.name: tensor for tensor in gguf.GGUFReader("out.gguf").tensors}
+    for name, (before, delta) in wanted.items():
+        after = torch.from_numpy(gguf.dequantize(found[name].data, found[name].tensor_type)).reshape(before.shape)
+        share = float(((after - before) * delta).sum() / delta.square().sum())
+        assert 0.95 < share < 1.03, f"{name}: {share}"
+    assert np.array_equal(found["blk.1.attn_norm.weight"].data, np.ones(hidden, dtype=np.float32))
+    place.run("unbake", "out.gguf", "--undo", "undo", "-o", "back.gguf").expect(0)
+    assert contents("back.gguf") == contents("base.gguf")
+    # What a dry run would write without a name is of the base's own kind.
+    report = json.loads(place.run("bake", "base.gguf", "lora@0.5", "--dry-run", "--json").expect(0).output)
+    assert [row["name"] for row in report["formats"]] == ["Q8_0"], report["formats"]

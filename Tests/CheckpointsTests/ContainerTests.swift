@@ -86,12 +86,33 @@ import TorchPickles
     #expect(error?.kind == .notACheckpoint(reason: "found a list of tensors without names"))
   }
 
-  @Test("a language model under llama.cpp's names is refused, and why is said") func llama() throws {
-    var raw = RawGGUF()
-    raw.listings = [.init("blk.0.attn_q.weight", [1, 1], bytes: [0, 0, 0, 0])]
-    let folder = try TemporaryFolder(), path = try folder.write(raw.bytes, to: "t5.gguf")
+  @Test(
+    "a language model of llama.cpp whose names are not known, or whose rows have another order, is refused, and why is said",
+    arguments: [("t5", "whose names are not known; known are qwen2, "), ("llama", "rows of queries and keys")])
+  func otherLlama(architecture: String, reason: String) throws {
+    let folder = try TemporaryFolder(), path = try folder.write(llama(architecture).bytes, to: "base.gguf")
     let error = #expect(throws: CheckpointError.self) { try Checkpoint(path: path) }
-    #expect(error?.description.contains("found a language model under llama.cpp's names") == true)
+    #expect(error?.description.contains("llama.cpp's names for the architecture \(architecture), ") == true)
+    #expect(error?.description.contains(reason) == true, "\(error as Any)")
+  }
+
+  @Test("a language model of llama.cpp has its model's own names") func llama() throws {
+    let folder = try TemporaryFolder(), path = try folder.write(llama("qwen3").bytes, to: "base.gguf")
+    let base = try Checkpoint(path: path)
+    #expect(base.family == .languageModel)
+    #expect(base.weights.map(\.name) == ["model.layers.0.self_attn.q_proj.weight", "blk.0.attn_norm.weight"])
+    #expect(base.weights.map(\.component) == [.denoiser, .other])
+    #expect(base.weights.map(\.entry.name) == ["blk.0.attn_q.weight", "blk.0.attn_norm.weight"])
+  }
+
+  private func llama(_ architecture: String) -> RawGGUF {
+    var raw = RawGGUF()
+    raw.fields = [("general.architecture", RawGGUF.little(UInt32(8)) + RawGGUF.text(architecture))]
+    raw.listings = [
+      .init("blk.0.attn_q.weight", [1, 1], bytes: [0, 0, 0, 0]),
+      .init("blk.0.attn_norm.weight", [1], bytes: [0, 0, 0, 0]),
+    ]
+    return raw
   }
 
   @Test("the first bytes tell the container, whatever the name") func otherNames() throws {

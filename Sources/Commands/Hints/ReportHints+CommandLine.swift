@@ -19,7 +19,8 @@ extension ReportHints {
       (rounding == .nearest ? "--rounding shaped keeps it in this format, " : "")
         + "--dtype \(container == .gguf ? "q8_0, f16" : "f16") or f32"
         + (rounding == .nearest ? " in a larger one" : " keeps more")
-    case .clamped: "--dtype bf16"
+    case .clamped(.gguf): "--requantise makes new steps, --dtype bf16 needs none"
+    case .clamped(.safetensors): "--dtype bf16"
     case .starved: "--fair shares the loss, a larger size or rank lessens it"
     case .note(.family): "--family or --base says it"
     case .note(.oneAlpha): "--normalise gives them one"
