@@ -9,6 +9,7 @@ extension BakePlan {
   static func formats(_ base: Checkpoint, _ recipe: BakeRecipe) throws -> [GGUFFormat]? {
     guard recipe.container == .gguf else {
       if let blocks = recipe.blocks { throw BakingError(.needsGGUFOutput(blocks.rawValue), path: base.path) }
+      if recipe.writes, base.hasLlamaNames { throw BakingError(.llamaNames, path: base.path) }
       if recipe.requantises { throw BakingError(.requantisesGGUF, path: base.path) }
       return nil
     }

@@ -13,6 +13,8 @@ public struct BakingError: Error, CustomStringConvertible {
     case outputName(ending: String, container: BakeRecipe.Container)
     case needsGGUF(kind: String)
     case needsGGUFOutput(String)
+    /// Names of llama.cpp in another container, where nobody would know them.
+    case llamaNames
     case requantisesGGUF
     case formatOfGGUF(DType)
     case quantisedRounding(weight: String, format: String, Rounding)
@@ -64,6 +66,8 @@ public struct BakingError: Error, CustomStringConvertible {
       "base: expected a GGUF file for an output of GGUF, found \(kind); hint: end the output's name in .safetensors"
     case .needsGGUFOutput(let format):
       "dtype \(format): expected an output of GGUF, found safetensors; hint: end its name in .gguf"
+    case .llamaNames:
+      "names: expected an output of GGUF for a language model under llama.cpp's, found safetensors; hint: end its name in .gguf"
     case .requantisesGGUF: "requantise: expected a base and an output of GGUF, found safetensors"
     case .formatOfGGUF(let dtype):
       "dtype: expected f32, f16, bf16 or blocks such as q8_0 for GGUF, found \(dtype.rawValue.lowercased())"

@@ -151,10 +151,8 @@ public struct Checkpoint: Sendable {
     }
     self.path = path
     isFolder = source.isFolder
-    let isOfLlama = weights.contains {
-      source.files[$0.file].contents.gguf != nil && LlamaCppNames.isKnown($0.entry.name)
-    }
-    family = detected == .unknown && (source.languageModel != nil || isOfLlama) ? .languageModel : detected
+    let isLanguageModel = source.languageModel != nil || source.files.contains { $0.contents.hasLlamaNames }
+    family = detected == .unknown && isLanguageModel ? .languageModel : detected
     files = source.files.map {
       File(contents: $0.contents, relativePath: $0.relativePath, quantisationMethod: $0.quantisation?.method)
     }
@@ -179,11 +177,14 @@ public struct Checkpoint: Sendable {
     }
   }
 
+  /// Whether it is a language model under llama.cpp's names, which no other program knows.
+  package var hasLlamaNames: Bool { files.contains { $0.contents.hasLlamaNames } }
+
   /// What the modules of a language model in a file of llama.cpp are called; `nil` for other files.
   ///
   /// - Throws: `CheckpointError` for a model whose names are not known, or whose rows are in another order.
   private static func llamaNames(of file: WeightFile, path: String) throws(CheckpointError) -> LlamaCppNames? {
-    guard let gguf = file.gguf, gguf.entries.contains(where: { LlamaCppNames.isKnown($0.name) }) else { return nil }
+    guard file.hasLlamaNames, let gguf = file.gguf else { return nil }
     var architecture = "of no name"
     if case .string(let name)? = gguf["general.architecture"] { architecture = name }
     let found = "found a language model under llama.cpp's names for the architecture \(architecture)"
@@ -358,4 +359,9 @@ public struct Checkpoint: Sendable {
     let stored = weights[weight.pieces[0].stored].entry.name
     return "\(flatName.dropping(suffix: "_weight")) is tied to \(stored): a change to one is a change to both"
   }
+}
+
+extension WeightFile {
+  /// Whether it is GGUF with llama.cpp's names.
+  fileprivate var hasLlamaNames: Bool { gguf?.entries.contains { LlamaCppNames.isKnown($0.name) } ?? false }
 }

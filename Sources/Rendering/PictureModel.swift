@@ -62,8 +62,8 @@ public struct PictureModel: Sendable {
       throw RenderingError(
         .unsupported(
           what: "model", expected: "a Stable Diffusion 1, 2 or XL model or Z-Image",
-          found: family.withArticle + " model",
-          hint: nil), file: checkpoint.path)
+          found: family.withArticle + (family.name.hasSuffix("model") ? "" : " model"), hint: nil),
+        file: checkpoint.path)
     }
     guard !checkpoint.weights(of: .denoiser).isEmpty else {
       throw RenderingError(.missing("a UNet", hint: hint), file: checkpoint.path)

@@ -132,7 +132,9 @@ public struct BakeReport: JSONReport {
         "only \(Numbers.percent(share)) of the adapters' effect survives rounding: the rest is smaller than the steps "
           + "between the base's numbers\(worst)"
           + hints.ending(
-            .littleSurvives(plan.roundings == [.nearest] ? .nearest : .shaped, plan.recipe.container)))
+            .littleSurvives(
+              plan.roundings == [.nearest] ? .nearest : .shaped,
+              hasLargerBlocks: plan.recipe.container == .gguf && result.formats.contains { $0.name != "Q8_0" })))
     }
     if total.clampedCount > 0 {
       warnings.append(

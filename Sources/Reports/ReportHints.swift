@@ -24,8 +24,8 @@ public struct ReportHints: Sendable {
     case narrowFactors
     /// Something that the plan of a bake found.
     case bake(BakeFinding.Kind)
-    /// Little of the delta is left after rounding, in a file of this kind.
-    case littleSurvives(Rounding, BakeRecipe.Container)
+    /// Little of the delta is left after rounding; whether blocks of more bits would keep more.
+    case littleSurvives(Rounding, hasLargerBlocks: Bool)
     /// Numbers are too large for an 8-bit format, or for the steps of a block, in a file of this kind.
     case clamped(BakeRecipe.Container)
     /// Little is kept of one adapter of several.

@@ -284,6 +284,9 @@ def language_model(place):
     assert np.array_equal(found["blk.1.attn_norm.weight"].data, np.ones(hidden, dtype=np.float32))
     place.run("unbake", "out.gguf", "--undo", "undo", "-o", "back.gguf").expect(0)
     assert contents("back.gguf") == contents("base.gguf")
+    place.run("bake", "base.gguf", "lora@0.5", "-o", "out.safetensors").expect(64, "llama.cpp's", ".gguf")
+    assert not os.path.exists("out.safetensors")
+    place.run("render", "base.gguf", "--prompt", "an owl", "-o", "owl.png").expect(65, "found a language model\n")
     # What a dry run would write without a name is of the base's own kind.
     report = json.loads(place.run("bake", "base.gguf", "lora@0.5", "--dry-run", "--json").expect(0).output)
     assert [row["name"] for row in report["formats"]] == ["Q8_0"], report["formats"]

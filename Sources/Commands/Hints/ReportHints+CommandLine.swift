@@ -15,9 +15,9 @@ extension ReportHints {
     case .capped: "a higher --max-rank"
     case .narrowFactors: "--dtype f32 keeps more"
     case .bake(let finding): finding.hint
-    case .littleSurvives(let rounding, let container):
+    case .littleSurvives(let rounding, let hasLargerBlocks):
       (rounding == .nearest ? "--rounding shaped keeps it in this format, " : "")
-        + "--dtype \(container == .gguf ? "q8_0, f16" : "f16") or f32"
+        + "--dtype \(hasLargerBlocks ? "q8_0, f16" : "f16") or f32"
         + (rounding == .nearest ? " in a larger one" : " keeps more")
     case .clamped(.gguf): "--requantise makes new steps, --dtype bf16 needs none"
     case .clamped(.safetensors): "--dtype bf16"
