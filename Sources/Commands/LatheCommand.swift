@@ -100,7 +100,9 @@ extension Error {
     case let error as BakingError:
       switch error.kind {
       case .baseIsOutput, .undoIsOutput: 73
-      case .outputName, .noUndo, .needsGGUF, .needsGGUFOutput, .llamaNames, .requantisesGGUF, .formatOfGGUF, .quantisedRounding: 64
+      case .outputName, .noUndo, .needsGGUF, .needsGGUFOutput, .llamaNames, .requantisesGGUF, .formatOfGGUF,
+        .quantisedRounding:
+        64
       default: 65
       }
     case let error as ImageError:
