@@ -78,8 +78,8 @@ def main():
                 continue
             report = json.loads(output)
             print(f"{name}: {report['weights_changed']} weights changed, survival {report['survival']:.4f} ({report['rounding']})")
-            # Of rank 64 shaped rounding keeps less in four bits.
-            assert report["survival"] > (0.7 if name == "q4_k" else 0.95)
+            # Of rank 64 shaped rounding keeps less than of rank 16.
+            assert report["survival"] > 0.7
     wide = statistics.median(seconds for seconds, _, _ in times["f16"]), statistics.median(own for _, own, _ in times["f16"])
     print(f"{'base':6} {'seconds':>8} {'beside f16':>10} {'processor s':>12} {'beside f16':>10} {'memory MB':>10}")
     for name, measured in times.items():
