@@ -18,9 +18,12 @@ extension BlockCodec: CodeSource {
             }
             layout.steps(source, own.baseAddress!, blocks.count)
           }
-          for i in 0..<count {
-            codes[i] = whole[first + i]
-            steps[i] = own[(first + i) / layout.groupLength]
+          codes.update(from: whole.baseAddress! + first, count: count)
+          var done = 0
+          for group in first / layout.groupLength..<groups where done < count {
+            let end = min((group + 1) * layout.groupLength - first, count)
+            (steps + done).update(repeating: own[group], count: end - done)
+            done = end
           }
         }
       }

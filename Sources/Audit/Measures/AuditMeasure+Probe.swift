@@ -12,7 +12,8 @@ extension AuditMeasure {
 
   /// ‖ε − ε'‖ ÷ ‖ε − ε_base‖ over all times, of the worst prompt.
   public static let effectError = AuditMeasure(
-    "probe.effect_error", title: "the same, as a share of the effect", usualLimit: 0.2, searchName: "effect",
+    "probe.effect_error", title: "error of the prediction, as a share of the effect", usualLimit: 0.2,
+    searchName: "effect",
     advice: keepMore,
     from: .probe { noise in
       let worst = noise.rows.max { $0.effect.relativeError < $1.effect.relativeError }
